@@ -1,0 +1,104 @@
+"""Every setting of every process, read from the environment or a `.env` file. docs/settings.md is generated from this file."""
+
+from decimal import Decimal
+from functools import cached_property
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Hosts at which a broker takes real orders with real money. An account is `live` only when its URL is one of these.
+LIVE_HOSTS = frozenset({"api.kite.trade", "api.dhan.co", "apiconnect.angelone.in", "api-t1.fyers.in"})
+
+
+class Settings(BaseSettings):
+    """Field names are the environment variables in lower case; `DATABASE_URL` sets `database_url`."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    # Stores
+    database_url: str = Field(
+        "postgresql+asyncpg://postgres@127.0.0.1:5432/algo_trading", description="Postgres, the truth (asyncpg URL)"
+    )
+    database_pool_size: int = Field(20, ge=1, description="Connections one process may hold open to Postgres")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis: hot prices, channels; may vanish without losing money")
+
+    # Temporal
+    temporal_address: str = Field("127.0.0.1:7233", description="Temporal frontend, host:port")
+    temporal_namespace: str = Field("default", description="Temporal namespace")
+    temporal_ui_url: str = Field("http://127.0.0.1:8233", description="Where operators open Temporal's Web UI")
+    task_queue: str = Field("strategies", description="Temporal task queue shared by the workers")
+    max_cached_workflows: int = Field(12_000, ge=1, description="Running strategies one worker keeps in memory (60-75 KiB each)")
+    max_concurrent_activities: int = Field(4_000, ge=1, description="Activity slots of one worker; above the largest herd")
+
+    # API
+    api_host: str = Field("127.0.0.1", description="Address the API binds to")
+    api_port: int = Field(8000, ge=1, le=65535, description="Port of the API")
+    public_url: str = Field("http://127.0.0.1:8000", description="Where browsers reach the API (login callback, CORS)")
+    cors_origins: str = Field("", description="Origins allowed by CORS, separated by commas; empty allows none")
+    jwt_keys: SecretStr = Field(SecretStr(""), description="Signing keys for access tokens, `kid:secret,...`; the first one signs")
+    aes_master_keys: SecretStr = Field(
+        SecretStr(""), description="Key ring for sealed credentials, `id:base64 of 32 bytes,...`; the first one encrypts"
+    )
+    access_token_minutes: int = Field(15, ge=1, description="Life of an access token, minutes")
+    refresh_token_days: int = Field(30, ge=1, description="Life of a refresh token, days")
+    rate_limit_per_minute: int = Field(600, ge=1, description="API requests per user and minute")
+    login_attempts_per_minute: int = Field(10, ge=1, description="Login attempts per account and address in a minute")
+
+    # Brokers
+    zerodha_api_url: str = Field("https://api.kite.trade", description="Kite Connect REST root")
+    zerodha_ws_url: str = Field("wss://ws.kite.trade", description="Kite ticker websocket root")
+    zerodha_login_url: str = Field("https://kite.zerodha.com/connect/login", description="Page where a user logs in daily")
+    broker_timeout_seconds: float = Field(5.0, gt=0, description="HTTP timeout of one broker call, seconds")
+    allow_unrelated_live_accounts: bool = Field(
+        False, description="Let more than one user connect live accounts; only for those entitled to (docs/regulation.md)"
+    )
+
+    # Orders
+    desk_head_start: bool = Field(True, description="Desks fire armed orders at their instant; off: only the workflow's activities send")
+    simulated_orders_per_second: int = Field(8, ge=1, description="Order writes per second for a simulated account; live ones stay at 8")
+    settle_time_seconds: float = Field(3.0, gt=0, description="Time between two reads that prove an order absent, seconds")
+    entry_lead_seconds: float = Field(5.0, gt=0, description="How long before its instant an entry is armed, seconds")
+    entry_jitter_seconds: float = Field(5.0, ge=0, description="Extra spread of the lead over strategies, seconds")
+    entry_deadline_seconds: float = Field(30.0, gt=0, description="How long an entry may work before its rest is cancelled, seconds")
+    lease_seconds: float = Field(3.0, gt=0, description="A desk lease not renewed for this long is free for another worker, seconds")
+
+    # Market
+    market_calendar: Literal["auto", "XBOM", "always_open"] = Field(
+        "auto", description="`XBOM`, `always_open`, or `auto`: always open unless a configured broker URL is the broker's own"
+    )
+    calendar_overrides: str = Field("", description="File with special sessions and holidays the calendar does not know yet (JSON)")
+
+    # Operation
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log event written")
+    log_format: Literal["json", "text"] = Field("json", description="Shape of log lines on standard error")
+    process_name: str = Field("", description="Name of this process in leases and logs; empty: host and pid")
+    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of the worker on loopback; 0 is off")
+    listener_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of the listener on loopback; 0 is off")
+
+    @cached_property
+    def any_broker_is_live(self) -> bool:
+        """Whether a configured broker URL is the broker's own host."""
+        return is_live_url(self.zerodha_api_url)
+
+    @cached_property
+    def calendar_name(self) -> Literal["XBOM", "always_open"]:
+        """The calendar in force once `auto` is resolved."""
+        if self.market_calendar == "auto":
+            return "XBOM" if self.any_broker_is_live else "always_open"
+        return self.market_calendar
+
+    @cached_property
+    def cors_origin_list(self) -> tuple[str, ...]:
+        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
+
+
+def is_live_url(url: str) -> bool:
+    """True only for a broker's own production host."""
+    return (urlsplit(url).hostname or "") in LIVE_HOSTS
+
+
+# A default user in the docs and the demo would sell at these prices; kept here so that the demo and the README agree.
+DEMO_SYMBOL = "TCS"
+DEMO_STOP_LOSS = Decimal(3500)
