@@ -1,0 +1,125 @@
+"""A strategy as data: what to buy, when to buy it, when to sell it, and the price at which to get out early."""
+
+from dataclasses import dataclass
+from datetime import time
+from decimal import Decimal
+from enum import Enum
+
+from trading.instruments import Instrument, InstrumentId, Product
+from trading.sessions import Session
+
+
+class Repeat(str, Enum):
+    ONCE = "once"
+    DAILY = "daily"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Times are the exchange's local times of day; `stop_loss` is a price in rupees; `max_lateness_seconds` None: no limit."""
+
+    instrument: InstrumentId
+    product: Product
+    quantity: int
+    buy_time: time
+    sell_time: time
+    stop_loss: Decimal
+    repeat: Repeat = Repeat.ONCE
+    max_lateness_seconds: int | None = None
+
+
+class PlanProblemCode(str, Enum):
+    """What can be wrong with a plan; part of the public API."""
+
+    INVALID_QUANTITY = "INVALID_QUANTITY"
+    QUANTITY_NOT_IN_LOTS = "QUANTITY_NOT_IN_LOTS"
+    QUANTITY_ABOVE_FREEZE = "QUANTITY_ABOVE_FREEZE"
+    INVALID_STOP_LOSS = "INVALID_STOP_LOSS"
+    STOP_LOSS_OFF_TICK = "STOP_LOSS_OFF_TICK"
+    BUY_BEFORE_OPEN = "BUY_BEFORE_OPEN"
+    SELL_AFTER_CLOSE = "SELL_AFTER_CLOSE"
+    BUY_NOT_BEFORE_SELL = "BUY_NOT_BEFORE_SELL"
+    PRODUCT_NOT_ALLOWED = "PRODUCT_NOT_ALLOWED"
+    NOT_TRADABLE = "NOT_TRADABLE"
+    INVALID_MAX_LATENESS = "INVALID_MAX_LATENESS"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanProblem:
+    """One reason why a plan cannot run. `field` is the plan field it is about."""
+
+    code: PlanProblemCode
+    field: str
+    message: str
+
+
+def effective_sell_time(plan: Plan, session: Session) -> time:
+    """The planned time, or the last moment that is still safe to sell at, if that is earlier."""
+    return min(plan.sell_time, session.last_safe_exit)
+
+
+def check_plan(plan: Plan, *, instrument: Instrument, session: Session) -> tuple[PlanProblem, ...]:
+    """Every reason why this plan cannot run for this instrument in this kind of session; empty when it can."""
+    return (
+        *_quantity_problems(plan, instrument),
+        *_stop_problems(plan, instrument),
+        *_time_problems(plan, session),
+        *_product_problems(plan, instrument),
+    )
+
+
+def _quantity_problems(plan: Plan, instrument: Instrument) -> list[PlanProblem]:
+    if plan.quantity <= 0:
+        return [PlanProblem(PlanProblemCode.INVALID_QUANTITY, "quantity", f"quantity must be at least 1, was {plan.quantity}")]
+    problems = []
+    if plan.quantity % instrument.lot_size:
+        message = f"quantity must be a multiple of the lot size {instrument.lot_size}, was {plan.quantity}"
+        problems.append(PlanProblem(PlanProblemCode.QUANTITY_NOT_IN_LOTS, "quantity", message))
+    if instrument.freeze_quantity is not None and plan.quantity > instrument.freeze_quantity:
+        message = f"quantity must be at most the exchange's freeze quantity {instrument.freeze_quantity}, was {plan.quantity}"
+        problems.append(PlanProblem(PlanProblemCode.QUANTITY_ABOVE_FREEZE, "quantity", message))
+    return problems
+
+
+def _stop_problems(plan: Plan, instrument: Instrument) -> list[PlanProblem]:
+    problem = stop_problem(plan.stop_loss, instrument.tick_size)
+    return [problem] if problem else []
+
+
+def stop_problem(stop_loss: Decimal, tick_size: Decimal) -> PlanProblem | None:
+    """Why this stop price cannot stand, or None."""
+    if not stop_loss.is_finite() or stop_loss <= 0:
+        return PlanProblem(PlanProblemCode.INVALID_STOP_LOSS, "stop_loss", f"stop_loss must be above 0, was {stop_loss}")
+    if stop_loss % tick_size:
+        message = f"stop_loss must be a multiple of the tick size {tick_size}, was {stop_loss}"
+        return PlanProblem(PlanProblemCode.STOP_LOSS_OFF_TICK, "stop_loss", message)
+    return None
+
+
+def _time_problems(plan: Plan, session: Session) -> list[PlanProblem]:
+    problems = []
+    if plan.buy_time < session.opens:
+        message = f"buy_time must not be before the open at {session.opens}, was {plan.buy_time}"
+        problems.append(PlanProblem(PlanProblemCode.BUY_BEFORE_OPEN, "buy_time", message))
+    if plan.sell_time > session.closes:
+        message = f"sell_time must not be after the session's end at {session.closes}, was {plan.sell_time}"
+        problems.append(PlanProblem(PlanProblemCode.SELL_AFTER_CLOSE, "sell_time", message))
+    effective = effective_sell_time(plan, session)
+    if plan.buy_time >= effective:
+        message = f"buy_time {plan.buy_time} must be before the effective sell time {effective}"
+        problems.append(PlanProblem(PlanProblemCode.BUY_NOT_BEFORE_SELL, "buy_time", message))
+    if plan.max_lateness_seconds is not None and plan.max_lateness_seconds < 0:
+        message = f"max_lateness_seconds must not be negative, was {plan.max_lateness_seconds}"
+        problems.append(PlanProblem(PlanProblemCode.INVALID_MAX_LATENESS, "max_lateness_seconds", message))
+    return problems
+
+
+def _product_problems(plan: Plan, instrument: Instrument) -> list[PlanProblem]:
+    from_cash = instrument.segment.value == "CASH"
+    if instrument.segment.value == "INDEX":
+        return [PlanProblem(PlanProblemCode.NOT_TRADABLE, "symbol", f"{instrument.id} is an index and cannot be traded")]
+    if from_cash and plan.product is Product.NRML:
+        return [PlanProblem(PlanProblemCode.PRODUCT_NOT_ALLOWED, "product", "NRML is for derivatives; use MIS or CNC")]
+    if not from_cash and plan.product is Product.CNC:
+        return [PlanProblem(PlanProblemCode.PRODUCT_NOT_ALLOWED, "product", "CNC is for shares; use MIS or NRML")]
+    return []

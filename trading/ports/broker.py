@@ -1,0 +1,149 @@
+"""The port every broker adapter implements. Writes return one of three outcomes; reads either succeed or raise.
+
+```
+BrokerError
+├── BrokerUnavailable   the read did not succeed: try again, conclude nothing
+├── SessionExpired      a person has to log in; exits wait for it
+├── BrokerRefused       a definite no to a read or a login (bad key, no permission)
+└── UnreadableAnswer    the broker said something we do not understand: conclude nothing, raise an alarm
+```
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, Margins, Profile
+from trading.instruments import Instrument, InstrumentId
+from trading.orders import (
+    BookSnapshot,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerTrade,
+    ChangeOutcome,
+    ModifyRequest,
+    OrderRequest,
+    PlaceOutcome,
+)
+
+
+class BrokerError(Exception):
+    """A read or a login did not succeed. The message never contains a secret."""
+
+
+class BrokerUnavailable(BrokerError):
+    """No usable answer: refused connection, timeout, 5xx, 429. Proves nothing about the broker's book."""
+
+
+class SessionExpired(BrokerError):
+    """The access token is dead: expired, logged out, or replaced by a newer login."""
+
+
+class BrokerRefused(BrokerError):
+    """A definite no, in the broker's own words."""
+
+
+class UnreadableAnswer(BrokerError):
+    """An answer outside the protocol, such as an order status nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One price as received. `event_time` is the venue's where it sends one; `received_at` is ours, both aware."""
+
+    instrument: InstrumentId
+    last_price: Decimal
+    received_at: datetime
+    event_time: datetime | None = None
+
+
+class TickStream(Protocol):
+    """A connected market feed. Iterating yields batches as they arrive; a lost connection raises BrokerUnavailable."""
+
+    async def subscribe(self, instruments: Iterable[InstrumentId]) -> None: ...
+
+    async def unsubscribe(self, instruments: Iterable[InstrumentId]) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Tick]]: ...
+
+    @property
+    def last_heard_at(self) -> float:
+        """Monotonic seconds of the last byte received, heartbeats included."""
+
+
+class Broker(Protocol):
+    """One account at one broker. Safe for use by many tasks at once."""
+
+    name: BrokerName
+    environment: Environment
+
+    async def place(self, order: OrderRequest) -> PlaceOutcome:
+        """One HTTP attempt. Never raises for anything the network or the broker does."""
+
+    async def modify(self, change: ModifyRequest) -> ChangeOutcome: ...
+
+    async def cancel(self, broker_order_id: str) -> ChangeOutcome: ...
+
+    async def orders(self) -> BookSnapshot:
+        """Today's orders, freshly read."""
+
+    async def order(self, broker_order_id: str) -> BrokerOrder:
+        """The newest state of one order."""
+
+    async def find_by_tag(self, tag: str) -> tuple[BrokerOrder, ...]:
+        """Orders that carry the tag, from one fresh read. Empty means: not in that read."""
+
+    async def trades(self) -> tuple[BrokerTrade, ...]: ...
+
+    async def positions(self) -> tuple[BrokerPosition, ...]: ...
+
+    async def margins(self) -> Margins: ...
+
+    async def profile(self) -> Profile: ...
+
+    async def ltp(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, Decimal]:
+        """Last prices in rupees. An instrument the broker does not know is absent from the answer."""
+
+    def ticks(self) -> AbstractAsyncContextManager[TickStream]:
+        """Connect to the market feed."""
+
+    def order_updates(self) -> AbstractAsyncContextManager[AsyncIterator[BrokerOrder]]:
+        """Connect to this account's order updates: hints that arrive twice, late or never. The book decides."""
+
+    async def validate_credentials(self) -> Profile:
+        """Raises BrokerRefused or SessionExpired when the broker does not accept them."""
+
+
+class BrokerLogin(Protocol):
+    """What is needed before there is a session; one per broker, not per account."""
+
+    name: BrokerName
+    environment: Environment
+
+    def login_url(self, credentials: Credentials, *, state: str) -> str:
+        """Where the user logs in; `state` comes back untouched with the redirect."""
+
+    async def exchange(self, credentials: Credentials, *, request_token: str) -> BrokerSession:
+        """Trade the redirect's token for a session. Raises BrokerRefused for a wrong secret or a used token."""
+
+    def session_from_token(self, access_token: str, *, broker_user_id: str, now: datetime) -> BrokerSession:
+        """A session from a token the user already has; its end follows the broker's daily rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInstrument:
+    """An instrument as a broker's master lists it, with the broker's own key for it (`token`, opaque outside `brokers/`)."""
+
+    instrument: Instrument
+    token: str
+
+
+class InstrumentMaster(Protocol):
+    """A broker's public instrument list."""
+
+    name: BrokerName
+
+    async def instruments(self) -> tuple[ListedInstrument, ...]: ...
