@@ -17,13 +17,12 @@ class StrategyState(str, Enum):
 
 
 class RunState(str, Enum):
-    """`scheduled` sleeps until its buy time; `handed_over` waits for a person and counts as open."""
+    """`scheduled` sleeps until its buy time; `entering` buys; `holding` watches; `leaving` sells; `ended` is over for us."""
 
     SCHEDULED = "scheduled"
     ENTERING = "entering"
     HOLDING = "holding"
     LEAVING = "leaving"
-    HANDED_OVER = "handed_over"
     ENDED = "ended"
 
 

@@ -1,0 +1,48 @@
+"""The connection to Postgres: one engine per process, one transaction per unit of work, committed at the edge."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+# A statement that runs longer than this is stuck; orders must not wait behind it (milliseconds).
+STATEMENT_TIMEOUT_MS = 10_000
+# A transaction left open this long by a stalled process is ended by the server, so that its locks do not outlive it.
+IDLE_TRANSACTION_TIMEOUT_MS = 5_000
+
+
+class Database:
+    """Opens sessions. `async with database.transaction() as session:` commits at the end or rolls everything back."""
+
+    def __init__(self, url: str, *, pool_size: int = 20, name: str = "algo-trading") -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=10,
+            connect_args={
+                "timeout": 5,
+                "server_settings": {
+                    "application_name": name[:60],
+                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                    "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
+                    "timezone": "UTC",
+                },
+            },
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        async with self._sessions() as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+    async def __aenter__(self) -> "Database":
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()

@@ -1,0 +1,37 @@
+"""All tables. Importing this package is what makes the metadata complete."""
+
+from storage.models.accounts import BrokerAccount, DeskLease, InstrumentRow, PositionLedger
+from storage.models.base import Base
+from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
+from storage.models.people import AuditEntry, IdempotencyKey, Role, Session, User, UserState
+from storage.models.safety import Alert, KillScope, KillSwitch, RiskLimit, Setting, Severity
+from storage.models.strategies import Run, RunEvent, Strategy, StrategyVersion
+
+__all__ = [
+    "Alert",
+    "AuditEntry",
+    "Base",
+    "BrokerAccount",
+    "ChangeKind",
+    "ChangeState",
+    "DeskLease",
+    "FillRow",
+    "IdempotencyKey",
+    "InstrumentRow",
+    "KillScope",
+    "KillSwitch",
+    "Order",
+    "OrderLog",
+    "PositionLedger",
+    "RiskLimit",
+    "Role",
+    "Run",
+    "RunEvent",
+    "Session",
+    "Setting",
+    "Severity",
+    "Strategy",
+    "StrategyVersion",
+    "User",
+    "UserState",
+]

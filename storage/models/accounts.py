@@ -1,0 +1,95 @@
+"""Broker accounts, instruments, desk leases."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.models.base import Price, Record, text_enum
+from trading.accounts import BrokerName, Environment
+from trading.instruments import Segment
+
+
+class BrokerAccount(Record):
+    """One account at one broker. Secrets are sealed, bound to user and field."""
+
+    __tablename__ = "broker_credentials"
+    id_prefix = "brk"
+    __table_args__ = (
+        Index(
+            "uq_broker_credentials_account",
+            "user_id",
+            "broker",
+            "broker_user_id",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    broker: Mapped[BrokerName] = mapped_column(text_enum(BrokerName))
+    environment: Mapped[Environment] = mapped_column(text_enum(Environment))
+    broker_user_id: Mapped[str] = mapped_column(String(64), server_default="")
+    label: Mapped[str] = mapped_column(String(100), server_default="")
+    sealed_api_key: Mapped[str] = mapped_column(Text)
+    sealed_api_secret: Mapped[str] = mapped_column(Text)
+    sealed_access_token: Mapped[str | None] = mapped_column(Text)
+    token_expires_at: Mapped[datetime | None]
+    # Grows with every login, so that a desk knows when to unseal again.
+    session_version: Mapped[int] = mapped_column(Integer, server_default="0")
+    health: Mapped[str] = mapped_column(String(24), server_default="unknown")
+    health_detail: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class InstrumentRow(Record):
+    """An instrument as the brokers' masters list it; `broker_tokens` maps a broker's name to its own key for it."""
+
+    __tablename__ = "instruments"
+    id_prefix = "ins"
+    __table_args__ = (Index("uq_instruments_exchange_symbol", "exchange", "symbol", unique=True),)
+
+    exchange: Mapped[str] = mapped_column(String(12))
+    symbol: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200), server_default="")
+    segment: Mapped[Segment] = mapped_column(text_enum(Segment))
+    tick_size: Mapped[Decimal] = mapped_column(Price)
+    lot_size: Mapped[int] = mapped_column(Integer, server_default="1")
+    freeze_quantity: Mapped[int | None] = mapped_column(Integer)
+    has_derivatives: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    lower_circuit: Mapped[Decimal | None] = mapped_column(Price)
+    upper_circuit: Mapped[Decimal | None] = mapped_column(Price)
+    broker_tokens: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    listed_on: Mapped[date] = mapped_column(Date)
+
+
+class DeskLease(Record):
+    """Which worker runs an account's desk. For order and speed only; safety is the claim on the order row."""
+
+    __tablename__ = "desk_leases"
+    id_prefix = "dsk"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("broker_credentials.id"), unique=True)
+    owner: Mapped[str | None] = mapped_column(String(120), index=True)
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    expires_at: Mapped[datetime] = mapped_column(server_default=text("'epoch'::timestamptz"))
+
+
+class PositionLedger(Record):
+    """Whose shares are whose, per account, instrument, product and day. `baseline`: what was there before us; None: not read."""
+
+    __tablename__ = "position_ledger"
+    id_prefix = "led"
+    __table_args__ = (Index("uq_position_ledger_key", "account_id", "exchange", "symbol", "product", "trading_day", unique=True),)
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("broker_credentials.id"))
+    user_id: Mapped[str] = mapped_column(String(40))
+    exchange: Mapped[str] = mapped_column(String(12))
+    symbol: Mapped[str] = mapped_column(String(64))
+    product: Mapped[str] = mapped_column(String(8))
+    trading_day: Mapped[date] = mapped_column(Date)
+    baseline: Mapped[int | None] = mapped_column(Integer)
+    # Net of trades in the broker's trade book that no run of ours explains.
+    foreign_quantity: Mapped[int] = mapped_column(Integer, server_default="0")
+    read_at: Mapped[datetime | None]

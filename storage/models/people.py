@@ -1,0 +1,81 @@
+"""Users, their sessions, and who did what."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, Integer, String, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.models.base import Record, text_enum
+
+
+class Role(str, Enum):
+    ADMIN = "Admin"
+    USER = "User"
+    BROKER = "Broker"
+
+
+class UserState(str, Enum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class User(Record):
+    __tablename__ = "users"
+    id_prefix = "usr"
+    __table_args__ = (Index("uq_users_email", text("lower(email)"), unique=True, postgresql_where=text("deleted_at IS NULL")),)
+
+    email: Mapped[str] = mapped_column(String(320))
+    name: Mapped[str] = mapped_column(String(200), server_default="")
+    password_hash: Mapped[str] = mapped_column(Text)
+    role: Mapped[Role] = mapped_column(text_enum(Role), default=Role.USER)
+    state: Mapped[UserState] = mapped_column(text_enum(UserState), default=UserState.ACTIVE)
+    # Staff of a broker see that broker's statistics only.
+    broker: Mapped[str | None] = mapped_column(String(24))
+
+
+class Session(Record):
+    """One refresh token of a rotating family. Presenting a used one ends the whole family: it was stolen."""
+
+    __tablename__ = "sessions"
+    id_prefix = "ses"
+    __table_args__ = (Index("ix_sessions_family", "family_id"),)
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    family_id: Mapped[str] = mapped_column(String(40))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class AuditEntry(Record):
+    """Append-only and hash-chained: `hash` covers the entry and the hash before it."""
+
+    __tablename__ = "audit_log"
+    id_prefix = "aud"
+
+    sequence: Mapped[int] = mapped_column(Integer, unique=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    actor_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    action: Mapped[str] = mapped_column(String(64))
+    subject_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    data: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class IdempotencyKey(Record):
+    """The answer a mutation gave the first time; the same key gives the same answer for a day."""
+
+    __tablename__ = "idempotency_keys"
+    id_prefix = "idk"
+    __table_args__ = (Index("uq_idempotency_keys_user_key", "user_id", "key", unique=True),)
+
+    user_id: Mapped[str] = mapped_column(String(40))
+    key: Mapped[str] = mapped_column(String(200))
+    request_hash: Mapped[str] = mapped_column(String(64))
+    answer_status: Mapped[int | None] = mapped_column(Integer)
+    answer_body: Mapped[str | None] = mapped_column(Text)
+    expires_at: Mapped[datetime]

@@ -1,0 +1,87 @@
+"""Alerts, kill switches, risk limits, settings an admin may change."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Boolean, Index, Integer, String, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.models.base import Money, Record, text_enum
+
+
+class Severity(str, Enum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Alert(Record):
+    """Raised once per `key` while it lasts; cleared when over; acknowledged by a person."""
+
+    __tablename__ = "alerts"
+    id_prefix = "alt"
+    __table_args__ = (Index("uq_alerts_open_key", "key", unique=True, postgresql_where=text("cleared_at IS NULL")),)
+
+    key: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(40))
+    severity: Mapped[Severity] = mapped_column(text_enum(Severity))
+    message: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    account_id: Mapped[str | None] = mapped_column(String(40))
+    run_id: Mapped[str | None] = mapped_column(String(40))
+    raised_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    cleared_at: Mapped[datetime | None]
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str | None] = mapped_column(String(40))
+
+
+class KillScope(str, Enum):
+    PLATFORM = "platform"
+    USER = "user"
+    ACCOUNT = "account"
+    STRATEGY = "strategy"
+
+
+class KillSwitch(Record):
+    """Engaged while `released_at` is empty; only a person releases it. `scope_id` is empty for the whole platform."""
+
+    __tablename__ = "kill_switches"
+    id_prefix = "kil"
+    __table_args__ = (
+        Index("uq_kill_switches_engaged", "scope", "scope_id", unique=True, postgresql_where=text("released_at IS NULL")),
+    )
+
+    scope: Mapped[KillScope] = mapped_column(text_enum(KillScope))
+    scope_id: Mapped[str] = mapped_column(String(40), server_default="")
+    square_off: Mapped[bool] = mapped_column(Boolean, default=False)
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+    engaged_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    engaged_by: Mapped[str | None] = mapped_column(String(40))
+    released_at: Mapped[datetime | None]
+    released_by: Mapped[str | None] = mapped_column(String(40))
+
+
+class RiskLimit(Record):
+    """Limits of one account; an empty one does not limit. Values in rupees."""
+
+    __tablename__ = "risk_limits"
+    id_prefix = "lim"
+
+    account_id: Mapped[str] = mapped_column(String(40), unique=True)
+    user_id: Mapped[str] = mapped_column(String(40))
+    max_order_value: Mapped[Decimal | None] = mapped_column(Money)
+    max_open_value: Mapped[Decimal | None] = mapped_column(Money)
+    max_orders_per_day: Mapped[int | None] = mapped_column(Integer)
+    max_daily_loss: Mapped[Decimal | None] = mapped_column(Money)
+
+
+class Setting(Record):
+    """A setting an admin may change while the platform runs."""
+
+    __tablename__ = "settings"
+    id_prefix = "set"
+
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    value: Mapped[dict[str, Any]]
