@@ -1,0 +1,60 @@
+"""Fixtures every test may ask for: real servers, started on first use and shared by the whole run."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from local.parts.postgres import database_url as url_of_database
+from local.parts.redis import redis_url as url_of_redis
+from tests.databases import drop_database, ensure_template, new_database
+from tests.stack import address_of, close_stack, open_stack
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        open_stack()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        close_stack()
+
+
+@pytest.fixture(scope="session")
+def postgres_sockets() -> Path:
+    """Folder of the Postgres socket, for `asyncpg.connect(host=..., user="postgres")`; the migrated template exists."""
+    sockets = Path(address_of("postgres"))
+    asyncio.run(ensure_template(sockets))
+    return sockets
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_sockets: Path) -> str:
+    """URL (SQLAlchemy, asyncpg) of the server's own `postgres` database, with all rights."""
+    return url_of_database(postgres_sockets, database="postgres")
+
+
+@pytest.fixture
+async def database_url(postgres_sockets: Path) -> AsyncIterator[str]:
+    """URL (SQLAlchemy, asyncpg) of a database with today's schema and no rows, this test's own."""
+    name = await new_database(postgres_sockets)
+    yield url_of_database(postgres_sockets, database=name)
+    await drop_database(postgres_sockets, name)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> str:
+    """URL of this worker's own Redis. One each, because channels are shared by all databases of a server."""
+    return url_of_redis(Path(address_of(f"redis-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")).parent)
+
+
+@pytest.fixture
+async def redis_url(redis_server: str) -> str:
+    """URL of a Redis that is empty when the test begins."""
+    async with Redis.from_url(redis_server) as client:
+        await client.flushall()
+    return redis_server
