@@ -37,7 +37,9 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API")
     public_url: str = Field("http://127.0.0.1:8000", description="Where browsers reach the API (login callback, CORS)")
     cors_origins: str = Field("", description="Origins allowed by CORS, separated by commas; empty allows none")
-    jwt_keys: SecretStr = Field(SecretStr(""), description="Signing keys for access tokens, `kid:secret,...`; the first one signs")
+    jwt_keys: SecretStr = Field(
+        SecretStr(""), description="Signing keys for access tokens, `kid:secret,...`; the first one signs"
+    )
     aes_master_keys: SecretStr = Field(
         SecretStr(""), description="Key ring for sealed credentials, `id:base64 of 32 bytes,...`; the first one encrypts"
     )
@@ -56,19 +58,29 @@ class Settings(BaseSettings):
     )
 
     # Orders
-    desk_head_start: bool = Field(True, description="Desks fire armed orders at their instant; off: only the workflow's activities send")
-    simulated_orders_per_second: int = Field(8, ge=1, description="Order writes per second for a simulated account; live ones stay at 8")
+    desk_head_start: bool = Field(
+        True, description="Desks fire armed orders at their instant; off: only the workflow's activities send"
+    )
+    simulated_orders_per_second: int = Field(
+        8, ge=1, description="Order writes per second for a simulated account; live ones stay at 8"
+    )
     settle_time_seconds: float = Field(3.0, gt=0, description="Time between two reads that prove an order absent, seconds")
     entry_lead_seconds: float = Field(5.0, gt=0, description="How long before its instant an entry is armed, seconds")
     entry_jitter_seconds: float = Field(5.0, ge=0, description="Extra spread of the lead over strategies, seconds")
-    entry_deadline_seconds: float = Field(30.0, gt=0, description="How long an entry may work before its rest is cancelled, seconds")
-    lease_seconds: float = Field(3.0, gt=0, description="A desk lease not renewed for this long is free for another worker, seconds")
+    entry_deadline_seconds: float = Field(
+        30.0, gt=0, description="How long an entry may work before its rest is cancelled, seconds"
+    )
+    lease_seconds: float = Field(
+        3.0, gt=0, description="A desk lease not renewed for this long is free for another worker, seconds"
+    )
 
     # Market
     market_calendar: Literal["auto", "XBOM", "always_open"] = Field(
         "auto", description="`XBOM`, `always_open`, or `auto`: always open unless a configured broker URL is the broker's own"
     )
-    calendar_overrides: str = Field("", description="File with special sessions and holidays the calendar does not know yet (JSON)")
+    calendar_overrides: str = Field(
+        "", description="File with special sessions and holidays the calendar does not know yet (JSON)"
+    )
 
     # Operation
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log event written")

@@ -1,0 +1,71 @@
+"""Sealing with AES-256-GCM and a key ring: the first key encrypts, every key decrypts, so keys can be rotated while running.
+
+A sealed value reads `v1.<key id>.<base64 of nonce and ciphertext>`. User and field are bound as associated data.
+"""
+
+import base64
+import binascii
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from trading.ports.sealing import SealBroken
+
+NONCE_BYTES = 12  # NIST SP 800-38D
+KEY_BYTES = 32
+_VERSION = "v1"
+
+
+class KeyRing:
+    """Implements `trading.ports.sealing.Sealer`."""
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        """`keys` in order of age, newest first. Raises ValueError for an empty ring or a key that is not 32 bytes."""
+        if not keys:
+            raise ValueError("AES_MASTER_KEYS is empty: at least one key is needed, as id:base64 of 32 bytes")
+        for key_id, key in keys.items():
+            if len(key) != KEY_BYTES:
+                raise ValueError(f"AES_MASTER_KEYS: key {key_id!r} must have 32 bytes, has {len(key)}")
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self._newest = next(iter(keys))
+
+    @classmethod
+    def parse(cls, text: str) -> "KeyRing":
+        """Read `id:base64,id:base64`. Raises ValueError without repeating the key material."""
+        keys: dict[str, bytes] = {}
+        for position, part in enumerate(filter(None, (piece.strip() for piece in text.split(","))), start=1):
+            key_id, separator, encoded = part.partition(":")
+            if not separator or not key_id:
+                raise ValueError(f"AES_MASTER_KEYS: entry {position} is not id:base64")
+            try:
+                keys[key_id] = base64.b64decode(encoded, validate=True)
+            except binascii.Error as error:
+                raise ValueError(f"AES_MASTER_KEYS: entry {position} is not base64") from error
+        return cls(keys)
+
+    def seal(self, secret: str, *, bound_to: str) -> str:
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = self._ciphers[self._newest].encrypt(nonce, secret.encode(), bound_to.encode())
+        return f"{_VERSION}.{self._newest}.{base64.b64encode(nonce + sealed).decode()}"
+
+    def open(self, sealed: str, *, bound_to: str) -> str:
+        version, _, rest = sealed.partition(".")
+        key_id, _, encoded = rest.rpartition(".")
+        cipher = self._ciphers.get(key_id)
+        if version != _VERSION or cipher is None:
+            raise SealBroken("sealed with a key that is not in the ring")
+        try:
+            raw = base64.b64decode(encoded, validate=True)
+            return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound_to.encode()).decode()
+        except (InvalidTag, binascii.Error, ValueError) as error:
+            raise SealBroken("the sealed value does not open here") from error
+
+    def needs_rotation(self, sealed: str) -> bool:
+        """Whether the value was sealed with an older key than the ring's first."""
+        return not sealed.startswith(f"{_VERSION}.{self._newest}.")
+
+
+def binding(user_id: str, field: str) -> str:
+    """What a sealed credential is bound to: its user and its field."""
+    return f"{user_id}/{field}"

@@ -1,0 +1,22 @@
+"""Names that processes agree on: workflows, ids, signals, search attributes. Text only, so anyone may import it."""
+
+from datetime import date
+
+STRATEGY_WORKFLOW = "StrategyWorkflow"
+TRADING_DAY_WORKFLOW = "TradingDayWorkflow"
+
+STOP_LOSS_HIT = "stop_loss_hit"
+STOP_REQUESTED = "stop_requested"
+CREDENTIALS_RENEWED = "credentials_renewed"
+CHANGE_PLAN = "change_plan"
+STATUS = "status"
+
+TRADING_DAY_SCHEDULE = "open-the-trading-day"
+
+# All of kind Keyword; registered when the stack starts.
+SEARCH_ATTRIBUTES = ("StrategyId", "UserId", "Symbol", "RunState", "TradingDay")
+
+
+def strategy_workflow_id(strategy_id: str, trading_day: date) -> str:
+    """The id is the lock: one open workflow per strategy and day."""
+    return f"strategy-{strategy_id}-{trading_day.isoformat()}"
