@@ -9,12 +9,12 @@ BrokerError
 ```
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, Margins, Profile
 from trading.instruments import Instrument, InstrumentId
@@ -28,6 +28,10 @@ from trading.orders import (
     OrderRequest,
     PlaceOutcome,
 )
+
+
+# Asked once per write, after a connection was acquired and right before the first byte would leave. No means: do not send.
+MaySend: TypeAlias = Callable[[], bool]
 
 
 class BrokerError(Exception):
@@ -63,7 +67,8 @@ class Tick:
 class TickStream(Protocol):
     """A connected market feed. Iterating yields batches as they arrive; a lost connection raises BrokerUnavailable."""
 
-    async def subscribe(self, instruments: Iterable[InstrumentId]) -> None: ...
+    async def subscribe(self, instruments: Iterable[InstrumentId]) -> None:
+        """Ask for prices. Those the broker's instrument list does not know raise BrokerRefused, after the others were asked for."""
 
     async def unsubscribe(self, instruments: Iterable[InstrumentId]) -> None: ...
 
@@ -77,15 +82,25 @@ class TickStream(Protocol):
 class Broker(Protocol):
     """One account at one broker. Safe for use by many tasks at once."""
 
-    name: BrokerName
-    environment: Environment
+    @property
+    def name(self) -> BrokerName: ...
 
-    async def place(self, order: OrderRequest) -> PlaceOutcome:
-        """One HTTP attempt. Never raises for anything the network or the broker does."""
+    @property
+    def environment(self) -> Environment: ...
 
-    async def modify(self, change: ModifyRequest) -> ChangeOutcome: ...
+    async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
+        """One HTTP attempt. Never raises for anything the network or the broker does; cancellation passes through, and a
+        cancelled write is in doubt. `may_send` said no: Refused(NOT_SENT)."""
 
-    async def cancel(self, broker_order_id: str) -> ChangeOutcome: ...
+    async def modify(self, change: ModifyRequest, *, may_send: MaySend) -> ChangeOutcome:
+        """As `place`. BUSY may also hide an order that has just ended: read it before trying again."""
+
+    async def cancel(self, broker_order_id: str, *, may_send: MaySend) -> ChangeOutcome:
+        """As `place`."""
+
+    async def warm(self, connections: int) -> int:
+        """Open up to that many connections ahead of a burst of writes; how many are open. A failure is no error: the next
+        write will meet it and say so."""
 
     async def orders(self) -> BookSnapshot:
         """Today's orders, freshly read."""
@@ -105,23 +120,41 @@ class Broker(Protocol):
     async def profile(self) -> Profile: ...
 
     async def ltp(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, Decimal]:
-        """Last prices in rupees. An instrument the broker does not know is absent from the answer."""
+        """Last prices in rupees, all positive. An instrument the broker does not know, or that has no price yet, is absent."""
 
     def ticks(self) -> AbstractAsyncContextManager[TickStream]:
         """Connect to the market feed."""
 
     def order_updates(self) -> AbstractAsyncContextManager[AsyncIterator[BrokerOrder]]:
-        """Connect to this account's order updates: hints that arrive twice, late or never. The book decides."""
+        """Connect to this account's order updates: hints that arrive twice, late or never. The book decides. Iterating raises
+        BrokerUnavailable when the connection is lost or has been silent for too long, heartbeats included."""
 
     async def validate_credentials(self) -> Profile:
         """Raises BrokerRefused or SessionExpired when the broker does not accept them."""
 
 
+class LiveBroker(Broker, Protocol):
+    """An account that trades real money. A simulated run cannot be handed one: the types do not match."""
+
+    @property
+    def environment(self) -> Literal[Environment.LIVE]: ...
+
+
+class SimulatedBroker(Broker, Protocol):
+    """An account at a stand-in exchange."""
+
+    @property
+    def environment(self) -> Literal[Environment.SIMULATED]: ...
+
+
 class BrokerLogin(Protocol):
     """What is needed before there is a session; one per broker, not per account."""
 
-    name: BrokerName
-    environment: Environment
+    @property
+    def name(self) -> BrokerName: ...
+
+    @property
+    def environment(self) -> Environment: ...
 
     def login_url(self, credentials: Credentials, *, state: str) -> str:
         """Where the user logs in; `state` comes back untouched with the redirect."""
@@ -144,6 +177,7 @@ class ListedInstrument:
 class InstrumentMaster(Protocol):
     """A broker's public instrument list."""
 
-    name: BrokerName
+    @property
+    def name(self) -> BrokerName: ...
 
     async def instruments(self) -> tuple[ListedInstrument, ...]: ...
