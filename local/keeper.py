@@ -17,6 +17,7 @@ import psutil
 from local.child import Child
 from local.errors import StackError
 from local.part import Part
+from local.parts.testing import build_part
 
 _WATCH_PAUSE_SECONDS = 0.25
 
@@ -57,9 +58,12 @@ async def _until_gone(pid: int) -> None:
 
 
 async def _main(name: str, folder: Path, watched_pid: int) -> None:
-    from local.parts.testing import build_part  # here, so that a failing import is reported below
-
-    task = asyncio.ensure_future(keep(build_part(name, folder=folder), folder=folder, watched_pid=watched_pid))
+    try:
+        part = build_part(name, folder=folder)
+    except StackError as error:
+        write_report(folder / f"{name}.json", {"error": str(error)})
+        return
+    task = asyncio.ensure_future(keep(part, folder=folder, watched_pid=watched_pid))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with suppress(asyncio.CancelledError):

@@ -4,14 +4,22 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
+from local.namespace import ensure_namespace
 from local.parts.postgres import database_url as url_of_database
 from local.parts.redis import redis_url as url_of_redis
 from tests.databases import drop_database, ensure_template, new_database
-from tests.stack import address_of, close_stack, open_stack
+from tests.stack import address_of, close_stack, folder, locked, open_stack
+from workflows.names import SEARCH_ATTRIBUTES
+
+# Settings().temporal_namespace, without reading the .env of whoever runs the tests.
+NAMESPACE = "default"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,3 +66,27 @@ async def redis_url(redis_server: str) -> str:
     async with Redis.from_url(redis_server) as client:
         await client.flushall()
     return redis_server
+
+
+@pytest.fixture(scope="session")
+def temporal_address() -> str:
+    """host:port of a Temporal server with time skipping on; the namespace `default` has our search attributes."""
+    address = address_of("temporal")
+    done = folder() / "namespace.done"
+    with locked("namespace"):
+        if not done.exists():
+            asyncio.run(ensure_namespace(address, NAMESPACE, search_attributes=SEARCH_ATTRIBUTES))
+            done.touch()
+    return address
+
+
+@pytest.fixture
+async def temporal_client(temporal_address: str) -> Client:
+    """A client that encodes as every process does (runtime/temporal.py)."""
+    return await Client.connect(temporal_address, namespace=NAMESPACE, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture
+def task_queue() -> str:
+    """A task queue no other test polls."""
+    return f"test-{uuid4().hex}"

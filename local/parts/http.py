@@ -1,0 +1,27 @@
+"""Readiness of parts that speak HTTP."""
+
+from datetime import datetime
+
+import aiohttp
+
+from local.part import Probe
+
+
+def http_ready(url: str) -> Probe:
+    """Ready once `url` answers with a success."""
+
+    async def ready(_started_at: datetime) -> bool:
+        return await answers(url)
+
+    return ready
+
+
+async def answers(url: str, *, timeout_seconds: float = 2.0) -> bool:
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds)) as session,
+            session.get(url) as response,
+        ):
+            return response.ok
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
