@@ -29,7 +29,6 @@ from trading.orders import (
     PlaceOutcome,
 )
 
-
 # Asked once per write, after a connection was acquired and right before the first byte would leave. No means: do not send.
 MaySend: TypeAlias = Callable[[], bool]
 
@@ -68,7 +67,7 @@ class TickStream(Protocol):
     """A connected market feed. Iterating yields batches as they arrive; a lost connection raises BrokerUnavailable."""
 
     async def subscribe(self, instruments: Iterable[InstrumentId]) -> None:
-        """Ask for prices. Those the broker's instrument list does not know raise BrokerRefused, after the others were asked for."""
+        """Ask for prices. Instruments the broker's list does not know raise BrokerRefused, after the others were asked for."""
 
     async def unsubscribe(self, instruments: Iterable[InstrumentId]) -> None: ...
 
