@@ -1,0 +1,172 @@
+"""What people may ask of a running trade. Rows first, in one transaction; the workflow is told afterwards.
+
+So a stop, a change or the kill switch works in the last millisecond and while Temporal is down, and the row says who won.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from execution.timeline import rupees, tell
+from storage.models import Order, Run
+from trading.orders import Leg, OrderState
+from trading.runs import ExitReason, RunState
+from trading.sessions import INDIA
+
+
+@dataclass(frozen=True, slots=True)
+class StopTaken:
+    """`entry_was_stopped`: the entry had not left and never will. `nothing_open`: there was no run to stop."""
+
+    run_id: str
+    workflow_id: str
+    trading_day: str
+    entry_was_stopped: bool
+    already_requested: bool
+    square_off: bool
+
+
+class ChangeRefusal(str, Enum):
+    RUN_ENDED = "RUN_ENDED"
+    EXIT_HAS_BEGUN = "EXIT_HAS_BEGUN"
+    SELL_TIME_PASSED = "SELL_TIME_PASSED"
+    SELL_NOT_AFTER_BUY = "SELL_NOT_AFTER_BUY"
+    STOP_ABOVE_PRICE = "STOP_ABOVE_PRICE"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChangeTaken:
+    run_id: str
+    workflow_id: str
+    sell_at: datetime
+    stop_loss: Decimal
+    stop_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChangeRefused:
+    code: ChangeRefusal
+    message: str
+
+
+async def _open_run(session: AsyncSession, run_id: str, user_id: str) -> Run | None:
+    query = select(Run).where(Run.id == run_id, Run.user_id == user_id, Run.state != RunState.ENDED).with_for_update()
+    return await session.scalar(query)
+
+
+async def take_stop(
+    session: AsyncSession, *, run_id: str, user_id: str, square_off: bool, requested_by: str, now: datetime
+) -> StopTaken | None:
+    """A user's stop: an armed entry never leaves; a position is sold (`square_off`) or left as it is. None: no such open run."""
+    run = await _open_run(session, run_id, user_id)
+    if run is None:
+        return None
+    already = run.stop_requested_at is not None
+    stopped = await supersede_armed_entries(session, run_id=run_id, message="stopped by the user")
+    if not already:
+        run.stop_requested_at = now
+        if square_off:
+            want_exit(run, ExitReason.USER_STOP, now)
+            tell(session, run, "stop_requested", "You asked to stop and sell", at=now)
+        else:
+            run.leave_open = True
+            await supersede_armed_exits(session, run_id=run_id, message="stopped by the user, position left open")
+            tell(session, run, "stop_requested", "You asked to stop and keep the position", at=now)
+        run.updated_by = requested_by
+    return StopTaken(run.id, run.workflow_id, run.trading_day.isoformat(), stopped, already, square_off)
+
+
+def want_exit(run: Run, reason: ExitReason, at: datetime) -> bool:
+    """Record that the run shall leave. A stronger reason replaces a weaker one; the instant is that of the reason kept."""
+    if run.exit_reason is not None and not reason.beats(run.exit_reason):
+        return False
+    run.exit_reason, run.exit_wanted_at = reason, at
+    return True
+
+
+async def supersede_armed_entries(session: AsyncSession, *, run_id: str, message: str) -> bool:
+    """Armed entries of the run never leave. False: none was armed, so an entry is out already or was never there."""
+    return await _supersede(session, run_id, Leg.ENTRY, message)
+
+
+async def supersede_armed_exits(session: AsyncSession, *, run_id: str, message: str) -> bool:
+    return await _supersede(session, run_id, Leg.EXIT, message)
+
+
+async def _supersede(session: AsyncSession, run_id: str, leg: Leg, message: str) -> bool:
+    statement = (
+        update(Order)
+        .where(Order.run_id == run_id, Order.leg == leg, Order.state == OrderState.ARMED)
+        .values(state=OrderState.SUPERSEDED, revision=Order.revision + 1, message=message)
+        .returning(Order.id)
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+async def take_plan_change(
+    session: AsyncSession,
+    *,
+    run_id: str,
+    user_id: str,
+    sell_at: datetime | None,
+    stop_loss: Decimal | None,
+    now: datetime,
+    last_price: Decimal | None = None,
+) -> PlanChangeTaken | PlanChangeRefused:
+    """Move the sell time or the stop of an open run, together with the conditions of its armed orders.
+
+    Refused once the exit has begun: then there is nothing left that a new condition could decide.
+    """
+    run = await _open_run(session, run_id, user_id)
+    if run is None:
+        return PlanChangeRefused(ChangeRefusal.RUN_ENDED, "the run has ended")
+    refusal = await _why_not(session, run, sell_at=sell_at, stop_loss=stop_loss, now=now, last_price=last_price)
+    if refusal is not None:
+        return refusal
+    if sell_at is not None and sell_at != run.sell_at:
+        run.sell_at = sell_at
+        tell(session, run, "plan_changed", f"Sell time is now {sell_at.astimezone(INDIA):%H:%M:%S}", at=now)
+    if stop_loss is not None and stop_loss != run.stop_loss:
+        run.stop_loss, run.stop_version = stop_loss, run.stop_version + 1
+        tell(session, run, "plan_changed", f"Stop-loss is now {rupees(stop_loss)}", at=now, price=stop_loss)
+    armed = (Order.run_id == run_id, Order.state == OrderState.ARMED)
+    exit_values = {
+        "fire_at": run.sell_at,
+        "stop_price": run.stop_loss,
+        "stop_version": run.stop_version,
+        "revision": Order.revision + 1,
+    }
+    await session.execute(update(Order).where(*armed, Order.leg == Leg.EXIT).values(**exit_values))
+    entry_values = {"stop_price": run.stop_loss, "stop_version": run.stop_version, "revision": Order.revision + 1}
+    await session.execute(update(Order).where(*armed, Order.leg == Leg.ENTRY).values(**entry_values))
+    return PlanChangeTaken(run.id, run.workflow_id, run.sell_at, run.stop_loss, run.stop_version)
+
+
+async def _why_not(
+    session: AsyncSession,
+    run: Run,
+    *,
+    sell_at: datetime | None,
+    stop_loss: Decimal | None,
+    now: datetime,
+    last_price: Decimal | None,
+) -> PlanChangeRefused | None:
+    out = select(Order.id).where(
+        Order.run_id == run.id, Order.leg == Leg.EXIT, Order.state.not_in([OrderState.ARMED, OrderState.SUPERSEDED])
+    )
+    if run.exit_wanted_at is not None or run.leave_open or (await session.execute(out.limit(1))).first() is not None:
+        return PlanChangeRefused(ChangeRefusal.EXIT_HAS_BEGUN, "the exit has begun; nothing can be changed any more")
+    if sell_at is not None and sell_at <= now:
+        return PlanChangeRefused(ChangeRefusal.SELL_TIME_PASSED, "the new sell time has passed already")
+    if sell_at is not None and sell_at <= run.buy_at:
+        return PlanChangeRefused(ChangeRefusal.SELL_NOT_AFTER_BUY, "the new sell time is not after the buy time")
+    if stop_loss is not None and run.bought and last_price is not None and stop_loss >= last_price:
+        message = (
+            f"the new stop {rupees(stop_loss)} is not below the last price {rupees(last_price)}; stop the strategy to sell now"
+        )
+        return PlanChangeRefused(ChangeRefusal.STOP_ABOVE_PRICE, message)
+    return None

@@ -1,0 +1,118 @@
+"""A run begins as a row, before its workflow exists: the row is what a second start, a stop or a recovery finds."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from activities.messages import StrategyInput
+from execution.timeline import tell
+from storage.ids import new_id
+from storage.models import BrokerAccount, DeskLease, Run, Strategy
+from trading.runs import EndReason, RunState, StrategyState
+from trading.schedule import RunWindow
+from trading.sessions import INDIA
+
+
+class AlreadyRunning(Exception):
+    """The strategy has an open run; a second one is never started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """How long before its instant an entry is armed: a base and a spread over strategies, seconds."""
+
+    base_seconds: float
+    jitter_seconds: float
+    deadline_seconds: float
+
+    def of(self, strategy_id: str) -> float:
+        """The same strategy always gets the same lead, so that a replayed decision is the same decision."""
+        share = (sum(strategy_id.encode()) * 2_654_435_761 % 1000) / 1000
+        return self.base_seconds + self.jitter_seconds * share
+
+
+async def create_run(
+    session: AsyncSession,
+    *,
+    strategy: Strategy,
+    account: BrokerAccount,
+    window: RunWindow,
+    starts_now: bool,
+    workflow_id: str,
+    started_by: str,
+) -> Run:
+    """Write the run and mark the strategy as running. Raises AlreadyRunning when one is open."""
+    run = Run(
+        strategy_id=strategy.id,
+        user_id=strategy.user_id,
+        account_id=account.id,
+        strategy_version=strategy.version,
+        environment=account.environment,
+        trading_day=window.trading_day,
+        workflow_id=workflow_id,
+        state=RunState.SCHEDULED,
+        exchange=strategy.exchange,
+        symbol=strategy.symbol,
+        product=strategy.product,
+        quantity=strategy.quantity,
+        buy_at=window.buy_at,
+        sell_at=window.sell_at,
+        stop_loss=strategy.stop_loss,
+        stop_version=1,
+        max_lateness_seconds=strategy.max_lateness_seconds,
+        starts_now=starts_now,
+        created_by=started_by,
+    )
+    try:
+        async with session.begin_nested():
+            session.add(run)
+    except IntegrityError as error:
+        raise AlreadyRunning(f"strategy {strategy.id} has an open run") from error
+    await session.execute(insert(DeskLease).values(id=new_id("dsk"), account_id=account.id).on_conflict_do_nothing())
+    strategy.state = StrategyState.RUNNING
+    buy_at = window.buy_at.astimezone(INDIA)
+    when = "now" if starts_now else f"at {buy_at:%H:%M:%S} on {buy_at:%d %b %Y}"
+    tell(
+        session,
+        run,
+        "scheduled",
+        f"Will buy {run.quantity} {run.symbol} {when} ({account.environment.value} account)",
+        quantity=run.quantity,
+    )
+    return run
+
+
+def strategy_input(run: Run, lead: Lead) -> StrategyInput:
+    """What the run's workflow is started with."""
+    return StrategyInput(
+        run_id=run.id,
+        strategy_id=run.strategy_id,
+        user_id=run.user_id,
+        account_id=run.account_id,
+        exchange=run.exchange,
+        symbol=run.symbol,
+        quantity=run.quantity,
+        trading_day=run.trading_day,
+        buy_at=run.buy_at,
+        sell_at=run.sell_at,
+        stop_loss=run.stop_loss,
+        stop_version=run.stop_version,
+        max_lateness_seconds=run.max_lateness_seconds,
+        lead_seconds=lead.of(run.strategy_id),
+        entry_deadline_seconds=lead.deadline_seconds,
+    )
+
+
+async def abandon_run(session: AsyncSession, run_id: str, *, detail: str, now: datetime) -> None:
+    """The workflow could not be started: end the row again. Does nothing once the run has begun."""
+    run = await session.scalar(select(Run).where(Run.id == run_id).with_for_update())
+    if run is None or run.state is not RunState.SCHEDULED or run.started_at is not None:
+        return
+    run.state, run.end_reason, run.end_detail, run.ended_at = RunState.ENDED, EndReason.MISSED, detail, now
+    strategy = await session.get_one(Strategy, run.strategy_id)
+    strategy.state = StrategyState.FAILED
+    tell(session, run, "not_started", f"Not started: {detail}")
