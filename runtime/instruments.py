@@ -1,0 +1,145 @@
+"""What can be traded, in memory: filled from the `instruments` table, which is filled from the brokers' public masters.
+
+Only rows of the newest load count. An instrument that has left the master can no longer be found, and a token that a broker
+has given to another instrument means the new one.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from sqlalchemy import Row
+
+from storage.database import Database
+from storage.repositories import instruments as repository
+from trading.accounts import BrokerName
+from trading.instruments import Instrument, InstrumentId, Segment
+from trading.ports.broker import InstrumentMaster, ListedInstrument
+from trading.ports.clock import Clock
+from trading.sessions import trading_date
+
+log = structlog.get_logger()
+
+
+class InstrumentsNotLoaded(Exception):
+    """No broker's list has been loaded yet: nothing can be said about any symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerTokens:
+    """One broker's own keys for instruments, both ways."""
+
+    by_instrument: dict[InstrumentId, str]
+    by_token: dict[str, InstrumentId]
+
+    def token(self, instrument: InstrumentId) -> str | None:
+        return self.by_instrument.get(instrument)
+
+    def instrument(self, token: str) -> InstrumentId | None:
+        return self.by_token.get(token)
+
+
+class InstrumentDirectory:
+    """Look-ups that never wait. `refresh` reads the table when a newer list was loaded, and swaps the content at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._instruments: dict[InstrumentId, Instrument] = {}
+        self._tokens: dict[BrokerName, BrokerTokens] = {}
+        self._loaded_at: datetime | None = None
+        self._listed_on: date | None = None
+
+    def find(self, instrument: InstrumentId) -> Instrument | None:
+        """The instrument, or None when it is not listed. Raises InstrumentsNotLoaded while nothing is loaded at all."""
+        if not self._instruments:
+            raise InstrumentsNotLoaded("no instrument list has been loaded yet")
+        return self._instruments.get(instrument)
+
+    def token(self, broker: BrokerName, instrument: InstrumentId) -> str | None:
+        return self.tokens(broker).token(instrument)
+
+    def instrument_of(self, broker: BrokerName, token: str) -> InstrumentId | None:
+        return self.tokens(broker).instrument(token)
+
+    def tokens(self, broker: BrokerName) -> BrokerTokens:
+        """The tokens as they are now; ask again rather than keep the answer over a refresh."""
+        return self._tokens.get(broker) or BrokerTokens({}, {})
+
+    @property
+    def count(self) -> int:
+        return len(self._instruments)
+
+    @property
+    def listed_on(self) -> date | None:
+        """The exchange date of the list in memory."""
+        return self._listed_on
+
+    async def refresh(self) -> bool:
+        """Read the table if a newer list was loaded since the last time; whether the content changed."""
+        async with self._database.transaction() as session:
+            newest = await repository.newest_load(session)
+            if newest is None or newest.loaded_at == self._loaded_at:
+                return False
+            reader = _Reader()
+            async for rows in repository.listed_rows(session, listed_on=newest.listed_on):
+                reader.read(rows)
+        self._instruments, self._tokens = reader.instruments, reader.tokens()
+        self._loaded_at, self._listed_on = newest.loaded_at, newest.listed_on
+        log.info("instruments_in_memory", count=self.count, listed_on=str(self._listed_on))
+        return True
+
+
+class _Reader:
+    """Builds the directory's content. Equal values are shared: a hundred thousand rows have a handful of tick sizes."""
+
+    def __init__(self) -> None:
+        self.instruments: dict[InstrumentId, Instrument] = {}
+        self._by_instrument: dict[BrokerName, dict[InstrumentId, str]] = {}
+        self._by_token: dict[BrokerName, dict[str, InstrumentId]] = {}
+        self._shared: dict[Decimal, Decimal] = {}
+
+    def read(self, rows: list[Row[Any]]) -> None:
+        for row in rows:
+            key = InstrumentId(row.exchange, row.symbol)
+            self.instruments[key] = self._instrument(key, row)
+            for name, token in row.broker_tokens.items():
+                broker = BrokerName(name)
+                self._by_instrument.setdefault(broker, {})[key] = token
+                self._by_token.setdefault(broker, {})[token] = key
+
+    def tokens(self) -> dict[BrokerName, BrokerTokens]:
+        return {broker: BrokerTokens(tokens, self._by_token[broker]) for broker, tokens in self._by_instrument.items()}
+
+    def _instrument(self, key: InstrumentId, row: Row[Any]) -> Instrument:
+        return Instrument(
+            id=key,
+            name=row.name,
+            segment=Segment(row.segment),
+            tick_size=self._shared.setdefault(row.tick_size, row.tick_size),
+            lot_size=row.lot_size,
+            freeze_quantity=row.freeze_quantity,
+            has_derivatives=row.has_derivatives,
+            lower_circuit=row.lower_circuit,
+            upper_circuit=row.upper_circuit,
+        )
+
+
+async def load_master(database: Database, master: InstrumentMaster, *, clock: Clock) -> int:
+    """Read a broker's public list and store it as today's; how many instruments it has.
+
+    Raises BrokerError when the list cannot be read, and ValueError for an empty one: an empty answer is a failed read.
+    """
+    listed = await master.instruments()
+    if not listed:
+        raise ValueError(f"{master.name.value} sent an empty instrument list")
+    await store_list(database, master.name, listed, now=clock.now())
+    log.info("instruments_loaded", broker=master.name.value, count=len(listed))
+    return len(listed)
+
+
+async def store_list(database: Database, broker: BrokerName, listed: tuple[ListedInstrument, ...], *, now: datetime) -> None:
+    """Store a list as the newest one, in one transaction: readers see the old list or the new one."""
+    async with database.transaction() as session:
+        await repository.store(session, broker=broker, listed=listed, listed_on=trading_date(now), now=now)

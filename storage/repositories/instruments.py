@@ -1,0 +1,110 @@
+"""The instruments table: stored in bulk from a broker's master, read in portions."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.ids import new_id
+from storage.models import InstrumentRow, Setting
+from trading.accounts import BrokerName
+from trading.ports.broker import ListedInstrument
+
+# Rows per statement: large enough to be fast, small enough for the statement timeout on a busy machine.
+STORE_ROWS = 4_000
+READ_ROWS = 2_000
+_LOADED = "instruments.loaded"
+# Two processes that load together would only do the work twice; any constant will do.
+_LOAD_LOCK = 7_203_114_552
+
+_STORE = text("""
+    INSERT INTO instruments (id, exchange, symbol, name, segment, tick_size, lot_size, freeze_quantity, has_derivatives,
+                             lower_circuit, upper_circuit, broker_tokens, listed_on)
+    SELECT r.id, r.exchange, r.symbol, r.name, r.segment, r.tick_size, r.lot_size, r.freeze_quantity, r.has_derivatives,
+           r.lower_circuit, r.upper_circuit, jsonb_build_object(CAST(:broker AS text), r.token), :listed_on
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+        id text, exchange text, symbol text, name text, segment text, tick_size numeric, lot_size integer,
+        freeze_quantity integer, has_derivatives boolean, lower_circuit numeric, upper_circuit numeric, token text)
+    ON CONFLICT (exchange, symbol) DO UPDATE SET
+        name = excluded.name, segment = excluded.segment, tick_size = excluded.tick_size, lot_size = excluded.lot_size,
+        freeze_quantity = excluded.freeze_quantity, has_derivatives = excluded.has_derivatives,
+        lower_circuit = excluded.lower_circuit, upper_circuit = excluded.upper_circuit,
+        broker_tokens = instruments.broker_tokens || excluded.broker_tokens,
+        listed_on = excluded.listed_on, updated_at = now()
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class NewestLoad:
+    listed_on: date
+    loaded_at: datetime
+
+
+async def store(
+    session: AsyncSession, *, broker: BrokerName, listed: Sequence[ListedInstrument], listed_on: date, now: datetime
+) -> None:
+    """Insert or update every row of a broker's list, and mark it as the newest load."""
+    await session.execute(select(func.pg_advisory_xact_lock(_LOAD_LOCK)))
+    # A master may list a symbol twice; the last one stands, for one statement cannot touch a row twice.
+    rows = list({entry.instrument.id: _row(entry) for entry in listed}.values())
+    for start in range(0, len(rows), STORE_ROWS):
+        portion = json.dumps(rows[start : start + STORE_ROWS])
+        await session.execute(_STORE, {"rows": portion, "broker": broker.value, "listed_on": listed_on})
+    await _mark(session, listed_on=listed_on, now=now)
+
+
+async def _mark(session: AsyncSession, *, listed_on: date, now: datetime) -> None:
+    value = {"listed_on": listed_on.isoformat(), "loaded_at": now.isoformat()}
+    statement = insert(Setting).values(id=new_id(Setting.id_prefix), name=_LOADED, value=value)
+    await session.execute(statement.on_conflict_do_update(index_elements=[Setting.name], set_={"value": value}))
+
+
+async def newest_load(session: AsyncSession) -> NewestLoad | None:
+    """When a list was stored last, or None if never."""
+    value = await session.scalar(select(Setting.value).where(Setting.name == _LOADED))
+    if value is None:
+        return None
+    return NewestLoad(date.fromisoformat(value["listed_on"]), datetime.fromisoformat(value["loaded_at"]))
+
+
+async def listed_rows(session: AsyncSession, *, listed_on: date) -> AsyncIterator[list[Row[Any]]]:
+    """Rows of that day's list, in portions, so that a process with orders in hand never stalls on them."""
+    columns = (
+        InstrumentRow.exchange,
+        InstrumentRow.symbol,
+        InstrumentRow.name,
+        InstrumentRow.segment,
+        InstrumentRow.tick_size,
+        InstrumentRow.lot_size,
+        InstrumentRow.freeze_quantity,
+        InstrumentRow.has_derivatives,
+        InstrumentRow.lower_circuit,
+        InstrumentRow.upper_circuit,
+        InstrumentRow.broker_tokens,
+    )
+    stream = await session.stream(select(*columns).where(InstrumentRow.listed_on == listed_on))
+    async for rows in stream.partitions(READ_ROWS):
+        yield list(rows)
+
+
+def _row(entry: ListedInstrument) -> dict[str, object]:
+    instrument = entry.instrument
+    return {
+        "id": new_id(InstrumentRow.id_prefix),
+        "exchange": instrument.id.exchange,
+        "symbol": instrument.id.symbol,
+        "name": instrument.name,
+        "segment": instrument.segment.value,
+        "tick_size": str(instrument.tick_size),
+        "lot_size": instrument.lot_size,
+        "freeze_quantity": instrument.freeze_quantity,
+        "has_derivatives": instrument.has_derivatives,
+        "lower_circuit": None if instrument.lower_circuit is None else str(instrument.lower_circuit),
+        "upper_circuit": None if instrument.upper_circuit is None else str(instrument.upper_circuit),
+        "token": entry.token,
+    }
