@@ -1,0 +1,32 @@
+"""How one exchange with a broker's server can end, as far as the wire can tell. No HTTP library is needed to read this."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A complete answer. Header names are lower case; the body may hold secrets and is kept out of the repr."""
+
+    status: int
+    content_type: str
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """It failed before the first byte was written: the server cannot know of it."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """At least one byte may have been written and no complete answer came: the server may or may not have acted."""
+
+    why: str
+
+
+WireResult: TypeAlias = Answered | NotSent | NoAnswer

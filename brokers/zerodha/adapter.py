@@ -1,0 +1,199 @@
+"""One Zerodha account behind the broker port. Only `LiveZerodhaBroker` reaches Zerodha's own servers, by type and by check."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from websockets.asyncio.client import ClientConnection
+
+from brokers.instrument_tokens import InstrumentTokens
+from brokers.transport import ConnectionPool, Transport
+from brokers.zerodha import orders as shapes
+from brokers.zerodha.errors import change_outcome, place_outcome, read_data
+from brokers.zerodha.limits import LIMITS
+from brokers.zerodha.session import session_headers
+from brokers.zerodha.stream import TickerForbidden, ZerodhaTickStream, open_socket, order_updates
+from brokers.zerodha.ticks import Mode
+from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
+from trading.instruments import InstrumentId
+from trading.orders import (
+    BookSnapshot,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerTrade,
+    ChangeOutcome,
+    ModifyRequest,
+    OrderRequest,
+    PlaceOutcome,
+    RefusalKind,
+    Refused,
+)
+from trading.ports.broker import BrokerRefused, MaySend, SessionExpired, TickStream
+from trading.ports.clock import Clock
+
+OWN_DOMAINS = ("kite.trade", "zerodha.com")
+# Several missed heartbeats: the server sends one every second or two.
+SILENCE_SECONDS = 10.0
+NOT_LOGGED_IN = "there is no access token: the user has to log in"
+
+
+class ZerodhaBroker(ABC):
+    """Everything but the environment, which is the subclass."""
+
+    name = BrokerName.ZERODHA
+
+    def __init__(
+        self,
+        *,
+        account_id: str,
+        credentials: Credentials,
+        api_url: str,
+        ws_url: str,
+        tokens: InstrumentTokens,
+        timeout_seconds: float,
+        clock: Clock,
+        connections: ConnectionPool,
+        tick_mode: Mode = Mode.FULL,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
+        """Raises ValueError when the URL and the environment contradict each other."""
+        check_environment(self.environment, api_url=api_url)
+        self.account_id = account_id
+        self._credentials = credentials
+        self._ws_url = ws_url
+        self._tokens = tokens
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._tick_mode = tick_mode
+        self._silence_seconds = silence_seconds
+        self._transport = Transport(
+            base_url=api_url, connections=connections, timeout_seconds=timeout_seconds, headers=session_headers(credentials)
+        )
+
+    @property
+    @abstractmethod
+    def environment(self) -> Environment: ...
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(account_id={self.account_id!r})"
+
+    async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
+        if not self._credentials.access_token:
+            return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
+        form = shapes.place_form(order)
+        return place_outcome(await self._transport.write("POST", "/orders/regular", form=form, may_send=may_send))
+
+    async def modify(self, change: ModifyRequest, *, may_send: MaySend) -> ChangeOutcome:
+        path = _order_path(change.broker_order_id)
+        return await self._change("PUT", path, form=shapes.modify_form(change), may_send=may_send)
+
+    async def cancel(self, broker_order_id: str, *, may_send: MaySend) -> ChangeOutcome:
+        return await self._change("DELETE", _order_path(broker_order_id), form=None, may_send=may_send)
+
+    async def _change(self, method: str, path: str, *, form: shapes.Pairs | None, may_send: MaySend) -> ChangeOutcome:
+        if not self._credentials.access_token:
+            return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
+        return change_outcome(await self._transport.write(method, path, form=form, may_send=may_send))
+
+    async def warm(self, connections: int) -> int:
+        return await self._transport.warm(connections)
+
+    async def orders(self) -> BookSnapshot:
+        requested_at = self._clock.monotonic()
+        return BookSnapshot(shapes.read_orders(await self._read("/orders")), requested_at)
+
+    async def order(self, broker_order_id: str) -> BrokerOrder:
+        history = await self._read(f"/orders/{quote(broker_order_id, safe='')}")
+        return shapes.read_history(history, broker_order_id=broker_order_id)
+
+    async def find_by_tag(self, tag: str) -> tuple[BrokerOrder, ...]:
+        return (await self.orders()).by_tag(tag)
+
+    async def trades(self) -> tuple[BrokerTrade, ...]:
+        return shapes.read_trades(await self._read("/trades"))
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        return shapes.read_positions(await self._read("/portfolio/positions"))
+
+    async def margins(self) -> Margins:
+        return shapes.read_margins(await self._read("/user/margins/equity"))
+
+    async def profile(self) -> Profile:
+        return shapes.read_profile(await self._read("/user/profile"))
+
+    async def validate_credentials(self) -> Profile:
+        return await self.profile()
+
+    async def ltp(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, Decimal]:
+        """One request per thousand instruments; the broker allows one such request a second."""
+        prices: dict[InstrumentId, Decimal] = {}
+        for start in range(0, len(instruments), LIMITS.quote_keys):
+            some = instruments[start : start + LIMITS.quote_keys]
+            data = await self._read("/quote/ltp", query=[("i", str(instrument)) for instrument in some])
+            prices.update(shapes.read_last_prices(data))
+        return prices
+
+    async def _read(self, path: str, *, query: shapes.Pairs = ()) -> object:
+        if not self._credentials.access_token:
+            raise SessionExpired(NOT_LOGGED_IN)
+        return read_data(await self._transport.read(path, query=query))
+
+    @asynccontextmanager
+    async def ticks(self) -> AsyncIterator[TickStream]:
+        connection = await self._connect()
+        try:
+            yield ZerodhaTickStream(connection, self._tokens, self._clock, self._tick_mode, self._clock.monotonic())
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+        connection = await self._connect()
+        try:
+            yield order_updates(connection, silence_seconds=self._silence_seconds)
+        finally:
+            await connection.close()
+
+    async def _connect(self) -> ClientConnection:
+        if not self._credentials.access_token:
+            raise SessionExpired(NOT_LOGGED_IN)
+        try:
+            return await open_socket(self._ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds)
+        except TickerForbidden:
+            # A dead token makes this read say so; a live one means that the app may trade but not see prices.
+            await self.profile()
+            raise BrokerRefused("the ticker refused this app: it has no market data plan") from None
+
+
+class LiveZerodhaBroker(ZerodhaBroker):
+    """Real money."""
+
+    @property
+    def environment(self) -> Literal[Environment.LIVE]:
+        return Environment.LIVE
+
+
+class SimulatedZerodhaBroker(ZerodhaBroker):
+    """Any server that speaks the protocol and is not Zerodha's own."""
+
+    @property
+    def environment(self) -> Literal[Environment.SIMULATED]:
+        return Environment.SIMULATED
+
+
+def check_environment(environment: Environment, *, api_url: str) -> None:
+    """Raises ValueError for a simulated account at the broker's own servers, or a live one elsewhere or without TLS."""
+    parts = urlsplit(api_url)
+    host = (parts.hostname or "").rstrip(".")
+    own = any(host == domain or host.endswith("." + domain) for domain in OWN_DOMAINS)
+    if environment is Environment.SIMULATED and own:
+        raise ValueError(f"a simulated account must not use {host}, the broker's own server")
+    if environment is Environment.LIVE and not (own and parts.scheme == "https"):
+        raise ValueError("a live account uses the broker's own server, over https")
+
+
+def _order_path(broker_order_id: str) -> str:
+    return f"/orders/regular/{quote(broker_order_id, safe='')}"
