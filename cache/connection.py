@@ -1,0 +1,41 @@
+"""The connection to Redis, and the one error its users ever see."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+# Redis is on the same machine or network; whoever waits longer has a slower path that needs no Redis (seconds).
+CONNECT_TIMEOUT_SECONDS = 0.5
+ANSWER_TIMEOUT_SECONDS = 1.0
+MAX_CONNECTIONS = 200
+
+
+class CacheUnavailable(Exception):
+    """Redis did not answer, or answered with something unreadable. Nothing is lost: take the path that needs no Redis."""
+
+
+def connect(redis_url: str) -> Redis:
+    """A client that connects at its first call; `redis://`, `rediss://` and `unix://` work. A failed call fails at once."""
+    return Redis.from_url(
+        redis_url,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=ANSWER_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=MAX_CONNECTIONS,
+        protocol=2,
+    )
+
+
+@contextmanager
+def cache_errors() -> Iterator[None]:
+    """Turns whatever the library or the network raises into CacheUnavailable."""
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise CacheUnavailable(f"Redis is not available: {type(error).__name__}: {error}") from error
+    except ValueError as error:  # orjson, Decimal and datetime all raise a ValueError for text they cannot read
+        raise CacheUnavailable(f"Redis holds something unreadable: {error}") from error

@@ -1,0 +1,150 @@
+"""Views made from Postgres: of some strategies after they changed, or of all of them when Redis has lost its memory.
+
+The only module of this package that reads Postgres.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from redis.asyncio import Redis
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from cache.connection import cache_errors
+from cache.keys import COMPLETE
+from cache.runtime_view import OrderView, PlanView, RuntimeView, View
+from storage.database import Database
+from storage.models import Order, Run, Strategy
+from trading.runs import RunState
+
+# Small pages: whoever rebuilds goes on with its own work between them.
+PAGE_SIZE = 100
+
+
+async def refresh(database: Database, redis: Redis, strategy_ids: Sequence[str]) -> None:
+    """Bring these strategies' views up to date; call it after the commit. Raises CacheUnavailable."""
+    async with database.transaction() as session:
+        views = await read_views(session, strategy_ids)
+    await RuntimeView(redis).write_many(views)
+
+
+async def rebuild(database: Database, redis: Redis) -> int:
+    """Writes the view of every strategy that is not deleted; how many. Raises CacheUnavailable."""
+    view = RuntimeView(redis)
+    written, after = 0, ""
+    while True:
+        async with database.transaction() as session:
+            page = (
+                select(Strategy.id)
+                .where(Strategy.deleted_at.is_(None), Strategy.id > after)
+                .order_by(Strategy.id)
+                .limit(PAGE_SIZE)
+            )
+            ids = list((await session.scalars(page)).all())
+            views = await read_views(session, ids)
+        await view.write_many(views)
+        written += len(views)
+        if len(ids) < PAGE_SIZE:
+            break
+        after = ids[-1]
+    with cache_errors():
+        await redis.set(COMPLETE, str(written))
+    return written
+
+
+async def is_complete(redis: Redis) -> bool:
+    """Whether Redis still remembers a rebuild; False after it was emptied or restarted. Raises CacheUnavailable."""
+    with cache_errors():
+        return await redis.exists(COMPLETE) == 1
+
+
+async def read_views(session: AsyncSession, strategy_ids: Sequence[str]) -> list[tuple[View, PlanView]]:
+    """Views as Postgres has them now; strategies it does not know, or that are deleted, are absent."""
+    if not strategy_ids:
+        return []
+    # Taken before the reads: a change committed after it makes a view of its own, which is then the newer one.
+    as_of = (await session.scalars(select(func.clock_timestamp()))).one()
+    chosen = select(Strategy).where(Strategy.id.in_(strategy_ids), Strategy.deleted_at.is_(None))
+    strategies = (await session.scalars(chosen)).all()
+    runs = await _runs_of(session, strategy_ids)
+    orders = await _orders_of(session, [run.id for run in runs.values()])
+    return [(_view(_Rows(strategy, runs.get(strategy.id), orders), as_of), _plan(strategy)) for strategy in strategies]
+
+
+async def _runs_of(session: AsyncSession, strategy_ids: Sequence[str]) -> dict[str, Run]:
+    """The open run of each strategy, else its newest."""
+    newest = (
+        select(Run)
+        .where(Run.strategy_id.in_(strategy_ids), Run.deleted_at.is_(None))
+        .distinct(Run.strategy_id)
+        .order_by(Run.strategy_id, (Run.state != RunState.ENDED).desc(), Run.created_at.desc(), Run.id.desc())
+    )
+    return {run.strategy_id: run for run in (await session.scalars(newest)).all()}
+
+
+async def _orders_of(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, list[Order]]:
+    by_run: dict[str, list[Order]] = {}
+    for order in (await session.scalars(select(Order).where(Order.run_id.in_(run_ids)).order_by(Order.id))).all():
+        by_run.setdefault(order.run_id, []).append(order)
+    return by_run
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    strategy: Strategy
+    run: Run | None
+    orders: dict[str, list[Order]]
+
+
+def _view(rows: _Rows, as_of: datetime) -> View:
+    strategy, run = rows.strategy, rows.run
+    if run is None:
+        return View(strategy.id, strategy.user_id, strategy.state, as_of)
+    return View(
+        strategy_id=strategy.id,
+        user_id=strategy.user_id,
+        status=strategy.state,
+        as_of=as_of,
+        run_id=run.id,
+        state=run.state,
+        trading_day=run.trading_day,
+        position=run.position,
+        last_action=run.last_action,
+        orders=tuple(_order(order) for order in rows.orders.get(run.id, ())),
+        bought=run.bought,
+        buy_value=run.buy_value,
+        sold=run.sold,
+        sell_value=run.sell_value,
+        realised_pnl=run.realised_pnl,
+        stop_loss=run.stop_loss,
+        stop_version=run.stop_version,
+        buy_at=run.buy_at,
+        sell_at=run.sell_at,
+        exit_reason=run.exit_reason,
+        end_reason=run.end_reason,
+        end_detail=run.end_detail,
+        stop_requested_at=run.stop_requested_at,
+    )
+
+
+def _order(order: Order) -> OrderView:
+    return OrderView(order.id, order.leg, order.attempt, order.state, order.quantity, order.filled_quantity, order.average_price)
+
+
+def _plan(strategy: Strategy) -> PlanView:
+    return PlanView(
+        strategy_id=strategy.id,
+        user_id=strategy.user_id,
+        account_id=strategy.account_id,
+        name=strategy.name,
+        exchange=strategy.exchange,
+        symbol=strategy.symbol,
+        product=strategy.product,
+        quantity=strategy.quantity,
+        buy_time=strategy.buy_time,
+        sell_time=strategy.sell_time,
+        stop_loss=strategy.stop_loss,
+        repeat=strategy.repeat,
+        version=strategy.version,
+    )
