@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from brokers.limits import BrokerLimits
 from runtime.crypto import binding
 from runtime.instruments import InstrumentDirectory
 from storage.database import Database
@@ -10,7 +11,6 @@ from storage.models import BrokerAccount
 from storage.repositories import accounts as repository
 from trading.accounts import BrokerName, Credentials
 from trading.ports.broker import Broker, BrokerLogin, BrokerRefused, InstrumentMaster, SessionExpired
-from trading.ports.clock import Clock
 from trading.ports.sealing import Sealer
 
 
@@ -18,7 +18,9 @@ class Adapters(Protocol):
     """Opens brokers; `runtime/brokers.py` implements it over the real adapters, tests over fakes."""
 
     def names(self) -> tuple[BrokerName, ...]:
-        """Brokers that are supported."""
+        """Brokers that are supported; the other calls raise BrokerNotSupported for any other."""
+
+    def limits(self, broker: BrokerName) -> BrokerLimits: ...
 
     def login(self, broker: BrokerName) -> BrokerLogin: ...
 
@@ -27,6 +29,10 @@ class Adapters(Protocol):
     def open(self, broker: BrokerName, *, account_id: str, credentials: Credentials) -> Broker: ...
 
     async def close(self) -> None: ...
+
+
+class BrokerNotSupported(LookupError):
+    """This installation has no adapter for that broker."""
 
 
 class AccountNotFound(LookupError):
@@ -42,13 +48,10 @@ class _Opened:
 class BrokerAccounts:
     """Keeps one adapter per account and session: asked again after a new login, it opens a new one."""
 
-    def __init__(
-        self, *, database: Database, sealer: Sealer, instruments: InstrumentDirectory, clock: Clock, adapters: Adapters
-    ) -> None:
+    def __init__(self, *, database: Database, sealer: Sealer, instruments: InstrumentDirectory, adapters: Adapters) -> None:
         self.instruments = instruments
         self._database = database
         self._sealer = sealer
-        self._clock = clock
         self._adapters = adapters
         self._opened: dict[str, _Opened] = {}
 
@@ -110,6 +113,9 @@ class BrokerAccounts:
 
     def supported(self) -> tuple[BrokerName, ...]:
         return self._adapters.names()
+
+    def limits(self, broker: BrokerName) -> BrokerLimits:
+        return self._adapters.limits(broker)
 
     def login(self, broker: BrokerName) -> BrokerLogin:
         return self._adapters.login(broker)

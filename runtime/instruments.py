@@ -4,7 +4,7 @@ Only rows of the newest load count. An instrument that has left the master can n
 has given to another instrument means the new one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Row
 
+from brokers.instrument_tokens import InstrumentTokens
 from storage.database import Database
 from storage.repositories import instruments as repository
 from trading.accounts import BrokerName
@@ -27,27 +28,15 @@ class InstrumentsNotLoaded(Exception):
     """No broker's list has been loaded yet: nothing can be said about any symbol."""
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerTokens:
-    """One broker's own keys for instruments, both ways."""
-
-    by_instrument: dict[InstrumentId, str]
-    by_token: dict[str, InstrumentId]
-
-    def token(self, instrument: InstrumentId) -> str | None:
-        return self.by_instrument.get(instrument)
-
-    def instrument(self, token: str) -> InstrumentId | None:
-        return self.by_token.get(token)
-
-
 class InstrumentDirectory:
     """Look-ups that never wait. `refresh` reads the table when a newer list was loaded, and swaps the content at once."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, tokens_of: Callable[[BrokerName], InstrumentTokens] | None = None) -> None:
+        """`tokens_of` yields the objects the adapters look tokens up in; they are brought up to date with every refresh."""
         self._database = database
         self._instruments: dict[InstrumentId, Instrument] = {}
-        self._tokens: dict[BrokerName, BrokerTokens] = {}
+        self._own_tokens: dict[BrokerName, InstrumentTokens] = {}
+        self.tokens = tokens_of or self._own
         self._loaded_at: datetime | None = None
         self._listed_on: date | None = None
 
@@ -58,14 +47,16 @@ class InstrumentDirectory:
         return self._instruments.get(instrument)
 
     def token(self, broker: BrokerName, instrument: InstrumentId) -> str | None:
-        return self.tokens(broker).token(instrument)
+        return self.tokens(broker).token_of(instrument)
 
     def instrument_of(self, broker: BrokerName, token: str) -> InstrumentId | None:
-        return self.tokens(broker).instrument(token)
+        return self.tokens(broker).instrument_of(token)
 
-    def tokens(self, broker: BrokerName) -> BrokerTokens:
-        """The tokens as they are now; ask again rather than keep the answer over a refresh."""
-        return self._tokens.get(broker) or BrokerTokens({}, {})
+    def _own(self, broker: BrokerName) -> InstrumentTokens:
+        return self._own_tokens.setdefault(broker, InstrumentTokens())
+
+    def all(self) -> Iterable[Instrument]:
+        return self._instruments.values()
 
     @property
     def count(self) -> int:
@@ -85,7 +76,9 @@ class InstrumentDirectory:
             reader = _Reader()
             async for rows in repository.listed_rows(session, listed_on=newest.listed_on):
                 reader.read(rows)
-        self._instruments, self._tokens = reader.instruments, reader.tokens()
+        self._instruments = reader.instruments
+        for broker in BrokerName:
+            self.tokens(broker).replace(reader.listed.get(broker, ()))
         self._loaded_at, self._listed_on = newest.loaded_at, newest.listed_on
         log.info("instruments_in_memory", count=self.count, listed_on=str(self._listed_on))
         return True
@@ -96,21 +89,16 @@ class _Reader:
 
     def __init__(self) -> None:
         self.instruments: dict[InstrumentId, Instrument] = {}
-        self._by_instrument: dict[BrokerName, dict[InstrumentId, str]] = {}
-        self._by_token: dict[BrokerName, dict[str, InstrumentId]] = {}
+        self.listed: dict[BrokerName, list[ListedInstrument]] = {}
         self._shared: dict[Decimal, Decimal] = {}
 
     def read(self, rows: list[Row[Any]]) -> None:
         for row in rows:
             key = InstrumentId(row.exchange, row.symbol)
-            self.instruments[key] = self._instrument(key, row)
+            instrument = self._instrument(key, row)
+            self.instruments[key] = instrument
             for name, token in row.broker_tokens.items():
-                broker = BrokerName(name)
-                self._by_instrument.setdefault(broker, {})[key] = token
-                self._by_token.setdefault(broker, {})[token] = key
-
-    def tokens(self) -> dict[BrokerName, BrokerTokens]:
-        return {broker: BrokerTokens(tokens, self._by_token[broker]) for broker, tokens in self._by_instrument.items()}
+                self.listed.setdefault(BrokerName(name), []).append(ListedInstrument(instrument, token))
 
     def _instrument(self, key: InstrumentId, row: Row[Any]) -> Instrument:
         return Instrument(

@@ -38,6 +38,12 @@ _STORE = text("""
         listed_on = excluded.listed_on, updated_at = now()
 """)
 
+# Rows this transaction has written carry its own instant; the others are not in the broker's list any more.
+_FORGET_TOKENS = text("""
+    UPDATE instruments SET broker_tokens = broker_tokens - CAST(:broker AS text)
+    WHERE updated_at < now() AND jsonb_exists(broker_tokens, :broker)
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class NewestLoad:
@@ -55,6 +61,7 @@ async def store(
     for start in range(0, len(rows), STORE_ROWS):
         portion = json.dumps(rows[start : start + STORE_ROWS])
         await session.execute(_STORE, {"rows": portion, "broker": broker.value, "listed_on": listed_on})
+    await session.execute(_FORGET_TOKENS, {"broker": broker.value})
     await _mark(session, listed_on=listed_on, now=now)
 
 

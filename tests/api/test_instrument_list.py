@@ -94,6 +94,19 @@ async def test_two_brokers_lists_are_merged(database: Database) -> None:
     assert directory.token(BrokerName.FYERS, TCS) is None
 
 
+async def test_a_token_of_yesterdays_list_is_forgotten_although_another_broker_still_lists_the_instrument(
+    database: Database,
+) -> None:
+    tomorrow = NOW + timedelta(days=1)
+    await store_list(database, BrokerName.ZERODHA, (listed("OLD", "z2"),), now=NOW)
+    await store_list(database, BrokerName.ZERODHA, (listed("TCS", "z2"),), now=tomorrow)
+    await store_list(database, BrokerName.DHAN, (listed("OLD", "d2"),), now=tomorrow + timedelta(seconds=1))
+    directory = InstrumentDirectory(database)
+    await directory.refresh()
+    assert directory.token(BrokerName.ZERODHA, InstrumentId("NSE", "OLD")) is None
+    assert directory.instrument_of(BrokerName.ZERODHA, "z2") == TCS
+
+
 async def test_a_refresh_without_a_newer_list_changes_nothing(database: Database) -> None:
     await load_master(database, ListMaster(listed("TCS", "1")), clock=HeldClock())
     directory = InstrumentDirectory(database)

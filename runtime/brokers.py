@@ -1,0 +1,80 @@
+"""Wires the broker adapters: URLs from the settings, one connection pool, and the environment those URLs mean."""
+
+from typing import TypeVar
+
+from brokers.instrument_tokens import InstrumentTokens
+from brokers.limits import BrokerLimits
+from brokers.registry import BrokerRegistry, BrokerUrls, UnsupportedBroker
+from brokers.transport import ConnectionPool
+from runtime.accounts import BrokerAccounts, BrokerNotSupported
+from runtime.crypto import KeyRing
+from runtime.instruments import InstrumentDirectory
+from runtime.settings import Settings, is_live_url
+from storage.database import Database
+from trading.accounts import BrokerName, Credentials, Environment
+from trading.ports.broker import Broker, BrokerLogin, InstrumentMaster
+from trading.ports.clock import Clock
+
+T = TypeVar("T")
+
+
+def broker_urls(settings: Settings) -> dict[BrokerName, BrokerUrls]:
+    """The brokers this installation can reach, and where."""
+    zerodha = BrokerUrls(api_url=settings.zerodha_api_url, ws_url=settings.zerodha_ws_url, login_url=settings.zerodha_login_url)
+    return {BrokerName.ZERODHA: zerodha}
+
+
+class RegistryAdapters:
+    """Implements `runtime.accounts.Adapters` over the real adapters."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._urls = broker_urls(settings)
+        self._connections = ConnectionPool()
+        self._registry = BrokerRegistry(
+            urls=self._urls, clock=clock, connections=self._connections, timeout_seconds=settings.broker_timeout_seconds
+        )
+
+    def names(self) -> tuple[BrokerName, ...]:
+        return tuple(self._urls)
+
+    def tokens(self, broker: BrokerName) -> InstrumentTokens:
+        return self._registry.tokens(broker)
+
+    def limits(self, broker: BrokerName) -> BrokerLimits:
+        return _supported(self._registry.limits(broker))
+
+    def login(self, broker: BrokerName) -> BrokerLogin:
+        return _supported(self._registry.login(broker, environment=self._environment(broker)))
+
+    def master(self, broker: BrokerName) -> InstrumentMaster:
+        return _supported(self._registry.master(broker))
+
+    def open(self, broker: BrokerName, *, account_id: str, credentials: Credentials) -> Broker:
+        environment = self._environment(broker)
+        return _supported(self._registry.broker(broker, account_id=account_id, credentials=credentials, environment=environment))
+
+    def _environment(self, broker: BrokerName) -> Environment:
+        urls = self._urls.get(broker)
+        if urls is None:
+            raise BrokerNotSupported(UnsupportedBroker(broker).message)
+        return Environment.LIVE if is_live_url(urls.api_url) else Environment.SIMULATED
+
+    async def close(self) -> None:
+        await self._connections.close()
+
+
+def _supported(found: T | UnsupportedBroker) -> T:
+    if isinstance(found, UnsupportedBroker):
+        raise BrokerNotSupported(found.message)
+    return found
+
+
+def open_accounts(settings: Settings, database: Database, clock: Clock) -> BrokerAccounts:
+    """Everything a process needs to trade with accounts; `.instruments` is its instrument directory, still empty.
+
+    Raises ValueError when AES_MASTER_KEYS is missing or malformed.
+    """
+    adapters = RegistryAdapters(settings, clock)
+    sealer = KeyRing.parse(settings.aes_master_keys.get_secret_value())
+    instruments = InstrumentDirectory(database, tokens_of=adapters.tokens)
+    return BrokerAccounts(database=database, sealer=sealer, instruments=instruments, adapters=adapters)
