@@ -67,6 +67,12 @@ def always() -> bool:
     return True
 
 
+async def _connecting(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    attempt: _Attempt = context.trace_request_ctx
+    if attempt.connected:
+        raise _SecondAttempt
+
+
 async def _headers_ready(_: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams) -> None:
     attempt: _Attempt = context.trace_request_ctx
     if attempt.connected:
@@ -84,6 +90,8 @@ async def _chunk_ready(_: aiohttp.ClientSession, context: SimpleNamespace, __: a
 
 def _tracing() -> aiohttp.TraceConfig:
     tracing = aiohttp.TraceConfig()
+    tracing.on_connection_queued_start.append(_connecting)
+    tracing.on_connection_create_start.append(_connecting)
     tracing.on_request_headers_sent.append(_headers_ready)
     tracing.on_request_chunk_sent.append(_chunk_ready)
     tracing.freeze()
