@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local.errors import StackError
 from local.logs import open_log, tail
-from local.part import Part
+from local.part import Part, Probe
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _PROBE_PAUSE_SECONDS = 0.02
@@ -36,7 +36,12 @@ class Child:
             await asyncio.to_thread(self.part.prepare)
         started_at = await self._spawn()
         try:
-            await self._until_ready(started_at)
+            if self.part.ready is None:
+                await self._until_done()
+            else:
+                await self._until_ready(self.part.ready, started_at)
+            if self.part.after_ready is not None:
+                await self.part.after_ready()
         except BaseException:
             await self.stop()
             raise
@@ -55,9 +60,14 @@ class Child:
                 process.send_signal(self.part.stop_signal)
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), self.part.stop_timeout_seconds)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        self.kill()
         await process.wait()
+
+    def kill(self) -> None:
+        """Ends its process group at once; whatever it started goes with it."""
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def last_words(self) -> str:
         """The end of what the part has logged since this start."""
@@ -91,18 +101,27 @@ class Child:
             raise RuntimeError(f"{self.part.name} was never started")
         return self._process
 
-    async def _until_ready(self, started_at: datetime) -> None:
+    async def _until_ready(self, ready: Probe, started_at: datetime) -> None:
         process = self._running()
         deadline = asyncio.get_running_loop().time() + self.part.ready_timeout_seconds
         while True:
             if process.returncode is not None:
                 raise StackError(f"{self.part.name} ended with code {process.returncode} while starting{self._log_quote()}")
-            if await self.part.ready(started_at):
+            if await ready(started_at):
                 return
             if asyncio.get_running_loop().time() > deadline:
                 limit = f"{self.part.ready_timeout_seconds:.0f} s"
                 raise StackError(f"{self.part.name} was not ready within {limit}{self._log_quote()}")
             await asyncio.sleep(_PROBE_PAUSE_SECONDS)
+
+    async def _until_done(self) -> None:
+        try:
+            code = await asyncio.wait_for(self.wait(), self.part.ready_timeout_seconds)
+        except TimeoutError:
+            limit = f"{self.part.ready_timeout_seconds:.0f} s"
+            raise StackError(f"{self.part.name} did not end within {limit}{self._log_quote()}") from None
+        if code != 0:
+            raise StackError(f"{self.part.name} failed with code {code}{self._log_quote()}")
 
     def _log_quote(self) -> str:
         words = self.last_words()

@@ -20,19 +20,15 @@ from local.part import Part
 from local.parts.testing import build_part
 
 _WATCH_PAUSE_SECONDS = 0.25
+_STARTS = 3
 
 
 async def keep(part: Part, *, folder: Path, watched_pid: int) -> None:
-    """Runs `part` until the watched process or the part itself ends, or until this task is cancelled."""
+    """Runs `part` until the watched process or the part itself ends, or until this task is cancelled. Raises StackError."""
     child = Child(part, log_path=folder / f"{part.name}.log")
-    report = folder / f"{part.name}.json"
+    await child.start()
     try:
-        await child.start()
-    except StackError as error:
-        write_report(report, {"error": str(error)})
-        return
-    try:
-        write_report(report, {"keeper": str(psutil.Process().pid), "address": part.address})
+        write_report(folder / f"{part.name}.json", {"keeper": str(psutil.Process().pid), "address": part.address})
         watch = asyncio.create_task(_until_gone(watched_pid))
         ended = asyncio.create_task(child.wait())
         await asyncio.wait({watch, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,13 +53,19 @@ async def _until_gone(pid: int) -> None:
             await asyncio.sleep(_WATCH_PAUSE_SECONDS)
 
 
+async def _keep_by_name(name: str, folder: Path, watched_pid: int) -> None:
+    for tries_left in reversed(range(_STARTS)):
+        try:
+            await keep(build_part(name, folder=folder), folder=folder, watched_pid=watched_pid)
+            return
+        except StackError as error:
+            # A port that was free a moment ago may have been taken since: the next try has others.
+            if not tries_left:
+                write_report(folder / f"{name}.json", {"error": str(error)})
+
+
 async def _main(name: str, folder: Path, watched_pid: int) -> None:
-    try:
-        part = build_part(name, folder=folder)
-    except StackError as error:
-        write_report(folder / f"{name}.json", {"error": str(error)})
-        return
-    task = asyncio.ensure_future(keep(part, folder=folder, watched_pid=watched_pid))
+    task = asyncio.ensure_future(_keep_by_name(name, folder, watched_pid))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with suppress(asyncio.CancelledError):

@@ -35,7 +35,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def postgres_sockets() -> Path:
     """Folder of the Postgres socket, for `asyncpg.connect(host=..., user="postgres")`; the migrated template exists."""
-    sockets = Path(address_of("postgres"))
+    sockets = Path(address_of("postgres")).parent
     asyncio.run(ensure_template(sockets))
     return sockets
 

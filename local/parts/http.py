@@ -16,12 +16,13 @@ def http_ready(url: str) -> Probe:
     return ready
 
 
-async def answers(url: str, *, timeout_seconds: float = 2.0) -> bool:
+async def answers(url: str, *, timeout_seconds: float = 2.0, any_status: bool = False) -> bool:
+    """With a success, or with `any_status` at all."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds)) as session,
             session.get(url) as response,
         ):
-            return response.ok
+            return any_status or response.ok
     except (aiohttp.ClientError, TimeoutError, OSError):
         return False

@@ -15,13 +15,14 @@ from urllib.parse import quote
 import asyncpg
 
 from local.errors import StackError
-from local.part import Part
+from local.part import AfterReady, Part
 
 DATABASE = "algo_trading"
+_SOCKET = ".s.PGSQL.5432"
 _LAUNCHER = Path(__file__).parents[1] / "launch.py"
 
 
-def postgres_part(*, data: Path, sockets: Path, durable: bool = True) -> Part:
+def postgres_part(*, data: Path, sockets: Path, durable: bool = True, after_ready: AfterReady | None = None) -> Part:
     """`durable=False` gives up surviving a power cut, never a killed process: for tests."""
     settings = {
         "listen_addresses": "",
@@ -45,9 +46,10 @@ def postgres_part(*, data: Path, sockets: Path, durable: bool = True) -> Part:
         name="postgres",
         command=(str(_binary("postgres")), "-D", str(data), *options),
         ready=ready,
-        address=str(sockets),
+        address=str(sockets / _SOCKET),
         environment=_environment(),
         prepare=partial(ensure_cluster, data),
+        after_ready=after_ready,
         stop_signal=signal.SIGINT,  # fast shutdown: ends sessions, writes a checkpoint
         orphan_signal=signal.SIGINT,
         drops_root=True,

@@ -11,7 +11,7 @@ from typing import Self
 import yaml
 
 from local.namespace import frontend_is_serving
-from local.part import Part, Probe
+from local.part import AfterReady, Part, Probe
 from local.parts.http import http_ready
 from local.ports import LOOPBACK, free_ports
 from local.temporal_build import ServerAndUi
@@ -52,7 +52,14 @@ class TemporalPorts:
         return f"{LOOPBACK}:{self.frontend}"
 
 
-def server_part(programs: ServerAndUi, *, directory: Path, ports: TemporalPorts, in_memory: bool = False) -> Part:
+def server_part(
+    programs: ServerAndUi,
+    *,
+    directory: Path,
+    ports: TemporalPorts,
+    in_memory: bool = False,
+    after_ready: AfterReady | None = None,
+) -> Part:
     """One process with all four services. `in_memory` forgets everything at its end: for tests."""
     directory.mkdir(parents=True, exist_ok=True)
     dynamic_config = directory / "dynamic-config.yaml"
@@ -71,6 +78,7 @@ def server_part(programs: ServerAndUi, *, directory: Path, ports: TemporalPorts,
             **_database(directory, in_memory=in_memory),
             **_listen_on(ports),
         },
+        after_ready=after_ready,
         ready_timeout_seconds=60,
     )
 
@@ -99,7 +107,15 @@ def ui_part(programs: ServerAndUi, *, directory: Path, temporal_address: str, po
     )
 
 
-def dev_server_part(program: DevServer, *, directory: Path, port: int, ui_port: int | None, in_memory: bool = False) -> Part:
+def dev_server_part(
+    program: DevServer,
+    *,
+    directory: Path,
+    port: int,
+    ui_port: int | None,
+    in_memory: bool = False,
+    after_ready: AfterReady | None = None,
+) -> Part:
     """The command line tool's own server, with its UI unless `ui_port` is None."""
     directory.mkdir(parents=True, exist_ok=True)
     address = f"{LOOPBACK}:{port}"
@@ -115,6 +131,7 @@ def dev_server_part(program: DevServer, *, directory: Path, port: int, ui_port: 
         address=address,
         directory=directory,
         environment={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(directory), "GOGC": "400"},
+        after_ready=after_ready,
         ready_timeout_seconds=60,
     )
 
