@@ -48,8 +48,20 @@ class _ConnectWithoutRedirects(connect):
 
 async def open_socket(ws_url: str, *, credentials: Credentials, open_seconds: float) -> ClientConnection:
     """A connected ticker socket. Raises TickerForbidden for HTTP 403, BrokerUnavailable for every other failure."""
+    try:
+        return await _connecting(ws_url, credentials=credentials, open_seconds=open_seconds)
+    except InvalidStatus as refused:
+        status = refused.response.status_code
+        if status == 403:
+            raise TickerForbidden from None
+        raise BrokerUnavailable(f"the ticker answered HTTP {status}") from None
+    except (OSError, EOFError, WebSocketException) as error:
+        raise BrokerUnavailable(f"cannot reach the ticker: {type(error).__name__}") from None
+
+
+def _connecting(ws_url: str, *, credentials: Credentials, open_seconds: float) -> connect:
     query = urlencode({"api_key": credentials.api_key, "access_token": credentials.access_token or ""})
-    connecting = _ConnectWithoutRedirects(
+    return _ConnectWithoutRedirects(
         f"{ws_url.rstrip('/')}/?{query}",
         additional_headers={"X-Kite-Version": "3"},
         proxy=None,
@@ -60,15 +72,6 @@ async def open_socket(ws_url: str, *, credentials: Credentials, open_seconds: fl
         close_timeout=CLOSE_SECONDS,
         logger=_quiet_log,
     )
-    try:
-        return await connecting
-    except InvalidStatus as refused:
-        status = refused.response.status_code
-        if status == 403:
-            raise TickerForbidden from None
-        raise BrokerUnavailable(f"the ticker answered HTTP {status}") from None
-    except (OSError, EOFError, WebSocketException) as error:
-        raise BrokerUnavailable(f"cannot reach the ticker: {type(error).__name__}") from None
 
 
 @dataclass(slots=True)
