@@ -28,7 +28,9 @@ INDEFINITE = frozenset({"OrderException", "NetworkException", "DataException", "
 _DOUBTFUL = ("timed out", "order book", "status unknown")
 _BUSY = ("being processed",)
 _BUDGET = ("maximum allowed order modifications exceeded",)
-_GONE = ("cannot be modified", "cannot be cancelled", "already complete", "already cancelled", "already rejected")
+# The wording for an order that has ended is not documented; these are read after _BUSY, whose text they would match too.
+_GONE = ("cannot be modified", "cannot be cancelled", "no longer be", "is already", "couldn't find that")
+_NO_SUCH_ORDER = ("couldn't find that",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def read_data(result: WireResult) -> object:
         raise BrokerUnavailable(_summary(answer))
     if found.error_type == "TokenException":
         raise SessionExpired(found.message)
-    if found.error_type in DEFINITE:
+    if found.error_type in DEFINITE or found.says(_NO_SUCH_ORDER):
         raise BrokerRefused(found.message)
     raise BrokerUnavailable(_summary(answer))
 

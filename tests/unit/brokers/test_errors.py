@@ -129,6 +129,8 @@ def test_what_never_left_is_refused_as_not_sent() -> None:
         (failure(400, "InputException", "Order cannot be modified."), RefusalKind.GONE),
         (failure(400, "OrderException", "16346 : Order cannot be modified"), RefusalKind.GONE),
         (failure(400, "GeneralException", "Order cannot be cancelled, it is already complete."), RefusalKind.GONE),
+        (failure(400, "InputException", "The order is COMPLETE and can no longer be changed."), RefusalKind.GONE),
+        (failure(404, "GeneralException", "Couldn't find that `order_id`."), RefusalKind.GONE),
     ],
 )
 def test_a_change_knows_busy_budget_and_gone(result: Answered, kind: RefusalKind) -> None:
@@ -152,6 +154,7 @@ READS: list[tuple[WireResult, type[BrokerError]]] = [
     (failure(400, "InputException"), BrokerRefused),
     (failure(400, "OrderException"), BrokerUnavailable),
     (failure(400, "GeneralException"), BrokerUnavailable),
+    (failure(404, "GeneralException", "Couldn't find that `order_id`."), BrokerRefused),
     (failure(400, "SomethingNewException"), BrokerUnavailable),
     (failure(429, "NetworkException"), BrokerUnavailable),
     (failure(500, "GeneralException"), BrokerUnavailable),
