@@ -1,0 +1,1 @@
+"""A stand-in exchange that speaks brokers' own wire protocols. See README.md beside this file."""

@@ -1,0 +1,1 @@
+"""The control API: how tests, demos and people steer the exchange."""

@@ -1,0 +1,1 @@
+"""One folder per broker protocol; each understands its protocol on its own."""
