@@ -33,7 +33,7 @@ def main() -> None:
         environment = cache_folder() / f"venv-{fingerprint()}"
         if not (environment / _MARKER).exists():
             make(environment)
-        point_at(environment)
+        point_at(environment, link=LINK)
     except SetupError as error:
         sys.exit(f"{error}")
     except KeyboardInterrupt:
@@ -109,15 +109,15 @@ def count_packages() -> int:
     return sum(1 for line in LOCK.read_text().splitlines() if "==" in line and not line.startswith((" ", "#")))
 
 
-def point_at(environment: Path) -> None:
-    """`.venv` becomes a link in one step. A folder of that name was not made here, and is not ours to remove."""
-    if LINK.is_symlink() and LINK.readlink() == environment:
+def point_at(environment: Path, *, link: Path) -> None:
+    """It becomes a link in one step. A folder of that name was not made here, and is not ours to remove."""
+    if link.is_symlink() and link.readlink() == environment:
         return
-    if LINK.exists() and not LINK.is_symlink():
-        raise SetupError(f"{LINK} is a folder that somebody else made: move it away and run this again.")
-    unfinished = LINK.with_name(f".venv.{os.getpid()}")
+    if link.exists() and not link.is_symlink():
+        raise SetupError(f"{link} is a folder that somebody else made: move it away and run this again.")
+    unfinished = link.with_name(f"{link.name}.{os.getpid()}")
     unfinished.symlink_to(environment)
-    unfinished.replace(LINK)
+    unfinished.replace(link)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,14 +29,21 @@ class DevServer:
 
 
 TemporalPrograms = ServerAndUi | DevServer
+Fetch = Callable[[Path], Coroutine[None, None, None]]
 
 
-def find_temporal(progress: Progress) -> TemporalPrograms:
+async def fetch_with_the_sdk(folder: Path) -> None:
+    """The SDK puts the tool that its own tests use into `folder`, and starts it. Raises RuntimeError when it cannot."""
+    environment = await WorkflowEnvironment.start_local(download_dest_dir=str(folder))
+    await environment.shutdown()
+
+
+def find_temporal(progress: Progress, *, fetch: Fetch = fetch_with_the_sdk) -> TemporalPrograms:
     """A `temporal` tool on the path, what an earlier start has kept, the SDK's download, or a build from infra/temporal.
 
     Raises StackError, naming every way that is left to the user, when none works.
     """
-    return present_temporal(progress) or _download(progress) or build(progress)
+    return present_temporal(progress) or _download(progress, fetch) or build(progress)
 
 
 def present_temporal(progress: Progress) -> TemporalPrograms | None:
@@ -75,13 +83,13 @@ def _kept_download() -> DevServer | None:
     return None
 
 
-def _download(progress: Progress) -> DevServer | None:
-    """The SDK fetches the tool that its own tests use. Offline, it says so and the build is next."""
+def _download(progress: Progress, fetch: Fetch) -> DevServer | None:
+    """Offline, it says so and the build is next."""
     folder = _download_folder()
     folder.mkdir(exist_ok=True)
     try:
         with progress.step("Downloading Temporal"):
-            asyncio.run(asyncio.wait_for(_start_once(folder), _DOWNLOAD_LIMIT_SECONDS))
+            asyncio.run(asyncio.wait_for(fetch(folder), _DOWNLOAD_LIMIT_SECONDS))
             kept = _kept_download()
             if kept is None:
                 raise StackError("what was downloaded has no server of version 1.32 or newer")
@@ -90,11 +98,6 @@ def _download(progress: Progress) -> DevServer | None:
         reason = f"no answer within {_DOWNLOAD_LIMIT_SECONDS:.0f} s" if isinstance(error, TimeoutError) else str(error)
         progress.console.print(f"[yellow]Temporal cannot be downloaded ({_first_sentence(reason)}); it is built here instead.[/]")
         return None
-
-
-async def _start_once(folder: Path) -> None:
-    environment = await WorkflowEnvironment.start_local(download_dest_dir=str(folder))
-    await environment.shutdown()
 
 
 def _first_sentence(text: str) -> str:

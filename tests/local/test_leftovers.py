@@ -1,0 +1,39 @@
+"""Before a start, what a killed stack has left is ended; a stranger with a recycled process id is not."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from local.leftovers import end_leftovers
+from local.record import PartRecord, ProcessIdentity, StackRecord
+from tests.local.parts_for_tests import is_alive
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    running = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield running
+    running.kill()
+    running.wait()
+
+
+def test_a_recorded_process_that_still_runs_is_ended(process: subprocess.Popen[bytes]) -> None:
+    identity = ProcessIdentity.of(process.pid)
+    assert identity is not None
+    assert end_leftovers(_record(identity)) == ["worker-1"]
+    assert not is_alive(process.pid)
+
+
+def test_a_stranger_who_got_the_same_process_id_is_not_touched(process: subprocess.Popen[bytes]) -> None:
+    identity = ProcessIdentity.of(process.pid)
+    assert identity is not None
+    earlier = ProcessIdentity(pid=process.pid, started=identity.started - 3600)
+    assert end_leftovers(_record(earlier)) == []
+    assert is_alive(process.pid)
+
+
+def _record(identity: ProcessIdentity) -> StackRecord:
+    part = PartRecord(name="worker-1", process=identity, address="", restarts=0, log="")
+    return StackRecord(supervisor=ProcessIdentity(pid=1, started=0.0), ready=True, parts=(part,))
