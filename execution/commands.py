@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.timeline import rupees, tell
 from storage.models import Order, Run
-from trading.orders import Leg, OrderState
+from trading.orders import Leg, OrderState, SupersededFor
 from trading.runs import ExitReason, RunState
 from trading.sessions import INDIA
 
@@ -66,7 +66,7 @@ async def take_stop(
     if run is None:
         return None
     already = run.stop_requested_at is not None
-    stopped = await supersede_armed_entries(session, run_id=run_id, message="stopped by the user")
+    stopped = await supersede_armed_entries(session, run_id=run_id, why=SupersededFor.STOPPED)
     if not already:
         run.stop_requested_at = now
         if square_off:
@@ -74,7 +74,7 @@ async def take_stop(
             tell(session, run, "stop_requested", "You asked to stop and sell", at=now)
         else:
             run.leave_open = True
-            await supersede_armed_exits(session, run_id=run_id, message="stopped by the user, position left open")
+            await supersede_armed_exits(session, run_id=run_id, why=SupersededFor.STOPPED)
             tell(session, run, "stop_requested", "You asked to stop and keep the position", at=now)
         run.updated_by = requested_by
     return StopTaken(run.id, run.workflow_id, run.trading_day.isoformat(), stopped, already, square_off)
@@ -88,20 +88,20 @@ def want_exit(run: Run, reason: ExitReason, at: datetime) -> bool:
     return True
 
 
-async def supersede_armed_entries(session: AsyncSession, *, run_id: str, message: str) -> bool:
+async def supersede_armed_entries(session: AsyncSession, *, run_id: str, why: SupersededFor) -> bool:
     """Armed entries of the run never leave. False: none was armed, so an entry is out already or was never there."""
-    return await _supersede(session, run_id, Leg.ENTRY, message)
+    return await _supersede(session, run_id, Leg.ENTRY, why)
 
 
-async def supersede_armed_exits(session: AsyncSession, *, run_id: str, message: str) -> bool:
-    return await _supersede(session, run_id, Leg.EXIT, message)
+async def supersede_armed_exits(session: AsyncSession, *, run_id: str, why: SupersededFor) -> bool:
+    return await _supersede(session, run_id, Leg.EXIT, why)
 
 
-async def _supersede(session: AsyncSession, run_id: str, leg: Leg, message: str) -> bool:
+async def _supersede(session: AsyncSession, run_id: str, leg: Leg, why: SupersededFor) -> bool:
     statement = (
         update(Order)
         .where(Order.run_id == run_id, Order.leg == leg, Order.state == OrderState.ARMED)
-        .values(state=OrderState.SUPERSEDED, revision=Order.revision + 1, message=message)
+        .values(state=OrderState.SUPERSEDED, revision=Order.revision + 1, superseded_for=why)
         .returning(Order.id)
     )
     return (await session.execute(statement)).first() is not None

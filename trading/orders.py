@@ -75,6 +75,16 @@ def can_become(now: OrderState, then: OrderState) -> bool:
     return now is then or then in _NEXT[now]
 
 
+class SupersededFor(str, Enum):
+    """Why an armed order never left."""
+
+    STOPPED = "stopped"
+    PRICE_AT_STOP = "price_at_stop"
+    DEADLINE = "deadline"
+    KILL_SWITCH = "kill_switch"
+    NOT_NEEDED = "not_needed"
+
+
 class BrokerOrderStatus(str, Enum):
     """A broker's words for an order, translated once per broker. A word nobody knows raises there."""
 

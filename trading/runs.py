@@ -101,10 +101,11 @@ class Holding:
     buy_value: Decimal = ZERO
     sold: int = 0
     sell_value: Decimal = ZERO
+    taken_elsewhere: int = 0
 
     @property
     def open_quantity(self) -> int:
-        return self.bought - self.sold
+        return self.bought - self.sold - self.taken_elsewhere
 
     @property
     def is_flat(self) -> bool:

@@ -39,6 +39,7 @@ class BrokerAccount(Record):
     token_expires_at: Mapped[datetime | None]
     # Grows with every login, so that a desk knows when to unseal again.
     session_version: Mapped[int] = mapped_column(Integer, server_default="0")
+    session_started_at: Mapped[datetime | None]
     health: Mapped[str] = mapped_column(String(24), server_default="unknown")
     health_detail: Mapped[str] = mapped_column(Text, server_default="")
 

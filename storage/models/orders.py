@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Price, Record, text_enum
 from trading.instruments import Product
-from trading.orders import Leg, OrderState, Side
+from trading.orders import Leg, OrderState, Side, SupersededFor
 from trading.runs import ExitReason
 
 
@@ -81,6 +81,8 @@ class Order(Record):
     wanted_at: Mapped[datetime | None]
     trigger_price: Mapped[Decimal | None] = mapped_column(Price)
     fired_by: Mapped[str | None] = mapped_column(String(16))
+
+    superseded_for: Mapped[SupersededFor | None] = mapped_column(text_enum(SupersededFor))
 
     owner: Mapped[str | None] = mapped_column(String(120))
     send_by: Mapped[datetime | None]

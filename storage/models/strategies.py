@@ -57,7 +57,7 @@ class Run(Record):
     id_prefix = "run"
     __table_args__ = (
         Index("uq_runs_one_open", "strategy_id", unique=True, postgresql_where=text("state <> 'ended'")),
-        Index("ix_runs_open", "state", postgresql_where=text("state <> 'ended'")),
+        Index("ix_runs_open", "account_id", "state", postgresql_where=text("state <> 'ended'")),
         Index("ix_runs_account_instrument", "account_id", "exchange", "symbol", "trading_day"),
     )
 
@@ -85,6 +85,8 @@ class Run(Record):
     bought: Mapped[int] = mapped_column(Integer, default=0)
     buy_value: Mapped[Decimal] = mapped_column(Money, default=Decimal(0))
     sold: Mapped[int] = mapped_column(Integer, default=0)
+    # Shares of this run that somebody else sold, as foreign trades prove: they are not ours to sell any more.
+    taken_elsewhere: Mapped[int] = mapped_column(Integer, default=0)
     sell_value: Mapped[Decimal] = mapped_column(Money, default=Decimal(0))
     position: Mapped[Position] = mapped_column(text_enum(Position), default=Position.NONE)
     last_action: Mapped[LastAction | None] = mapped_column(text_enum(LastAction))

@@ -213,6 +213,7 @@ def upgrade() -> None:
     sa.Column('sealed_access_token', sa.Text(), nullable=True),
     sa.Column('token_expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('session_version', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('session_started_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('health', sa.String(length=24), server_default='unknown', nullable=False),
     sa.Column('health_detail', sa.Text(), server_default='', nullable=False),
     sa.Column('id', sa.String(length=40), nullable=False),
@@ -346,6 +347,7 @@ def upgrade() -> None:
     sa.Column('bought', sa.Integer(), nullable=False),
     sa.Column('buy_value', sa.Numeric(precision=20, scale=4), nullable=False),
     sa.Column('sold', sa.Integer(), nullable=False),
+    sa.Column('taken_elsewhere', sa.Integer(), nullable=False),
     sa.Column('sell_value', sa.Numeric(precision=20, scale=4), nullable=False),
     sa.Column('position', sa.Enum('NONE', 'BOUGHT', 'SOLD', 'EXITED_BY_SL', name='position', native_enum=False, length=24), nullable=False),
     sa.Column('last_action', sa.Enum('BUY', 'SELL', 'SL_HIT', name='lastaction', native_enum=False, length=24), nullable=True),
@@ -375,7 +377,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_runs'))
     )
     op.create_index('ix_runs_account_instrument', 'runs', ['account_id', 'exchange', 'symbol', 'trading_day'], unique=False)
-    op.create_index('ix_runs_open', 'runs', ['state'], unique=False, postgresql_where=sa.text("state <> 'ended'"))
+    op.create_index('ix_runs_open', 'runs', ['account_id', 'state'], unique=False, postgresql_where=sa.text("state <> 'ended'"))
     op.create_index(op.f('ix_runs_strategy_id'), 'runs', ['strategy_id'], unique=False)
     op.create_index(op.f('ix_runs_user_id'), 'runs', ['user_id'], unique=False)
     op.create_index(op.f('ix_runs_workflow_id'), 'runs', ['workflow_id'], unique=False)
@@ -425,6 +427,7 @@ def upgrade() -> None:
     sa.Column('wanted_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('trigger_price', sa.Numeric(precision=18, scale=4), nullable=True),
     sa.Column('fired_by', sa.String(length=16), nullable=True),
+    sa.Column('superseded_for', sa.Enum('stopped', 'price_at_stop', 'deadline', 'kill_switch', 'not_needed', name='supersededfor', native_enum=False, length=24), nullable=True),
     sa.Column('owner', sa.String(length=120), nullable=True),
     sa.Column('send_by', sa.DateTime(timezone=True), nullable=True),
     sa.Column('claimed_at', sa.DateTime(timezone=True), nullable=True),

@@ -1,0 +1,95 @@
+"""Armed orders of the leased accounts, in memory, ordered by their instants. A copy that may be stale: the claim decides."""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from trading.instruments import InstrumentId
+from trading.orders import Leg
+
+
+@dataclass(frozen=True, slots=True)
+class ArmedOrder:
+    """An order row that waits for its instant or its price."""
+
+    order_id: str
+    run_id: str
+    account_id: str
+    leg: Leg
+    revision: int
+    instrument: InstrumentId
+    fire_at: datetime | None
+    stop_price: Decimal | None
+    stop_version: int
+    band_step: int
+
+
+class ArmedOrders:
+    """Look-ups by run for stops, by instant for timers."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, ArmedOrder] = {}
+        self._exit_of_run: dict[str, str] = {}
+        # Entries of the heap may be outdated; `due` checks each against `_orders` before it counts.
+        self._heap: list[tuple[datetime, str, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def put(self, order: ArmedOrder) -> bool:
+        """Add or replace; True when it is new or changed."""
+        known = self._orders.get(order.order_id)
+        if known is not None and known.revision >= order.revision:
+            return False
+        self._orders[order.order_id] = order
+        if order.leg is Leg.EXIT:
+            self._exit_of_run[order.run_id] = order.order_id
+        if order.fire_at is not None and (known is None or known.fire_at != order.fire_at):
+            heapq.heappush(self._heap, (order.fire_at, order.order_id, order.revision))
+        return True
+
+    def drop(self, order_id: str) -> None:
+        order = self._orders.pop(order_id, None)
+        if order is not None and self._exit_of_run.get(order.run_id) == order_id:
+            del self._exit_of_run[order.run_id]
+
+    def replace_all(self, orders: Iterable[ArmedOrder]) -> None:
+        """The full truth of a moment; whatever is not in it is gone."""
+        fresh = {order.order_id: order for order in orders}
+        for order_id in [known for known in self._orders if known not in fresh]:
+            self.drop(order_id)
+        for order in fresh.values():
+            self.put(order)
+
+    def drop_account(self, account_id: str) -> None:
+        for order_id in [order.order_id for order in self._orders.values() if order.account_id == account_id]:
+            self.drop(order_id)
+
+    def exit_of(self, run_id: str) -> ArmedOrder | None:
+        order_id = self._exit_of_run.get(run_id)
+        return None if order_id is None else self._orders[order_id]
+
+    def get(self, order_id: str) -> ArmedOrder | None:
+        return self._orders.get(order_id)
+
+    def next_instant(self) -> datetime | None:
+        """When the next order is due by time."""
+        while self._heap:
+            fire_at, order_id, _ = self._heap[0]
+            order = self._orders.get(order_id)
+            if order is not None and order.fire_at == fire_at:
+                return fire_at
+            heapq.heappop(self._heap)
+        return None
+
+    def take_due(self, now: datetime) -> list[ArmedOrder]:
+        """Orders whose instant has come; each is handed out once. One that could not be sent is put back by the sweep."""
+        due: dict[str, ArmedOrder] = {}
+        while self._heap and self._heap[0][0] <= now:
+            fire_at, order_id, _ = heapq.heappop(self._heap)
+            order = self._orders.get(order_id)
+            if order is not None and order.fire_at == fire_at:
+                due[order_id] = order
+        return list(due.values())

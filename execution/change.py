@@ -1,0 +1,172 @@
+"""Change: modify and cancel are written down before they are sent, and have an unknown of their own.
+
+The row is moved by compare-and-set on its revision, so a process that slept through a lease and wakes up changes nothing. While a
+change is under way no other begins; one whose answer never came is ended by what the book shows afterwards.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import structlog
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from execution.claim import SEND_WITHIN
+from execution.send import Wire
+from storage.database import Database
+from storage.models import ChangeKind, ChangeState, Order, OrderLog
+from trading.orders import Accepted, BrokerOrder, ChangeOutcome, ModifyRequest, OrderState, RefusalKind, Refused
+from trading.ports.broker import Broker
+from trading.ports.clock import Clock
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change that is ours to send. `quantity` and `price` are None for a cancellation."""
+
+    order_id: str
+    account_id: str
+    user_id: str
+    broker_order_id: str
+    kind: ChangeKind
+    revision: int
+    send_until: float
+    quantity: int | None = None
+    price: Decimal | None = None
+    band_step: int = 0
+
+
+_INTEND = text(
+    """
+    UPDATE orders SET change_kind = :kind, change_state = 'intended', change_quantity = :quantity, change_price = :price,
+        cancel_wanted_at = CASE WHEN :kind = 'cancel' THEN :now ELSE cancel_wanted_at END,
+        owner = :owner, changed_at = :now, revision = revision + 1, updated_at = clock_timestamp()
+    WHERE id = :order_id AND revision = :revision AND state IN ('open', 'absent', 'rejected') AND change_kind IS NULL
+      AND broker_order_id IS NOT NULL
+    RETURNING revision, account_id, user_id, broker_order_id
+    """
+)
+
+
+class Changer:
+    """Sends modifications and cancellations. One per process."""
+
+    def __init__(self, *, database: Database, clock: Clock, owner: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._owner = owner
+
+    async def cancel(self, order: Order, broker: Broker) -> ChangeOutcome | None:
+        """Take an order back. None: the row has moved on, so this is no longer ours to decide."""
+        return await self._change(order, broker, ChangeKind.CANCEL, quantity=None, price=None, band_step=order.band_step)
+
+    async def modify(
+        self, order: Order, broker: Broker, *, quantity: int, price: Decimal, band_step: int
+    ) -> ChangeOutcome | None:
+        """New total quantity and limit. None: the row has moved on."""
+        return await self._change(order, broker, ChangeKind.MODIFY, quantity=quantity, price=price, band_step=band_step)
+
+    async def _change(
+        self, order: Order, broker: Broker, kind: ChangeKind, *, quantity: int | None, price: Decimal | None, band_step: int
+    ) -> ChangeOutcome | None:
+        send_until = self._clock.monotonic() + SEND_WITHIN.total_seconds()
+        values = {"order_id": order.id, "revision": order.revision, "kind": kind.value, "quantity": quantity, "price": price}
+        async with self._database.transaction() as session:
+            row = (await session.execute(_INTEND, {**values, "owner": self._owner, "now": self._clock.now()})).mappings().first()
+        if row is None:
+            return None
+        change = Change(
+            order_id=order.id,
+            account_id=row["account_id"],
+            user_id=row["user_id"],
+            broker_order_id=row["broker_order_id"],
+            kind=kind,
+            revision=row["revision"],
+            send_until=send_until,
+            quantity=quantity,
+            price=price,
+            band_step=band_step,
+        )
+        wire = Wire(send_until, self._clock)
+        outcome = await self._send(change, broker, wire)
+        async with self._database.transaction() as session:
+            await record_change(session, change, outcome)
+        return outcome
+
+    async def _send(self, change: Change, broker: Broker, wire: Wire) -> ChangeOutcome:
+        if change.kind is ChangeKind.CANCEL or change.quantity is None or change.price is None:
+            return await broker.cancel(change.broker_order_id, may_send=wire.may_send)
+        request = ModifyRequest(change.broker_order_id, change.quantity, change.price)
+        return await broker.modify(request, may_send=wire.may_send)
+
+
+async def record_change(session: AsyncSession, change: Change, outcome: ChangeOutcome) -> None:
+    """Store how a change went. An accepted one is applied to the row; whether the exchange did it is in the book."""
+    order = await session.scalar(select(Order).where(Order.id == change.order_id).with_for_update())
+    if order is None:
+        return
+    session.add(_log_line(change, outcome))
+    if order.revision != change.revision:
+        # The book was faster: it has ended the order, or the change, already.
+        return
+    order.revision += 1
+    if isinstance(outcome, Accepted):
+        _apply(order, change)
+        _forget(order)
+    elif isinstance(outcome, Refused):
+        if outcome.kind is RefusalKind.BUDGET:
+            # No modification is left at the broker either: the planner cancels and replaces.
+            order.modifications = max(order.modifications, 1_000)
+        order.message = outcome.message[:1000]
+        _forget(order)
+    else:
+        order.change_state = ChangeState.UNKNOWN
+        order.message = outcome.why[:1000]
+
+
+def _apply(order: Order, change: Change) -> None:
+    if change.kind is ChangeKind.MODIFY and change.quantity is not None and change.price is not None:
+        order.quantity, order.price, order.band_step = change.quantity, change.price, change.band_step
+        order.modifications += 1
+
+
+def _forget(order: Order) -> None:
+    order.change_kind = order.change_state = order.change_quantity = order.change_price = None
+
+
+async def settle_change(
+    session: AsyncSession, *, order_id: str, seen: BrokerOrder, requested_at: datetime, timeout: timedelta, settle: timedelta
+) -> bool:
+    """End a change without an answer by what the book shows, once its request cannot be under way any more."""
+    order = await session.scalar(select(Order).where(Order.id == order_id).with_for_update())
+    if order is None or order.change_kind is None or order.changed_at is None or order.state is not OrderState.OPEN:
+        return False
+    if requested_at <= order.changed_at + SEND_WITHIN + timeout + settle:
+        return False
+    if order.change_kind is ChangeKind.MODIFY and (seen.quantity, seen.price) != (order.quantity, order.price):
+        order.modifications += 1
+        order.quantity, order.price = seen.quantity, seen.price
+    order.revision += 1
+    _forget(order)
+    return True
+
+
+def _log_line(change: Change, outcome: ChangeOutcome) -> OrderLog:
+    if isinstance(outcome, Accepted):
+        answer = {"outcome": "accepted"}
+    elif isinstance(outcome, Refused):
+        answer = {"outcome": "refused", "kind": outcome.kind.value, "message": outcome.message}
+    else:
+        answer = {"outcome": "unknown", "why": outcome.why}
+    request = {"broker_order_id": change.broker_order_id, "quantity": change.quantity, "price": str(change.price or "")}
+    return OrderLog(
+        order_id=change.order_id,
+        account_id=change.account_id,
+        user_id=change.user_id,
+        what=change.kind.value,
+        request=request,
+        answer=answer,
+    )

@@ -1,0 +1,255 @@
+"""The claim: `armed -> sending`, which one caller wins. Whoever holds it is the only one that will ever send that attempt.
+
+Rows are locked in id order with SKIP LOCKED, many in one statement, and the statement itself states every condition under which
+the order may leave. What it returns is what is sent; nothing is taken from memory. An error during a claim is neither won nor
+lost: the row is read again at the next sweep.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ARRAY, DateTime, Numeric, RowMapping, String, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from trading.instruments import InstrumentId, Product
+from trading.orders import Leg, OrderRequest, Side
+from trading.runs import ExitReason
+
+# A claimed order must be on the wire within this time; afterwards anyone may start to ask the broker's book about it.
+SEND_WITHIN = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedEntry:
+    """An entry that is due. `reference` is the last price it is measured against, `limit` the protected price, rupees."""
+
+    order_id: str
+    limit: Decimal
+    reference: Decimal
+    fired_by: str
+    band_step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WantedExit:
+    """An exit whose condition came true at `wanted_at`. `trigger` is the price that crossed, for a stop; else None."""
+
+    order_id: str
+    limit: Decimal
+    reference: Decimal
+    reason: ExitReason
+    wanted_at: datetime
+    fired_by: str
+    trigger: Decimal | None = None
+    band_step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedOrder:
+    """An attempt that is ours to send. `send_until` is monotonic seconds: at or after it nothing may be written any more."""
+
+    order_id: str
+    run_id: str
+    strategy_id: str
+    user_id: str
+    account_id: str
+    leg: Leg
+    attempt: int
+    revision: int
+    request: OrderRequest
+    wanted_at: datetime
+    fired_by: str
+    reason: ExitReason | None
+    trigger: Decimal | None
+    send_until: float
+
+
+# Entries stop at a kill switch; exits never do: reducing is always allowed.
+_NO_KILL_SWITCH = """
+    NOT EXISTS (
+        SELECT 1 FROM kill_switches k
+        WHERE k.released_at IS NULL AND (
+            k.scope = 'platform'
+            OR (k.scope = 'user' AND k.scope_id = o.user_id)
+            OR (k.scope = 'account' AND k.scope_id = o.account_id)
+            OR (k.scope = 'strategy' AND k.scope_id = o.strategy_id)))
+"""
+
+_RETURNING = """
+    RETURNING o.id, o.run_id, o.strategy_id, o.user_id, o.account_id, o.leg, o.attempt, o.revision, o.tag, o.exchange, o.symbol,
+              o.product, o.side, o.quantity, o.price, o.wanted_at, o.reason, o.trigger_price, o.fired_by
+"""
+
+_CLAIM_ENTRIES = text(
+    f"""
+    WITH wanted AS (
+        SELECT * FROM unnest(:order_ids, :limits, :reference_prices, :band_steps, :fired_bys)
+            AS w(order_id, limit_price, reference, band_step, fired_by)
+    ), due AS (
+        SELECT o.id FROM orders o
+        JOIN wanted w ON w.order_id = o.id
+        JOIN runs r ON r.id = o.run_id
+        WHERE o.state = 'armed' AND o.leg = 'entry'
+          AND (o.fire_at <= :now OR o.wanted_at IS NOT NULL)
+          AND o.deadline_at > :now
+          AND w.reference > o.stop_price
+          AND r.state <> 'ended' AND r.exit_wanted_at IS NULL AND NOT r.leave_open
+          AND {_NO_KILL_SWITCH}
+        ORDER BY o.id
+        FOR UPDATE OF o SKIP LOCKED
+    )
+    UPDATE orders o
+    SET state = 'sending', owner = :owner, claimed_at = clock_timestamp(), send_by = clock_timestamp() + :send_within,
+        price = w.limit_price, reference_price = w.reference, band_step = w.band_step::int,
+        wanted_at = COALESCE(o.fire_at, o.wanted_at), fired_by = w.fired_by,
+        revision = o.revision + 1, updated_at = clock_timestamp()
+    FROM due JOIN wanted w ON w.order_id = due.id
+    WHERE o.id = due.id
+    {_RETURNING}
+    """  # noqa: S608 (constants only; every value is bound)
+)
+
+_CLAIM_EXITS = text(
+    f"""
+    WITH wanted AS (
+        SELECT * FROM unnest(:order_ids, :limits, :reference_prices, :band_steps, :fired_bys, :reasons, :wanted_ats, :triggers)
+            AS w(order_id, limit_price, reference, band_step, fired_by, reason, wanted_at, trigger_price)
+    ), due AS (
+        SELECT o.id FROM orders o
+        JOIN wanted w ON w.order_id = o.id
+        JOIN runs r ON r.id = o.run_id
+        WHERE o.state = 'armed' AND o.leg = 'exit' AND o.quantity > 0 AND NOT r.leave_open
+          AND ((w.reason = 'stop_loss' AND o.stop_price >= w.trigger_price)
+               OR (w.reason = 'sell_time' AND o.fire_at <= :now)
+               OR r.exit_wanted_at IS NOT NULL OR o.wanted_at IS NOT NULL)
+        ORDER BY o.id
+        FOR UPDATE OF o SKIP LOCKED
+    )
+    UPDATE orders o
+    SET state = 'sending', owner = :owner, claimed_at = clock_timestamp(), send_by = clock_timestamp() + :send_within,
+        price = w.limit_price, reference_price = w.reference, band_step = w.band_step::int,
+        reason = w.reason, wanted_at = w.wanted_at, trigger_price = w.trigger_price, fired_by = w.fired_by,
+        revision = o.revision + 1, updated_at = clock_timestamp()
+    FROM due JOIN wanted w ON w.order_id = due.id
+    WHERE o.id = due.id
+    {_RETURNING}
+    """  # noqa: S608 (constants only; every value is bound)
+)
+
+_TEXTS, _NUMBERS, _INSTANTS = ARRAY(String), ARRAY(Numeric), ARRAY(DateTime(timezone=True))
+_ENTRY_PARAMETERS = [
+    bindparam("order_ids", type_=_TEXTS),
+    bindparam("limits", type_=_NUMBERS),
+    bindparam("reference_prices", type_=_NUMBERS),
+    bindparam("band_steps", type_=_NUMBERS),
+    bindparam("fired_bys", type_=_TEXTS),
+]
+_EXIT_PARAMETERS = [
+    *_ENTRY_PARAMETERS,
+    bindparam("reasons", type_=_TEXTS),
+    bindparam("wanted_ats", type_=_INSTANTS),
+    bindparam("triggers", type_=_NUMBERS),
+]
+
+
+async def claim_entries(
+    session: AsyncSession, wanted: Sequence[WantedEntry], *, owner: str, now: datetime, monotonic: float
+) -> list[ClaimedOrder]:
+    """Claim those that may leave. `now` and `monotonic` are read before the statement: `send_until` errs on the early side."""
+    if not wanted:
+        return []
+    values = {
+        "order_ids": [entry.order_id for entry in wanted],
+        "limits": [entry.limit for entry in wanted],
+        "reference_prices": [entry.reference for entry in wanted],
+        "band_steps": [Decimal(entry.band_step) for entry in wanted],
+        "fired_bys": [entry.fired_by for entry in wanted],
+    }
+    return await _claim(
+        session,
+        _CLAIM_ENTRIES.bindparams(*_ENTRY_PARAMETERS),
+        values,
+        owner=owner,
+        now=now,
+        monotonic=monotonic,
+    )
+
+
+async def claim_exits(
+    session: AsyncSession, wanted: Sequence[WantedExit], *, owner: str, now: datetime, monotonic: float
+) -> list[ClaimedOrder]:
+    """As `claim_entries`, for exits: at their stop, at their time, or because the run wants out."""
+    if not wanted:
+        return []
+    values = {
+        "order_ids": [leaving.order_id for leaving in wanted],
+        "limits": [leaving.limit for leaving in wanted],
+        "reference_prices": [leaving.reference for leaving in wanted],
+        "band_steps": [Decimal(leaving.band_step) for leaving in wanted],
+        "fired_bys": [leaving.fired_by for leaving in wanted],
+        "reasons": [leaving.reason.value for leaving in wanted],
+        "wanted_ats": [leaving.wanted_at for leaving in wanted],
+        "triggers": [leaving.trigger for leaving in wanted],
+    }
+    return await _claim(session, _CLAIM_EXITS.bindparams(*_EXIT_PARAMETERS), values, owner=owner, now=now, monotonic=monotonic)
+
+
+async def _claim(
+    session: AsyncSession,
+    statement: Any,
+    values: Mapping[str, Any],
+    *,
+    owner: str,
+    fired_by: str,
+    now: datetime,
+    monotonic: float,
+) -> list[ClaimedOrder]:
+    parameters = {**values, "owner": owner, "now": now, "send_within": SEND_WITHIN}
+    rows = (await session.execute(statement, parameters)).mappings().all()
+    return [_claimed(row, send_until=monotonic + SEND_WITHIN.total_seconds()) for row in rows]
+
+
+def _claimed(row: RowMapping, *, send_until: float) -> ClaimedOrder:
+    request = OrderRequest(
+        tag=row["tag"],
+        instrument=InstrumentId(row["exchange"], row["symbol"]),
+        product=Product(row["product"]),
+        side=Side(row["side"]),
+        quantity=row["quantity"],
+        price=row["price"],
+    )
+    return ClaimedOrder(
+        order_id=row["id"],
+        run_id=row["run_id"],
+        strategy_id=row["strategy_id"],
+        user_id=row["user_id"],
+        account_id=row["account_id"],
+        leg=Leg(row["leg"]),
+        attempt=row["attempt"],
+        revision=row["revision"],
+        request=request,
+        wanted_at=row["wanted_at"],
+        fired_by=row["fired_by"],
+        reason=ExitReason(row["reason"]) if row["reason"] else None,
+        trigger=row["trigger_price"],
+        send_until=send_until,
+    )
+
+
+_GIVE_BACK = text(
+    """
+    UPDATE orders
+    SET state = 'armed', owner = NULL, send_by = NULL, claimed_at = NULL, revision = revision + 1, updated_at = clock_timestamp()
+    WHERE id = :order_id AND state = 'sending' AND owner = :owner AND revision = :revision
+    RETURNING id
+    """
+)
+
+
+async def give_back(session: AsyncSession, claimed: ClaimedOrder, *, owner: str) -> bool:
+    """The order was not sent and provably never will be under this claim: anyone may claim it again."""
+    values = {"order_id": claimed.order_id, "owner": owner, "revision": claimed.revision}
+    return (await session.execute(_GIVE_BACK, values)).first() is not None

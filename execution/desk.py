@@ -1,0 +1,282 @@
+"""The desk of one account: its broker, its budget, its order stream, and everything it has under way.
+
+Whoever sends, follows. The desk reads the broker's book while anything is alive or in doubt, faster after a hint, and stores what
+it sees; what to do about it is decided by `trading.next_step` and carried out by the floor.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+from brokers.limits import Rate
+from execution.alarms import Alarm, clear_alarm, raise_alarm
+from execution.budget import Budget
+from execution.claim import ClaimedOrder
+from execution.follow import Followed
+from execution.look import Look, LookResult
+from execution.send import Sent
+from execution.tools import Tools
+from storage.models import BrokerAccount, Severity
+from trading.accounts import Environment
+from trading.orders import BrokerOrder, Leg, OrderState, Placed, RefusalKind, Refused, Unknown
+from trading.ports.broker import Broker, BrokerError, SessionExpired
+
+_log = structlog.get_logger()
+
+# How soon the book is read (seconds): after a hint, while something is in doubt, while something is alive with or without a
+# connected stream, and while the tag of an absent order is looked for.
+AFTER_HINT = 0.02
+IN_DOUBT = 0.7
+ALIVE = 0.8
+ALIVE_WITH_STREAM = 2.0
+WATCHING = 10.0
+LONGEST_BACKOFF = 5.0
+# Reads count at the broker as well: two per look, and never more looks than this many a second.
+SHORTEST_PAUSE = 0.25
+
+
+class DeskHost(Protocol):
+    """What a desk asks of the floor it stands on."""
+
+    alarms_up: set[str]
+
+    def mark(self, run_id: str) -> None:
+        """The run's rows have changed: decide again what it needs."""
+
+    def followed(self, followed: Followed) -> None:
+        """A look has changed a run."""
+
+
+class Desk:
+    """One leased account."""
+
+    def __init__(self, account: BrokerAccount, *, epoch: int, tools: Tools, host: DeskHost) -> None:
+        self.account_id = account.id
+        self.epoch = epoch
+        self.session_since = account.session_started_at or account.created_at
+        self.session_version = account.session_version
+        self.budget = Budget(_rates(account, tools))
+        self.broker: Broker | None = None
+        self.open_positions = 0
+        self._account = account
+        self._tools = tools
+        self._host = host
+        self._look = Look(account.id, tools)
+        self._look_at: float | None = 0.0
+        self._look_wanted = asyncio.Event()
+        self._look_wanted.set()
+        self._stream_is_up = False
+        self._sends: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._open_broker()
+
+    def start(self) -> None:
+        self._loops = [
+            asyncio.create_task(self._follow(), name=f"follow {self.account_id}"),
+            asyncio.create_task(self._listen(), name=f"order stream {self.account_id}"),
+        ]
+
+    async def close(self) -> None:
+        """Let sends finish, then stop following: their answers are worth more than a quick end."""
+        await asyncio.gather(*self._sends, return_exceptions=True)
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    def renew_session(self, account: BrokerAccount) -> None:
+        """A person has logged in again: exits that waited for it go on by themselves."""
+        self._account = account
+        self.session_version = account.session_version
+        self.session_since = account.session_started_at or self._tools.clock.now()
+        self._open_broker()
+        self.look_soon()
+
+    def _open_broker(self) -> None:
+        try:
+            self.broker = self._tools.accounts.broker_of(self._account)
+        except (BrokerError, LookupError, ValueError) as error:
+            self.broker = None
+            _log.warning("account_not_usable", account_id=self.account_id, error=str(error))
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+
+    def send(self, claimed: ClaimedOrder) -> None:
+        """Send in a task nobody cancels."""
+        assert self.broker is not None  # noqa: S101 (the dispatcher claims only for desks with a broker)
+        self._look.expect(claimed)
+        self.keep(self._send(claimed, self.broker))
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work that must finish before the desk closes."""
+        task = asyncio.create_task(work)
+        self._sends.add(task)
+        task.add_done_callback(self._sends.discard)
+
+    async def _send(self, claimed: ClaimedOrder, broker: Broker) -> None:
+        sent = await self._tools.sender.send(claimed, broker)
+        self._measure(sent)
+        if isinstance(sent.outcome, Placed):
+            # A connected stream tells of the fill; the look is what makes sure.
+            self.look_soon(0.3 if self._stream_is_up else 0.05)
+        elif isinstance(sent.outcome, Unknown):
+            _log.warning("order_in_doubt", order_id=claimed.order_id, why=sent.outcome.why)
+            self.look_soon()
+        elif sent.state is OrderState.REJECTED:
+            await self._on_refusal(sent.outcome, claimed)
+        self._host.mark(claimed.run_id)
+
+    def _measure(self, sent: Sent) -> None:
+        metrics, leg = self._tools.metrics, sent.claimed.leg.value
+        metrics.count("orders_sent", leg=leg, outcome=type(sent.outcome).__name__.lower())
+        if sent.late_ms is not None:
+            metrics.observe("order_lateness_seconds", sent.late_ms / 1000, leg=leg)
+
+    async def _on_refusal(self, refused: Refused, claimed: ClaimedOrder) -> None:
+        if refused.kind is RefusalKind.SESSION:
+            await self._alarm_session()
+        elif claimed.leg is Leg.EXIT and not refused.kind.is_retryable:
+            message = f"An exit was refused by the broker and is tried again: {refused.message}"
+            await self._raise(Alarm(f"exit-refused:{claimed.run_id}", "run_needs_person", message, run_id=claimed.run_id))
+
+    # --- following ----------------------------------------------------------------------------------------------------
+
+    def look_soon(self, delay: float = AFTER_HINT) -> None:
+        """Read the book after that many seconds, or earlier if that was planned already."""
+        at = self._tools.clock.monotonic() + delay
+        if self._look_at is None or at < self._look_at:
+            self._look_at = at
+        self._look_wanted.set()
+
+    async def _follow(self) -> None:
+        failures = 0
+        while True:
+            await self._until_look_is_due()
+            started = self._tools.clock.monotonic()
+            try:
+                result = await self._take_a_look()
+                failures = 0
+                pause = self._pause_after(result)
+            except SessionExpired:
+                await self._alarm_session()
+                pause = LONGEST_BACKOFF
+            except (BrokerError, OSError, TimeoutError) as error:
+                failures += 1
+                pause = min(0.2 * 2**failures, LONGEST_BACKOFF)
+                _log.warning("look_failed", account_id=self.account_id, error=str(error))
+            except Exception as error:  # noqa: BLE001 (supervised loop: a desk that stops looking would abandon positions)
+                failures += 1
+                pause = min(0.2 * 2**failures, LONGEST_BACKOFF)
+                _log.error("look_broken", account_id=self.account_id, error=repr(error), exc_info=True)
+            if pause is not None:
+                self.look_soon(pause)
+            spent = self._tools.clock.monotonic() - started
+            await asyncio.sleep(max(0.0, SHORTEST_PAUSE - spent))
+
+    async def _until_look_is_due(self) -> None:
+        while True:
+            await self._look_wanted.wait()
+            self._look_wanted.clear()
+            if self._look_at is None:
+                continue
+            left = self._look_at - self._tools.clock.monotonic()
+            if left <= 0:
+                self._look_at = None
+                return
+            try:
+                async with asyncio.timeout(left):
+                    await self._look_wanted.wait()
+            except TimeoutError:
+                self._look_wanted.set()
+
+    async def _take_a_look(self) -> LookResult:
+        if self.broker is None:
+            return LookResult(in_doubt=0, alive=0, watched=0)
+        result = await self._look.take(self.broker)
+        for followed in result.followed:
+            self._host.followed(followed)
+            await self._tools.notices.followed(followed)
+        await self._alarm_doubt(result)
+        return result
+
+    def _pause_after(self, result: LookResult) -> float | None:
+        if result.unfinished:
+            return SHORTEST_PAUSE
+        if result.in_doubt:
+            return IN_DOUBT
+        if result.alive:
+            return ALIVE_WITH_STREAM if self._stream_is_up else ALIVE
+        return WATCHING if result.watched else None
+
+    # --- the account's own order stream -------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        """Updates are hints: they arm exits early and make us look; the book decides."""
+        failures = 0
+        while True:
+            if self.broker is None:
+                await asyncio.sleep(1)
+                continue
+            try:
+                async with self.broker.order_updates() as updates:
+                    self._stream_is_up, failures = True, 0
+                    self.look_soon()
+                    async for seen in updates:
+                        await self._on_update(seen)
+            except (BrokerError, OSError, TimeoutError) as error:
+                _log.info("order_stream_lost", account_id=self.account_id, error=str(error))
+            except Exception as error:  # noqa: BLE001 (supervised loop: without its stream the desk is slow, not blind)
+                _log.error("order_stream_broken", account_id=self.account_id, error=repr(error), exc_info=True)
+            self._stream_is_up = False
+            failures += 1
+            await asyncio.sleep(min(0.2 * 2**failures, LONGEST_BACKOFF))
+
+    async def _on_update(self, seen: BrokerOrder) -> None:
+        followed = await self._look.take_hint(seen)
+        if followed is not None and followed.changed:
+            self._host.followed(followed)
+            await self._tools.notices.followed(followed)
+        if self._look.concerns(seen):
+            self.look_soon()
+
+    # --- alarms -------------------------------------------------------------------------------------------------------
+
+    async def _alarm_session(self) -> None:
+        account = self._account
+        message = f"The {account.broker.value} login has ended: log in again, exits wait for it"
+        await self._raise(Alarm(f"token-expired:{account.id}", "token_expired", message))
+
+    async def _alarm_doubt(self, result: LookResult) -> None:
+        for order_id, run_id in result.long_in_doubt:
+            message = "An order has been in doubt for more than 10 s; the broker's book is being read"
+            await self._raise(Alarm(f"in-doubt:{order_id}", "order_in_doubt", message, run_id=run_id))
+        for order_id in result.doubt_ended:
+            await self._clear(f"in-doubt:{order_id}")
+        if result.looked:
+            await self._clear(f"token-expired:{self.account_id}")
+
+    async def _raise(self, alarm: Alarm) -> None:
+        if alarm.key in self._host.alarms_up:
+            return
+        full = Alarm(
+            alarm.key, alarm.kind, alarm.message, Severity.CRITICAL, self._account.user_id, self.account_id, alarm.run_id
+        )
+        async with self._tools.database.transaction() as session:
+            await raise_alarm(session, full)
+        self._host.alarms_up.add(alarm.key)
+
+    async def _clear(self, key: str) -> None:
+        if key not in self._host.alarms_up:
+            return
+        async with self._tools.database.transaction() as session:
+            await clear_alarm(session, key)
+        self._host.alarms_up.discard(key)
+
+
+def _rates(account: BrokerAccount, tools: Tools) -> tuple[Rate, ...]:
+    rates = tools.accounts.limits(account.broker).order_writes
+    if account.environment is Environment.LIVE:
+        return rates
+    factor = tools.pace.simulated_per_second / min(rate.count for rate in rates if rate.seconds == 1)
+    return tuple(Rate(max(1, int(rate.count * factor)), rate.seconds) for rate in rates)

@@ -1,0 +1,255 @@
+"""Dispatch: orders that are due, from all desks of the process, measured, claimed many in one statement, and sent.
+
+Exits go before entries. No more is claimed than the budget admits and can be sent well before `send_by`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from execution.armed import ArmedOrder
+from execution.budget import Priority
+from execution.claim import ClaimedOrder, WantedEntry, WantedExit, claim_entries, claim_exits
+from execution.desk import Desk
+from execution.timeline import rupees, tell
+from execution.tools import Tools
+from storage.models import Order, Run
+from trading.bands import protected_limit
+from trading.instruments import InstrumentId
+from trading.orders import Leg, OrderState, SupersededFor
+from trading.ports.broker import Broker
+from trading.runs import ExitReason
+
+_log = structlog.get_logger()
+
+# Claimed in one statement; the first of a herd are on the wire while the next are being claimed.
+CLAIM_AT_ONCE = 200
+# A row that was locked for a moment (its fills were being stored) is tried again this soon, this often.
+LOCKED_RETRY_SECONDS = 0.015
+LOCKED_RETRIES = 8
+# An entry without any price waits this long for the next look at prices.
+NO_PRICE_RETRY_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An armed order whose moment has come. `reason` is None for an entry; `trigger` is the price that crossed a stop."""
+
+    order: ArmedOrder
+    wanted_at: datetime
+    fired_by: str
+    reason: ExitReason | None = None
+    trigger: Decimal | None = None
+    tries: int = 0
+
+    def beats(self, other: "Due") -> bool:
+        if self.reason is None or other.reason is None:
+            return False
+        return self.reason.beats(other.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A due order with its protected limit and the price that was made from, rupees."""
+
+    due: Due
+    limit: Decimal
+    reference: Decimal
+
+    def as_entry(self) -> WantedEntry:
+        order = self.due.order
+        return WantedEntry(order.order_id, self.limit, self.reference, self.due.fired_by, order.band_step)
+
+    def as_exit(self) -> WantedExit:
+        return WantedExit(
+            order_id=self.due.order.order_id,
+            limit=self.limit,
+            reference=self.reference,
+            reason=self.due.reason or ExitReason.SELL_TIME,
+            wanted_at=self.due.wanted_at,
+            fired_by=self.due.fired_by,
+            trigger=self.due.trigger,
+            band_step=self.due.order.band_step,
+        )
+
+
+class Dispatcher:
+    """Takes what is due and sees to it. One per process."""
+
+    def __init__(self, tools: Tools, *, desk_of: Callable[[str], Desk | None], mark: Callable[[str], None]) -> None:
+        self._tools = tools
+        self._desk_of = desk_of
+        self._mark = mark
+        self._waiting: dict[str, Due] = {}
+        self._wake = asyncio.Event()
+        self._closed = False
+
+    def submit(self, due: Iterable[Due]) -> None:
+        """Hand orders in; the stronger reason wins where one is handed in twice."""
+        for item in due:
+            known = self._waiting.get(item.order.order_id)
+            if known is None or item.beats(known):
+                self._waiting[item.order.order_id] = item
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim nothing new; what is being claimed is still sent."""
+        self._closed = True
+        self._waiting.clear()
+        self._wake.set()
+
+    async def run(self) -> None:
+        while not self._closed:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._pump()
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                # Neither won nor lost: the sweep reads the rows again.
+                _log.error("claim_failed", error=str(error))
+                self._later(0.2)
+
+    async def _pump(self) -> None:
+        while self._waiting and not self._closed:
+            batch = self._admit()
+            if not batch:
+                return
+            for leg in (Leg.EXIT, Leg.ENTRY):
+                of_leg = [due for due in batch if due.order.leg is leg]
+                if of_leg:
+                    await self._fire(of_leg)
+
+    def _admit(self) -> list[Due]:
+        """What may be claimed now, exits first; the rest stays, and the pump wakes when a budget has room again."""
+        now = self._tools.clock.monotonic()
+        ordered = sorted(self._waiting.values(), key=lambda due: (due.order.leg is Leg.ENTRY, due.wanted_at))
+        admitted: list[Due] = []
+        next_free = None
+        for due in ordered:
+            if len(admitted) >= CLAIM_AT_ONCE:
+                break
+            desk = self._desk_of(due.order.account_id)
+            if desk is None or desk.broker is None:
+                # Not ours (any more), or nobody is logged in: the sweep comes back to it.
+                del self._waiting[due.order.order_id]
+                self._mark(due.order.run_id)
+                continue
+            priority = Priority.EXIT if due.order.leg is Leg.EXIT else Priority.ENTRY
+            if desk.budget.available(priority, now=now, open_positions=desk.open_positions) > 0:
+                desk.budget.spend(1, now=now)
+                del self._waiting[due.order.order_id]
+                admitted.append(due)
+            else:
+                self._tools.metrics.count("budget_waits", leg=due.order.leg.value)
+                free = max(desk.budget.next_free_at(now=now), now + 0.05)
+                next_free = free if next_free is None else min(next_free, free)
+        if next_free is not None:
+            self._later(next_free - now)
+        return admitted
+
+    def _later(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._wake.set)
+
+    async def _fire(self, due: list[Due]) -> None:
+        measured = await self._measure(due)
+        claimed = await self._claim(measured)
+        for order in claimed:
+            desk = self._desk_of(order.account_id)
+            if desk is None or desk.broker is None:
+                # The lease went in this instant: the claim is ours all the same, and the next owner resolves it.
+                _log.warning("desk_gone_after_claim", order_id=order.order_id)
+                continue
+            desk.send(order)
+        sent = {order.order_id for order in claimed}
+        for item in due:
+            if item.order.order_id not in sent:
+                self._return_to_budget(item)
+        self._retry([item.due for item in measured if item.due.order.order_id not in sent])
+
+    def _return_to_budget(self, item: Due) -> None:
+        desk = self._desk_of(item.order.account_id)
+        if desk is not None:
+            desk.budget.give_back(1)
+
+    def _retry(self, unclaimed: list[Due]) -> None:
+        """Not claimed: locked for a moment, or no longer to be sent. Try again briefly, then let the rows decide."""
+        again = [replace(item, tries=item.tries + 1) for item in unclaimed if item.tries < LOCKED_RETRIES]
+        if again:
+            asyncio.get_running_loop().call_later(LOCKED_RETRY_SECONDS, self.submit, again)
+        for item in unclaimed:
+            if item.tries >= LOCKED_RETRIES:
+                self._mark(item.order.run_id)
+
+    # --- prices -------------------------------------------------------------------------------------------------------
+
+    async def _measure(self, due: list[Due]) -> list["Measured"]:
+        """Each due order with its limit; those that cannot or must not be sent now are taken care of here."""
+        prices = await self._tools.prices.of(self._to_price(due))
+        measured = []
+        for item in due:
+            order = item.order
+            reference = item.trigger or prices.get(order.instrument)
+            if order.leg is Leg.EXIT and reference is None:
+                # An exit never waits for a price: a limit at the stop sells at the market as long as the market is above it.
+                reference = order.stop_price
+            instrument = self._tools.instruments.find(order.instrument)
+            if instrument is None:
+                _log.error("instrument_unknown", instrument=str(order.instrument), order_id=order.order_id)
+            elif reference is None:
+                asyncio.get_running_loop().call_later(NO_PRICE_RETRY_SECONDS, self.submit, [item])
+            elif order.leg is Leg.ENTRY and order.stop_price is not None and reference <= order.stop_price:
+                await self._skip_entry(item, reference)
+            else:
+                limit = protected_limit(order.leg.side, last_price=reference, instrument=instrument, step=order.band_step)
+                measured.append(Measured(item, limit, reference))
+        return measured
+
+    def _to_price(self, due: list[Due]) -> dict[InstrumentId, Broker]:
+        wanted: dict[InstrumentId, Broker] = {}
+        for item in due:
+            desk = self._desk_of(item.order.account_id)
+            if item.trigger is None and desk is not None and desk.broker is not None:
+                wanted.setdefault(item.order.instrument, desk.broker)
+        return wanted
+
+    # --- claims -------------------------------------------------------------------------------------------------------
+
+    async def _claim(self, measured: list["Measured"]) -> list[ClaimedOrder]:
+        """All of one leg, in one statement."""
+        if not measured:
+            return []
+        owner, now, monotonic = self._tools.owner, self._tools.clock.now(), self._tools.clock.monotonic()
+        async with self._tools.database.transaction() as session:
+            if measured[0].due.order.leg is Leg.EXIT:
+                exits = [item.as_exit() for item in measured]
+                return await claim_exits(session, exits, owner=owner, now=now, monotonic=monotonic)
+            entries = [item.as_entry() for item in measured]
+            return await claim_entries(session, entries, owner=owner, now=now, monotonic=monotonic)
+
+    async def _skip_entry(self, due: Due, reference: Decimal) -> None:
+        """At or below its stop there is nothing to buy: it would be sold again at once."""
+        statement = (
+            update(Order)
+            .where(Order.id == due.order.order_id, Order.state == OrderState.ARMED, Order.stop_price >= reference)
+            .values(
+                state=OrderState.SUPERSEDED,
+                superseded_for=SupersededFor.PRICE_AT_STOP,
+                reference_price=reference,
+                ended_at=self._tools.clock.now(),
+                revision=Order.revision + 1,
+            )
+            .returning(Order.stop_price)
+        )
+        async with self._tools.database.transaction() as session:
+            stop = (await session.execute(statement)).scalar_one_or_none()
+            run = await session.scalar(select(Run).where(Run.id == due.order.run_id))
+            if stop is not None and run is not None:
+                message = f"Not bought: the price {rupees(reference)} is at or below the stop-loss {rupees(stop)}"
+                tell(session, run, "entry_skipped", message, price=reference)
+        self._mark(due.order.run_id)

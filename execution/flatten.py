@@ -1,0 +1,148 @@
+"""Carrying out what the planner says: rows under their lock, orders through the dispatcher, changes through the broker.
+
+A run is planned from rows that were just read; every step is a compare-and-set or a claim, so a plan made from a stale picture
+changes nothing and is made again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from execution.budget import Priority
+from execution.desk import Desk
+from execution.dispatch import Due
+from execution.follow import Followed, carry_out_rows
+from execution.rows import KillSwitches, armed_order, lock_run, open_positions
+from execution.tools import Tools
+from execution.views import run_view
+from storage.models import Order, Run
+from trading.bands import protected_limit
+from trading.instruments import InstrumentId
+from trading.next_step import ArmExit, Cancel, Fire, Modify, ResizeArmed, RetryEntry, Step, Supersede, next_steps
+from trading.orders import Leg
+from trading.runs import ExitReason
+
+if TYPE_CHECKING:
+    from execution.floor import Floor
+
+_log = structlog.get_logger()
+
+PLANS_AT_ONCE = 16
+
+
+class Flattener:
+    def __init__(self, tools: Tools, floor: "Floor") -> None:
+        self._tools = tools
+        self._floor = floor
+        self._slots = asyncio.Semaphore(PLANS_AT_ONCE)
+
+    async def carry_out(self, runs: Sequence[tuple[Run, list[Order]]], switches: KillSwitches) -> None:
+        """Plan those runs and do what they need. One that fails does not hold the others up."""
+        by_account: dict[str, list[tuple[Run, list[Order]]]] = {}
+        for run, orders in runs:
+            by_account.setdefault(run.account_id, []).append((run, orders))
+        for account_id, of_account in by_account.items():
+            desk = self._floor.desks.get(account_id)
+            if desk is not None:
+                desk.open_positions = max(open_positions(of_account), 0)
+        now = self._tools.clock.now()
+        planned = [
+            (run, orders, desk, steps)
+            for run, orders in runs
+            for desk, steps in [self._plan(run, orders, switches, now)]
+            if desk and steps
+        ]
+        await asyncio.gather(*(self._one(run, orders, desk, steps, switches) for run, orders, desk, steps in planned))
+
+    def _plan(self, run: Run, orders: list[Order], switches: KillSwitches, now: datetime) -> tuple[Desk | None, tuple[Step, ...]]:
+        desk = self._floor.desks.get(run.account_id)
+        if desk is None:
+            return None, ()
+        return desk, next_steps(run_view(run, orders, entries_locked=switches.lock(run), session_since=desk.session_since), now)
+
+    async def _one(self, run: Run, orders: list[Order], desk: Desk, steps: tuple[Step, ...], switches: KillSwitches) -> None:
+        async with self._slots:
+            try:
+                if any(isinstance(step, ArmExit | ResizeArmed | RetryEntry | Supersede) for step in steps):
+                    await self._change_rows(run.id, desk, switches)
+                by_id = {order.id: order for order in orders}
+                for step in steps:
+                    self._start(run, by_id, desk, step)
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                _log.error("plan_failed", run_id=run.id, error=str(error))
+                self._floor.mark(run.id)
+
+    async def _change_rows(self, run_id: str, desk: Desk, switches: KillSwitches) -> None:
+        followed = Followed(run_id)
+        async with self._tools.database.transaction() as session:
+            locked = await lock_run(session, run_id)
+            if locked is None:
+                return
+            run, orders = locked
+            now = self._tools.clock.now()
+            view = run_view(run, orders, entries_locked=switches.lock(run), session_since=desk.session_since)
+            carry_out_rows(session, run, orders, next_steps(view, now), now=now, followed=followed)
+        if followed.changed:
+            self._floor.followed(followed)
+            await self._tools.notices.followed(followed)
+
+    def _start(self, run: Run, by_id: dict[str, Order], desk: Desk, step: Step) -> None:
+        """Begin what needs the broker; it ends on its own and marks the run again."""
+        if isinstance(step, Fire):
+            self._floor.dispatcher.submit([due_now(run, by_id[step.order_id])])
+        elif isinstance(step, Cancel) and self._may_write(desk):
+            desk.keep(self._cancel(desk, by_id[step.order_id]))
+        elif isinstance(step, Modify) and self._may_write(desk):
+            desk.keep(self._modify(desk, by_id[step.order_id], step))
+
+    def _may_write(self, desk: Desk) -> bool:
+        """Changes go with the priority of exits; one that does not fit the budget comes again with the next sweep."""
+        now = self._tools.clock.monotonic()
+        if desk.broker is None or desk.budget.available(Priority.EXIT, now=now) < 1:
+            return False
+        desk.budget.spend(1, now=now)
+        return True
+
+    async def _cancel(self, desk: Desk, order: Order) -> None:
+        if desk.broker is None:
+            return
+        outcome = await self._tools.changer.cancel(order, desk.broker)
+        self._after_change(desk, order, "cancel", outcome)
+
+    async def _modify(self, desk: Desk, order: Order, step: Modify) -> None:
+        if desk.broker is None:
+            return
+        instrument_id = InstrumentId(order.exchange, order.symbol)
+        instrument = self._tools.instruments.find(instrument_id)
+        prices = await self._tools.prices.of({instrument_id: desk.broker})
+        last_price = prices.get(instrument_id)
+        if instrument is None or last_price is None:
+            # Without a price the old limit stands; the next sweep asks again.
+            return
+        price = protected_limit(order.side, last_price=last_price, instrument=instrument, step=step.band_step)
+        if price == order.price and step.quantity == order.quantity:
+            # Already at the best limit there is, such as the circuit price: one order rests there.
+            return
+        outcome = await self._tools.changer.modify(
+            order, desk.broker, quantity=step.quantity, price=price, band_step=step.band_step
+        )
+        self._tools.metrics.count("reprices")
+        self._after_change(desk, order, "modify", outcome)
+
+    def _after_change(self, desk: Desk, order: Order, kind: str, outcome: object) -> None:
+        if outcome is not None:
+            self._tools.metrics.count("order_changes_sent", kind=kind, outcome=type(outcome).__name__.lower())
+        desk.look_soon()
+        self._floor.mark(order.run_id)
+
+
+def due_now(run: Run, order: Order) -> Due:
+    """An order somebody wants out now: an exit for the run's reason, an entry because its activity asked."""
+    if order.leg is Leg.ENTRY:
+        return Due(armed_order(order), order.fire_at or order.wanted_at or run.buy_at, "activity")
+    wanted_at = run.exit_wanted_at or order.wanted_at or run.sell_at
+    return Due(armed_order(order), wanted_at, "activity", run.exit_reason or ExitReason.LATE_FILL)

@@ -1,0 +1,327 @@
+"""The floor: all desks of one worker process. Takes leases, keeps armed orders in memory, fires them, plans what runs need.
+
+Loops, each supervised and each able to die without the others: leases (a second), timers, stops (a channel), hints (a channel),
+and the sweep, which asks the rows what is to be done. With the head start off, timers and stops are silent: then only what a
+workflow's activity has marked as wanted is sent, by the sweep.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from redis.asyncio import Redis
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from cache.channels import StopCrossed, listen_order_hints, listen_stops
+from cache.connection import CacheUnavailable
+from cache.rebuild import refresh
+from execution import leases
+from execution.armed import ArmedOrder, ArmedOrders
+from execution.desk import Desk
+from execution.dispatch import Dispatcher, Due
+from execution.flatten import Flattener
+from execution.follow import Followed
+from execution.rows import armed_order, load_armed, load_kill_switches, load_runs, runs_to_plan
+from execution.tools import Tools
+from storage.models import BrokerAccount, Order
+from trading.orders import Leg
+from trading.runs import ExitReason
+
+_log = structlog.get_logger()
+
+LEASE_PAUSE = 1.0
+SWEEP_PAUSE = 1.0
+RELOAD_PAUSE = 5.0
+# Leases taken in one go: a worker that comes up alone takes a thousand within a second, two that come up together share.
+LEASES_AT_ONCE = 500
+# The timer sleeps in pieces and reads the wall clock again after each, so that a clock that is set does not carry it away.
+TIMER_PIECE = timedelta(seconds=20)
+
+
+class Floor:
+    """One per worker process. `start`, then `close`."""
+
+    def __init__(self, tools: Tools, redis: Redis) -> None:
+        self.alarms_up: set[str] = set()
+        self.armed = ArmedOrders()
+        self.desks: dict[str, Desk] = {}
+        self._tools = tools
+        self._redis = redis
+        self.dispatcher = Dispatcher(tools, desk_of=self.desks.get, mark=self.mark)
+        self._flattener = Flattener(tools, self)
+        self._dirty: set[str] = set()
+        self._views: set[str] = set()
+        self._sweep_wanted = asyncio.Event()
+        self._timer_wanted = asyncio.Event()
+        self._reload_wanted: set[str] = set()
+        self._changed = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        jobs: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("leases", self._keep_leases),
+            ("sweep", self._sweep_forever),
+            ("reload", self._reload_forever),
+            ("hints", self._listen_hints),
+            ("views", self._publish_views),
+        ]
+        if self._tools.pace.head_start:
+            jobs += [("timers", self._fire_on_time), ("stops", self._listen_stops)]
+        self._loops = [asyncio.create_task(self._supervise(name, job), name=name) for name, job in jobs]
+        self._loops.append(asyncio.create_task(self.dispatcher.run(), name="dispatch"))
+
+    async def close(self) -> None:
+        """Claim nothing new, finish what is being sent, give the leases up so that nobody waits for them."""
+        self.dispatcher.stop()
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*(desk.close() for desk in self.desks.values()))
+        held = list(self.desks)
+        self.desks.clear()
+        try:
+            async with self._tools.database.transaction() as session:
+                await leases.release(session, held, owner=self._tools.owner)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            _log.warning("leases_not_released", error=str(error))
+
+    async def _supervise(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        failures = 0
+        while True:
+            try:
+                await job()
+                failures = 0
+            except (SQLAlchemyError, CacheUnavailable, OSError, TimeoutError) as error:
+                failures += 1
+                _log.warning("floor_loop_failed", loop=name, error=str(error))
+            except Exception as error:  # noqa: BLE001 (supervised loop: the other accounts must not pay for one bug)
+                failures += 1
+                _log.error("floor_loop_broken", loop=name, error=repr(error), exc_info=True)
+            await asyncio.sleep(min(0.1 * 2**failures, 2.0))
+
+    # --- what others tell us ------------------------------------------------------------------------------------------
+
+    def mark(self, run_id: str) -> None:
+        """The run's rows have changed: plan it at the next sweep, which comes at once."""
+        self._dirty.add(run_id)
+        self._sweep_wanted.set()
+
+    def account_changed(self, account_id: str) -> None:
+        """Rows of the account were written by somebody else: armed, changed, or wanted."""
+        self._reload_wanted.add(account_id)
+        self._sweep_wanted.set()
+
+    def followed(self, followed: Followed) -> None:
+        for order in (followed.armed_exit, followed.armed_entry):
+            if order is not None:
+                self.put_armed(order)
+        self.mark(followed.run_id)
+
+    def put_armed(self, order: Order) -> None:
+        if self.armed.put(armed_order(order)):
+            self._timer_wanted.set()
+
+    def is_ours(self, account_id: str) -> bool:
+        return account_id in self.desks
+
+    async def changed(self, timeout: float) -> None:
+        """Wait until the rows of some run may have changed, or the timeout (seconds) is over."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    # --- leases -------------------------------------------------------------------------------------------------------
+
+    async def _keep_leases(self) -> None:
+        seconds, owner = self._tools.pace.lease_seconds, self._tools.owner
+        rounds = 0
+        while True:
+            async with self._tools.database.transaction() as session:
+                held = {lease.account_id: lease for lease in await leases.renew(session, owner=owner, seconds=seconds)}
+            async with self._tools.database.transaction() as session:
+                for lease in await leases.take_free(session, owner=owner, seconds=seconds, most=LEASES_AT_ONCE):
+                    held[lease.account_id] = lease
+            await self._drop([account_id for account_id in self.desks if account_id not in held])
+            await self._open([lease for account_id, lease in held.items() if account_id not in self.desks])
+            rounds += 1
+            if rounds % 10 == 0:
+                await self._release_idle()
+            self._tools.metrics.gauge("desks", len(self.desks))
+            await asyncio.sleep(LEASE_PAUSE)
+
+    async def _open(self, taken: list[leases.Lease]) -> None:
+        if not taken:
+            return
+        epochs = {lease.account_id: lease.epoch for lease in taken}
+        async with self._tools.database.transaction() as session:
+            accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id.in_(list(epochs)))))
+            armed = await load_armed(session, list(epochs))
+        for account in accounts:
+            desk = Desk(account, epoch=epochs[account.id], tools=self._tools, host=self)
+            self.desks[account.id] = desk
+            desk.start()
+        for order in armed:
+            self.armed.put(order)
+        self._timer_wanted.set()
+        self._sweep_wanted.set()
+        _log.info("desks_taken", count=len(accounts), armed=len(armed))
+
+    async def _drop(self, account_ids: list[str]) -> None:
+        for account_id in account_ids:
+            desk = self.desks.pop(account_id)
+            self.armed.drop_account(account_id)
+            _log.info("desk_left", account_id=account_id)
+            await desk.close()
+
+    async def _release_idle(self) -> None:
+        async with self._tools.database.transaction() as session:
+            idle = await leases.idle(session, owner=self._tools.owner)
+            await leases.release(session, idle, owner=self._tools.owner)
+        await self._drop([account_id for account_id in idle if account_id in self.desks])
+
+    async def take(self, account_id: str) -> bool:
+        """Take an account's lease at once if it is free; True when its desk is here."""
+        if account_id not in self.desks:
+            async with self._tools.database.transaction() as session:
+                taken = await leases.take_free(
+                    session, owner=self._tools.owner, seconds=self._tools.pace.lease_seconds, most=LEASES_AT_ONCE
+                )
+            await self._open([lease for lease in taken if lease.account_id not in self.desks])
+        return account_id in self.desks
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    async def _fire_on_time(self) -> None:
+        clock = self._tools.clock
+        while True:
+            self._timer_wanted.clear()
+            instant = self.armed.next_instant()
+            left = TIMER_PIECE if instant is None else instant - clock.now()
+            if left > timedelta(0):
+                await self._sleep_or_change(min(left, TIMER_PIECE))
+                continue
+            due = self.armed.take_due(clock.now())
+            self.dispatcher.submit(_due_by_time(order) for order in due if self.is_ours(order.account_id))
+
+    async def _sleep_or_change(self, span: timedelta) -> None:
+        try:
+            async with asyncio.timeout(span.total_seconds()):
+                await self._timer_wanted.wait()
+        except TimeoutError:
+            return
+
+    # --- stops --------------------------------------------------------------------------------------------------------
+
+    async def _listen_stops(self) -> None:
+        async with listen_stops(self._redis) as batches:
+            async for batch in batches:
+                self.on_stops(batch)
+
+    def on_stops(self, batch: list[StopCrossed]) -> None:
+        """Crossings of all accounts; those of ours are fired, the rest is another worker's."""
+        due = []
+        for stop in batch:
+            order = self.armed.exit_of(stop.run_id)
+            if order is not None and self.is_ours(stop.account_id):
+                due.append(Due(order, stop.at, "desk", ExitReason.STOP_LOSS, stop.price))
+        self.dispatcher.submit(due)
+
+    # --- hints --------------------------------------------------------------------------------------------------------
+
+    async def _listen_hints(self) -> None:
+        async with listen_order_hints(self._redis) as accounts:
+            async for account_id in accounts:
+                desk = self.desks.get(account_id)
+                if desk is not None:
+                    desk.look_soon()
+                    self.account_changed(account_id)
+
+    # --- the sweep ----------------------------------------------------------------------------------------------------
+
+    async def _sweep_forever(self) -> None:
+        clock = self._tools.clock
+        full_at = 0.0
+        while True:
+            full = clock.monotonic() >= full_at
+            if full:
+                full_at = clock.monotonic() + SWEEP_PAUSE
+            await self._sweep(full=full)
+            try:
+                async with asyncio.timeout(max(0.005, full_at - clock.monotonic())):
+                    await self._sweep_wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def _sweep(self, *, full: bool) -> None:
+        self._sweep_wanted.clear()
+        dirty, self._dirty = self._dirty, set()
+        reload, self._reload_wanted = self._reload_wanted & set(self.desks), set()
+        try:
+            if reload:
+                await self._reload(list(reload))
+            await self._plan(dirty, full=full or bool(reload))
+        except BaseException:
+            self._dirty |= dirty
+            self._reload_wanted |= reload
+            raise
+        if dirty or reload or full:
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def _plan(self, dirty: set[str], *, full: bool) -> None:
+        accounts = list(self.desks)
+        if not accounts or not (dirty or full):
+            return
+        async with self._tools.database.transaction() as session:
+            run_ids = set(dirty)
+            if full:
+                run_ids.update(await runs_to_plan(session, accounts, now=self._tools.clock.now()))
+            switches = await load_kill_switches(session)
+            runs = await load_runs(session, list(run_ids)) if run_ids else []
+        self._views.update(run.strategy_id for run, _ in runs if run.id in dirty)
+        await self._flattener.carry_out(runs, switches)
+
+    async def _reload_forever(self) -> None:
+        """The full truth, every few seconds: whatever a lost hint has left out of memory, and logins that were renewed."""
+        while True:
+            await asyncio.sleep(RELOAD_PAUSE)
+            accounts = list(self.desks)
+            if accounts:
+                await self._reload(accounts, everything=True)
+
+    async def _reload(self, account_ids: list[str], *, everything: bool = False) -> None:
+        async with self._tools.database.transaction() as session:
+            armed = await load_armed(session, account_ids)
+            accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id.in_(account_ids))))
+        for account in accounts:
+            desk = self.desks.get(account.id)
+            if desk is not None and desk.session_version != account.session_version:
+                desk.renew_session(account)
+        if everything:
+            self.armed.replace_all(armed)
+        else:
+            for order in armed:
+                self.armed.put(order)
+        self._timer_wanted.set()
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    async def _publish_views(self) -> None:
+        """Keep what the apps see in step with the rows, in batches, off the order path."""
+        while True:
+            await asyncio.sleep(0.05)
+            if self._views:
+                batch = [self._views.pop() for _ in range(min(len(self._views), 100))]
+                await refresh(self._tools.database, self._redis, batch)
+
+
+def _due_by_time(order: ArmedOrder) -> Due:
+    assert order.fire_at is not None  # noqa: S101 (the heap holds timed orders only)
+    reason = None if order.leg is Leg.ENTRY else ExitReason.SELL_TIME
+    return Due(order, order.fire_at, "desk", reason)

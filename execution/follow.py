@@ -1,0 +1,237 @@
+"""Follow: what the broker says of an order goes into its row, its fills and its run, in one transaction.
+
+The exit is armed in the same transaction as the first fill: there is no moment in which a filled share is not covered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from execution.arming import arm_entry, arm_exit
+from execution.commands import want_exit
+from execution.timeline import rupees, tell
+from execution.views import holding_of, run_view
+from storage.ids import new_id
+from storage.models import FillRow, Order, Run
+from trading.fills import Progress, follow, sum_trades
+from trading.next_step import ArmExit, ResizeArmed, RetryEntry, Step, Supersede, next_steps
+from trading.orders import DEAD_STATES, IN_DOUBT_STATES, BrokerOrder, BrokerTrade, Leg, OrderState, can_become
+from trading.runs import ExitReason, LastAction, RunState
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Followed:
+    """What one look changed."""
+
+    run_id: str
+    changed: bool = False
+    filled_more: bool = False
+    ended: bool = False
+    armed_exit: Order | None = None
+    armed_entry: Order | None = None
+    disarmed: bool = False
+    oddities: list[str] = field(default_factory=list)
+
+
+async def record_look(
+    session: AsyncSession,
+    *,
+    order_id: str,
+    run_id: str,
+    seen: BrokerOrder,
+    trades: Mapping[str, BrokerTrade] | None,
+    now: datetime,
+) -> Followed:
+    """Store one look at an order. `trades` are its executions by id, or None when the trade book was not read.
+
+    Locks the run, then its orders: everything that changes a run takes its locks in this order.
+    """
+    run = await session.scalar(select(Run).where(Run.id == run_id).with_for_update())
+    orders = list(await session.scalars(select(Order).where(Order.run_id == run_id).order_by(Order.id).with_for_update()))
+    order = next((row for row in orders if row.id == order_id), None)
+    if run is None or order is None:
+        raise LookupError(f"order {order_id} of run {run_id} is gone")
+    followed = Followed(run_id)
+    await _apply(session, run, order, seen, trades, now, followed)
+    if followed.filled_more:
+        _recount(run, orders, now)
+    if followed.changed:
+        # An attempt that has just ended must leave the leg before the next one takes it.
+        await session.flush()
+        cover(session, run, orders, now=now, followed=followed)
+    return followed
+
+
+async def _apply(
+    session: AsyncSession,
+    run: Run,
+    order: Order,
+    seen: BrokerOrder,
+    trades: Mapping[str, BrokerTrade] | None,
+    now: datetime,
+    followed: Followed,
+) -> None:
+    before = Progress(order.state, order.filled_quantity, order.average_price)
+    after = follow(before, seen, sum_trades(trades.values()) if trades is not None else None)
+    if after.filled_quantity > order.quantity:
+        followed.oddities.append(f"{order.tag} filled {after.filled_quantity} of {order.quantity}")
+    if order.leg is Leg.EXIT and order.reason is not None and order.wanted_at is not None:
+        want_exit(run, order.reason, order.wanted_at)
+    order.broker_order_id = order.broker_order_id or seen.broker_order_id
+    order.exchange_order_id = seen.exchange_order_id or order.exchange_order_id
+    order.algo_id = seen.algo_id or order.algo_id
+    if trades:
+        await _store_fills(session, order, trades)
+    state = _next_state(before.state, after.state, followed)
+    first_fill = after.filled_quantity > 0 and before.filled_quantity == 0
+    followed.filled_more = after.filled_quantity > before.filled_quantity or after.average_price != before.average_price
+    followed.ended = state is not before.state and state in DEAD_STATES
+    followed.changed = followed.filled_more or state is not before.state
+    if not followed.changed:
+        return
+    adopted = before.state in IN_DOUBT_STATES
+    order.state, order.filled_quantity, order.average_price = state, after.filled_quantity, after.average_price
+    order.revision += 1
+    order.missing_since = None
+    if adopted:
+        order.acknowledged_at = order.acknowledged_at or now
+    if before.state is OrderState.UNKNOWN or (adopted and order.send_by is not None and order.send_by < now):
+        tell(session, run, "order_found", f"Order {order.tag} was found in the broker's book", data={"order_id": order.id})
+    if first_fill:
+        order.filled_at = now
+    if followed.ended:
+        order.ended_at = now
+        order.message = seen.message or order.message
+        order.change_kind = order.change_state = order.change_price = order.change_quantity = None
+        _tell_end(session, run, order)
+
+
+def _next_state(before: OrderState, wanted: OrderState, followed: Followed) -> OrderState:
+    if wanted is OrderState.OPEN and before in DEAD_STATES:
+        # An attempt held dead turns up alive: its state stays, watch.py cancels it; a newer attempt may hold the leg.
+        return before
+    if can_become(before, wanted):
+        return wanted
+    followed.oddities.append(f"the broker moved an order from {before.value} to {wanted.value}")
+    return before
+
+
+async def _store_fills(session: AsyncSession, order: Order, trades: Mapping[str, BrokerTrade]) -> None:
+    rows = [
+        {
+            "id": new_id(FillRow.id_prefix),
+            "order_id": order.id,
+            "run_id": order.run_id,
+            "user_id": order.user_id,
+            "account_id": order.account_id,
+            "broker_order_id": trade.broker_order_id,
+            "trade_id": trade.trade_id,
+            "quantity": trade.quantity,
+            "price": trade.price,
+            "filled_at": trade.filled_at,
+        }
+        for trade in trades.values()
+    ]
+    await session.execute(insert(FillRow).values(rows).on_conflict_do_nothing())
+
+
+def _tell_end(session: AsyncSession, run: Run, order: Order) -> None:
+    verb = "Bought" if order.leg is Leg.ENTRY else "Sold"
+    if order.filled_quantity:
+        all_of_it = "" if order.state is OrderState.FILLED else f" of {order.quantity}; the rest was cancelled"
+        message = f"{verb} {order.filled_quantity}{all_of_it} at {rupees(order.average_price)}"
+        price, quantity = order.average_price, order.filled_quantity
+        kind = "bought" if order.leg is Leg.ENTRY else "sold"
+        tell(session, run, kind, message, price=price, quantity=quantity, late_ms=order.late_ms)
+    elif order.state is OrderState.REJECTED:
+        tell(session, run, "rejected", f"The broker rejected the {order.leg.value}: {order.message or 'no reason given'}")
+    else:
+        tell(session, run, "cancelled", f"The {order.leg.value} was cancelled without a fill")
+
+
+def _recount(run: Run, orders: list[Order], now: datetime) -> None:
+    """The run's own shares, from all of its attempts, dead ones included."""
+    run.bought, run.buy_value = _sum(orders, Leg.ENTRY)
+    run.sold, run.sell_value = _sum(orders, Leg.EXIT)
+    entries = [order for order in orders if order.leg is Leg.ENTRY and order.late_ms is not None]
+    exits = [order for order in orders if order.leg is Leg.EXIT and order.late_ms is not None]
+    run.entry_late_ms = entries[0].late_ms if entries else None
+    run.exit_late_ms = exits[0].late_ms if exits else None
+    holding = holding_of(run)
+    run.position = holding.position(run.exit_reason)
+    run.realised_pnl = holding.realised_pnl
+    run.last_action = _last_action(run)
+    if run.state in (RunState.SCHEDULED, RunState.ENTERING) and run.bought:
+        run.state = RunState.HOLDING
+    if run.sold and run.state is not RunState.ENDED:
+        run.state = RunState.LEAVING
+    run.updated_at = now
+
+
+def _last_action(run: Run) -> LastAction | None:
+    if run.sold:
+        return LastAction.SL_HIT if run.exit_reason is ExitReason.STOP_LOSS else LastAction.SELL
+    return LastAction.BUY if run.bought else None
+
+
+def _sum(orders: list[Order], leg: Leg) -> tuple[int, Decimal]:
+    filled = [order for order in orders if order.leg is leg and order.filled_quantity]
+    return sum(order.filled_quantity for order in filled), sum(
+        (order.filled_quantity * order.average_price for order in filled), Decimal(0)
+    )
+
+
+def cover(session: AsyncSession, run: Run, orders: list[Order], *, now: datetime, followed: Followed) -> None:
+    """Carry out the steps that need no broker, in the transaction that changed the fills: arm, resize or stand down."""
+    if run.state is RunState.ENDED and holding_of(run).open_quantity > 0 and not run.leave_open and run.exit_wanted_at is None:
+        want_exit(run, ExitReason.LATE_FILL, now)
+        tell(session, run, "late_fill", f"A late fill appeared: {holding_of(run).open_quantity} shares are sold at once")
+    carry_out_rows(session, run, orders, next_steps(run_view(run, orders), now), now=now, followed=followed)
+
+
+def carry_out_rows(
+    session: AsyncSession, run: Run, orders: list[Order], steps: tuple[Step, ...], *, now: datetime, followed: Followed
+) -> tuple[Step, ...]:
+    """Do what only rows need; return the steps that need the broker. The rows are locked by the caller."""
+    by_id = {order.id: order for order in orders}
+    left: list[Step] = []
+    for step in steps:
+        if isinstance(step, ArmExit):
+            _arm_exit(session, run, step, now, followed)
+        elif isinstance(step, RetryEntry):
+            deadline = step.deadline_at or now
+            retried = arm_entry(session, run, attempt=step.attempt, quantity=step.quantity, fire_at=now, deadline_at=deadline)
+            tell(session, run, "entry_retried", f"Trying to buy again, attempt {step.attempt}", quantity=step.quantity)
+            followed.armed_entry = retried
+        elif isinstance(step, ResizeArmed):
+            order = by_id[step.order_id]
+            order.quantity, order.revision = step.quantity, order.revision + 1
+        elif isinstance(step, Supersede):
+            order = by_id[step.order_id]
+            order.state, order.superseded_for, order.ended_at = OrderState.SUPERSEDED, step.why, now
+            order.revision += 1
+            followed.disarmed = followed.disarmed or order.leg is Leg.EXIT
+        else:
+            left.append(step)
+            continue
+        followed.changed = True
+    return tuple(left)
+
+
+def _arm_exit(session: AsyncSession, run: Run, step: ArmExit, now: datetime, followed: Followed) -> None:
+    wanted_at = (run.exit_wanted_at or now) if step.wanted else None
+    order = arm_exit(session, run, attempt=step.attempt, quantity=step.quantity, band_step=step.band_step, wanted_at=wanted_at)
+    followed.armed_exit = order
+    if step.wanted:
+        tell(session, run, "exit_prepared", f"Selling {step.quantity} {run.symbol}", quantity=step.quantity)
+    else:
+        text = f"Stop-loss armed at {rupees(run.stop_loss)} for {step.quantity} {run.symbol}"
+        tell(session, run, "stop_armed", text, price=run.stop_loss, quantity=step.quantity)

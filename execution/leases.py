@@ -1,0 +1,76 @@
+"""Leases: which worker runs which account's desk. For order and speed only; what keeps orders single is the claim."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+# An account needs a desk while a run is open, an order is alive, or the tag of a dead attempt is still looked for.
+_HAS_WORK = """
+    (EXISTS (SELECT 1 FROM runs r WHERE r.account_id = l.account_id AND r.state <> 'ended')
+     OR EXISTS (SELECT 1 FROM orders o WHERE o.account_id = l.account_id AND o.state IN ('armed', 'sending', 'unknown', 'open'))
+     OR EXISTS (SELECT 1 FROM orders o WHERE o.account_id = l.account_id AND o.watched_until > clock_timestamp()
+                AND o.state = 'absent'))
+"""
+
+_RENEW = text(
+    """
+    UPDATE desk_leases SET expires_at = clock_timestamp() + make_interval(secs => :seconds)
+    WHERE owner = :owner AND expires_at > clock_timestamp()
+    RETURNING account_id, epoch
+    """
+)
+_TAKE = text(
+    f"""
+    UPDATE desk_leases SET owner = :owner, epoch = epoch + 1, expires_at = clock_timestamp() + make_interval(secs => :seconds)
+    WHERE id IN (
+        SELECT l.id FROM desk_leases l
+        WHERE (l.owner IS NULL OR l.expires_at <= clock_timestamp()) AND {_HAS_WORK}
+        ORDER BY l.account_id LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING account_id, epoch
+    """  # noqa: S608 (constants only)
+)
+_IDLE = text(
+    f"SELECT l.account_id FROM desk_leases l WHERE l.owner = :owner AND NOT {_HAS_WORK}"  # noqa: S608 (constants only)
+)
+_RELEASE = text(
+    """
+    UPDATE desk_leases SET owner = NULL, expires_at = 'epoch'
+    WHERE owner = :owner AND account_id = ANY(:account_ids)
+    """
+)
+_WORKERS = text("SELECT count(DISTINCT owner) FROM desk_leases WHERE expires_at > clock_timestamp() AND owner IS NOT NULL")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    account_id: str
+    epoch: int
+
+
+async def renew(session: AsyncSession, *, owner: str, seconds: float) -> list[Lease]:
+    """Renew all of this owner's leases in one statement; one that has run out is not revived and not in the answer."""
+    rows = await session.execute(_RENEW, {"owner": owner, "seconds": seconds})
+    return [Lease(row.account_id, row.epoch) for row in rows]
+
+
+async def take_free(session: AsyncSession, *, owner: str, seconds: float, most: int) -> list[Lease]:
+    """Take leases of accounts that need a desk and have none."""
+    rows = await session.execute(_TAKE, {"owner": owner, "seconds": seconds, "most": most})
+    return [Lease(row.account_id, row.epoch) for row in rows]
+
+
+async def idle(session: AsyncSession, *, owner: str) -> list[str]:
+    """Accounts of this owner for which there is nothing left to do."""
+    return list(await session.scalars(_IDLE, {"owner": owner}))
+
+
+async def release(session: AsyncSession, account_ids: Sequence[str], *, owner: str) -> None:
+    """Give leases up at once, so that the next owner need not wait for them to run out."""
+    await session.execute(_RELEASE, {"owner": owner, "account_ids": list(account_ids)})
+
+
+async def live_workers(session: AsyncSession) -> int:
+    """How many workers hold a lease now."""
+    return int((await session.execute(_WORKERS)).scalar_one())

@@ -1,0 +1,215 @@
+"""One look at the broker's book: read it, then bring every order that is alive, in doubt or watched up to date with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import or_, select
+
+from execution.alarms import Alarm, raise_alarm
+from execution.change import settle_change
+from execution.claim import ClaimedOrder
+from execution.follow import Followed, record_look
+from execution.resolve import BookRead, is_healthy, matches, record_missing
+from execution.tools import Tools
+from storage.models import Order
+from trading.fills import trades_of
+from trading.orders import IN_DOUBT_STATES, BookSnapshot, BrokerOrder, BrokerTrade, OrderState
+from trading.ports.broker import Broker
+from trading.sessions import INDIA
+
+_log = structlog.get_logger()
+
+DOUBT_ALARM_AFTER = timedelta(seconds=10)
+
+
+@dataclass(slots=True)
+class LookResult:
+    """What is left under way, what changed, and which doubts last too long or are over."""
+
+    in_doubt: int
+    alive: int
+    watched: int
+    looked: bool = False
+    unfinished: bool = False  # book and trades did not agree yet
+    followed: list[Followed] = field(default_factory=list)
+    long_in_doubt: list[tuple[str, str]] = field(default_factory=list)
+    doubt_ended: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    order_id: str
+    run_id: str
+
+
+class Look:
+    """Looks for one account. Remembers tags under way, so that a hint finds its row without a search."""
+
+    def __init__(self, account_id: str, tools: Tools) -> None:
+        self._account_id = account_id
+        self._tools = tools
+        self._by_tag: dict[str, _Expected] = {}
+
+    def expect(self, claimed: ClaimedOrder) -> None:
+        self._by_tag[claimed.request.tag] = _Expected(claimed.order_id, claimed.run_id)
+
+    def concerns(self, seen: BrokerOrder) -> bool:
+        """Whether an update is about an order of ours, or may be about one in doubt."""
+        return seen.tag is None or seen.tag in self._by_tag
+
+    async def take_hint(self, seen: BrokerOrder) -> Followed | None:
+        """Store what an update says of fills; only a look makes an order terminal."""
+        expected = self._by_tag.get(seen.tag or "")
+        if expected is None or seen.filled_quantity == 0:
+            return None
+        return await self._record(expected.order_id, expected.run_id, seen, None)
+
+    async def take(self, broker: Broker) -> LookResult:
+        """Raises what the broker's reads raise; nothing is concluded from a read that failed."""
+        rows = await self._rows()
+        result = LookResult(in_doubt=0, alive=0, watched=0)
+        self._by_tag = {row.tag: _Expected(row.id, row.run_id) for row in rows}
+        if not rows:
+            return result
+        read = BookRead(*await _read_book(broker, self._tools))
+        result.looked = True
+        trades = await broker.trades() if _needs_trades(rows, read.snapshot) else None
+        healthy = is_healthy(read.snapshot, await self._known_ids())
+        for row in rows:
+            await self._compare(row, read, trades, healthy, broker, result)
+        return result
+
+    async def _rows(self) -> Sequence[Order]:
+        now = self._tools.clock.now()
+        wanted = or_(
+            Order.state.in_([OrderState.SENDING, OrderState.UNKNOWN, OrderState.OPEN]),
+            (Order.watched_until > now) & Order.state.in_([OrderState.ABSENT, OrderState.REJECTED]),
+        )
+        async with self._tools.database.transaction() as session:
+            return (
+                await session.scalars(select(Order).where(Order.account_id == self._account_id, wanted).order_by(Order.id))
+            ).all()
+
+    async def _known_ids(self) -> list[str]:
+        """Orders the broker acknowledged today, old enough to be in every healthy book."""
+        now = self._tools.clock.now()
+        midnight = now.astimezone(INDIA).replace(hour=0, minute=0, second=0, microsecond=0)
+        query = select(Order.broker_order_id).where(
+            Order.account_id == self._account_id,
+            Order.broker_order_id.is_not(None),
+            Order.acknowledged_at > midnight,
+            Order.acknowledged_at < now - self._tools.pace.settle,
+        )
+        async with self._tools.database.transaction() as session:
+            return [broker_order_id for broker_order_id in await session.scalars(query) if broker_order_id is not None]
+
+    async def _compare(
+        self,
+        row: Order,
+        read: BookRead,
+        trades: Sequence[BrokerTrade] | None,
+        healthy: bool,
+        broker: Broker,
+        result: LookResult,
+    ) -> None:
+        found = matches(row, read.snapshot)
+        was_in_doubt = row.state in IN_DOUBT_STATES
+        if not found:
+            await self._note_missing(row, read, healthy, result)
+            return
+        seen = found[0]
+        if len(found) > 1:
+            await self._alarm_double(row, found)
+        if row.change_kind is not None:
+            await self._settle_change(row, seen, read)
+        executions = None if trades is None else trades_of(seen.broker_order_id, trades)
+        if _tells_something(row, seen):
+            followed = await self._record(row.id, row.run_id, seen, executions)
+            result.followed.append(followed)
+            ended = followed.ended
+            for oddity in followed.oddities:
+                await self._alarm(row, "order_oddity", oddity)
+        else:
+            ended = False
+        if was_in_doubt:
+            result.doubt_ended.append(row.id)
+        if row.state in (OrderState.ABSENT, OrderState.REJECTED):
+            if not seen.status.is_terminal:
+                await self._take_back(row, broker)
+        elif not ended:
+            result.alive += 1
+            result.unfinished = result.unfinished or seen.status.is_terminal
+
+    async def _note_missing(self, row: Order, read: BookRead, healthy: bool, result: LookResult) -> None:
+        if row.state not in IN_DOUBT_STATES:
+            result.alive += row.state is OrderState.OPEN
+            result.watched += row.state is OrderState.ABSENT
+            return
+        result.in_doubt += 1
+        if row.claimed_at is not None and read.requested_at - row.claimed_at > DOUBT_ALARM_AFTER:
+            result.long_in_doubt.append((row.id, row.run_id))
+        if not healthy:
+            _log.warning("book_is_stale", account_id=self._account_id)
+            return
+        pace = self._tools.pace
+        async with self._tools.database.transaction() as session:
+            absence = await record_missing(
+                session, order_id=row.id, run_id=row.run_id, read=read, timeout=pace.timeout, settle=pace.settle
+            )
+        if absence.value == "proven":
+            result.in_doubt -= 1
+            result.watched += 1
+            result.doubt_ended.append(row.id)
+            result.followed.append(Followed(row.run_id, changed=True, ended=True))
+
+    async def _take_back(self, row: Order, broker: Broker) -> None:
+        """An attempt we held dead is alive at the broker: cancel it at once; what it filled is adopted and sold."""
+        _log.error("dead_order_is_alive", order_id=row.id, tag=row.tag)
+        async with self._tools.database.transaction() as session:
+            fresh = await session.get(Order, row.id)
+        if fresh is not None:
+            await self._tools.changer.cancel(fresh, broker)
+
+    async def _settle_change(self, row: Order, seen: BrokerOrder, read: BookRead) -> None:
+        pace = self._tools.pace
+        async with self._tools.database.transaction() as session:
+            await settle_change(
+                session, order_id=row.id, seen=seen, requested_at=read.requested_at, timeout=pace.timeout, settle=pace.settle
+            )
+
+    async def _record(self, order_id: str, run_id: str, seen: BrokerOrder, executions: dict[str, BrokerTrade] | None) -> Followed:
+        async with self._tools.database.transaction() as session:
+            return await record_look(
+                session, order_id=order_id, run_id=run_id, seen=seen, trades=executions, now=self._tools.clock.now()
+            )
+
+    async def _alarm_double(self, row: Order, found: tuple[BrokerOrder, ...]) -> None:
+        ids = ", ".join(seen.broker_order_id for seen in found)
+        await self._alarm(row, "order_doubled", f"The broker lists more than one order with tag {row.tag}: {ids}")
+
+    async def _alarm(self, row: Order, kind: str, message: str) -> None:
+        alarm = Alarm(f"{kind}:{row.id}", kind, message, user_id=row.user_id, account_id=row.account_id, run_id=row.run_id)
+        async with self._tools.database.transaction() as session:
+            await raise_alarm(session, alarm)
+
+
+async def _read_book(broker: Broker, tools: Tools) -> tuple[BookSnapshot, datetime]:
+    requested_at = tools.clock.now()
+    return await broker.orders(), requested_at
+
+
+def _needs_trades(rows: Sequence[Order], book: BookSnapshot) -> bool:
+    """The trade book is read when an order has more fills than we know, or has ended."""
+    return any(
+        seen.status.is_terminal or seen.filled_quantity > row.filled_quantity for row in rows for seen in matches(row, book)
+    )
+
+
+def _tells_something(row: Order, seen: BrokerOrder) -> bool:
+    if row.broker_order_id is None:
+        return True
+    if row.state is not OrderState.OPEN:
+        return row.state in IN_DOUBT_STATES or seen.filled_quantity > row.filled_quantity or seen.status.is_terminal
+    return seen.status.is_terminal or seen.filled_quantity != row.filled_quantity

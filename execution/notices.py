@@ -1,0 +1,44 @@
+"""Telling others that rows have changed: hints only, sent after the commit. Redis may be gone; Postgres has it all."""
+
+import structlog
+from redis.asyncio import Redis
+
+from cache.channels import ArmedStop, Disarmed, publish_armed, publish_order_hint
+from cache.connection import CacheUnavailable
+from execution.follow import Followed
+from storage.models import Order
+from trading.instruments import InstrumentId
+
+_log = structlog.get_logger()
+
+
+class Notices:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def armed(self, changes: list[ArmedStop | Disarmed]) -> None:
+        try:
+            await publish_armed(self._redis, changes)
+        except CacheUnavailable:
+            _log.debug("notice_lost", what="armed")
+
+    async def followed(self, followed: Followed) -> None:
+        """Tell the listener what to watch from now on, or to stop watching."""
+        if followed.armed_exit is not None and followed.armed_exit.stop_price is not None:
+            await self.armed([armed_stop(followed.armed_exit)])
+        elif followed.disarmed:
+            await self.armed([Disarmed(followed.run_id)])
+
+    async def account(self, account_id: str) -> None:
+        """Nudge whoever runs the account's desk to read its rows again."""
+        try:
+            await publish_order_hint(self._redis, account_id)
+        except CacheUnavailable:
+            _log.debug("notice_lost", what="account")
+
+
+def armed_stop(order: Order) -> ArmedStop:
+    """What the listener needs to know of an armed exit."""
+    assert order.stop_price is not None  # noqa: S101 (every exit row carries its stop)
+    instrument = InstrumentId(order.exchange, order.symbol)
+    return ArmedStop(order.run_id, order.account_id, instrument, order.stop_price, order.stop_version, order.created_at)

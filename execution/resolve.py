@@ -1,0 +1,101 @@
+"""Resolve: an order in doubt becomes placed or absent by reading the broker's book, and by nothing else.
+
+Anyone may look, and an order found by its tag is adopted at once. But nobody calls one absent before the last moment at which its
+request could still have been on the wire (`send_by` + HTTP timeout), and then only after two fresh reads of a healthy book a
+settle time apart. A read that failed, or a book that has forgotten an order we know, proves nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from execution.commands import want_exit
+from execution.timeline import tell
+from storage.models import Order, Run
+from trading.orders import IN_DOUBT_STATES, BookSnapshot, BrokerOrder, Leg, OrderState
+from trading.sessions import INDIA
+
+
+@dataclass(frozen=True, slots=True)
+class BookRead:
+    """A book that was read, with the wall instant before its request was sent."""
+
+    snapshot: BookSnapshot
+    requested_at: datetime
+
+
+class Absence(str, Enum):
+    """What one more read says of an order that is not in it."""
+
+    TOO_EARLY = "too_early"  # its request may still be under way
+    FIRST_SIGHT = "first_sight"  # missing for the first time
+    UNSETTLED = "unsettled"  # missing again, too soon after the first time
+    PROVEN = "proven"
+
+
+def is_healthy(book: BookSnapshot, known_ids: Iterable[str]) -> bool:
+    """A book that lacks an order it once acknowledged is stale or broken, and proves nothing about others."""
+    listed = {order.broker_order_id for order in book.orders}
+    return all(broker_order_id in listed for broker_order_id in known_ids)
+
+
+def judge_absence(
+    *, send_by: datetime, missing_since: datetime | None, requested_at: datetime, timeout: timedelta, settle: timedelta
+) -> Absence:
+    """What a healthy book, asked for at `requested_at`, proves about an order it does not list."""
+    if requested_at <= send_by + timeout:
+        return Absence.TOO_EARLY
+    if missing_since is None:
+        return Absence.FIRST_SIGHT
+    return Absence.PROVEN if requested_at >= missing_since + settle else Absence.UNSETTLED
+
+
+def matches(order: Order, book: BookSnapshot) -> tuple[BrokerOrder, ...]:
+    """The broker's orders that are this attempt: by the broker's id once it is known, by the tag until then."""
+    if order.broker_order_id is not None:
+        return tuple(seen for seen in book.orders if seen.broker_order_id == order.broker_order_id)
+    return tuple(seen for seen in book.by_tag(order.tag) if seen.side is order.side and seen.instrument.symbol == order.symbol)
+
+
+async def record_missing(
+    session: AsyncSession, *, order_id: str, run_id: str, read: BookRead, timeout: timedelta, settle: timedelta
+) -> Absence:
+    """Note that a healthy book did not list this order in doubt; after the second such read it is absent, and watched."""
+    run = await session.scalar(select(Run).where(Run.id == run_id).with_for_update())
+    order = await session.scalar(select(Order).where(Order.id == order_id).with_for_update())
+    if (
+        run is None
+        or order is None
+        or order.state not in IN_DOUBT_STATES
+        or order.broker_order_id is not None
+        or order.send_by is None
+    ):
+        return Absence.TOO_EARLY
+    absence = judge_absence(
+        send_by=order.send_by,
+        missing_since=order.missing_since,
+        requested_at=read.requested_at,
+        timeout=timeout,
+        settle=settle,
+    )
+    if absence is Absence.FIRST_SIGHT:
+        order.missing_since = read.requested_at
+    elif absence is Absence.PROVEN:
+        order.state, order.ended_at = OrderState.ABSENT, read.requested_at
+        order.revision += 1
+        order.watched_until = end_of_day(read.requested_at)
+        if order.leg is Leg.EXIT and order.reason is not None and order.wanted_at is not None:
+            want_exit(run, order.reason, order.wanted_at)
+        message = f"The {order.leg.value} order never reached the broker: its book was read twice and does not list it"
+        tell(session, run, "order_absent", message, data={"order_id": order.id})
+    return absence
+
+
+def end_of_day(now: datetime) -> datetime:
+    """Midnight in India: a broker's book holds today's orders only."""
+    local = now.astimezone(INDIA)
+    return (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,0 +1,129 @@
+"""What the floor reads of the order tables, many rows at a time, without locks. Decisions are made again under a lock."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from execution.armed import ArmedOrder
+from storage.models import KillScope, KillSwitch, Order, Run
+from trading.instruments import InstrumentId
+from trading.orders import OrderState
+
+_ARMED = select(
+    Order.id,
+    Order.run_id,
+    Order.account_id,
+    Order.leg,
+    Order.revision,
+    Order.exchange,
+    Order.symbol,
+    Order.fire_at,
+    Order.stop_price,
+    Order.stop_version,
+    Order.band_step,
+).where(Order.state == OrderState.ARMED)
+
+
+def armed_order(order: Order) -> ArmedOrder:
+    return ArmedOrder(
+        order.id,
+        order.run_id,
+        order.account_id,
+        order.leg,
+        order.revision,
+        InstrumentId(order.exchange, order.symbol),
+        order.fire_at,
+        order.stop_price,
+        order.stop_version,
+        order.band_step,
+    )
+
+
+async def load_armed(session: AsyncSession, account_ids: Sequence[str]) -> list[ArmedOrder]:
+    """Every armed order of those accounts."""
+    rows = await session.execute(_ARMED.where(Order.account_id.in_(account_ids)))
+    return [
+        ArmedOrder(
+            row.id,
+            row.run_id,
+            row.account_id,
+            row.leg,
+            row.revision,
+            InstrumentId(row.exchange, row.symbol),
+            row.fire_at,
+            row.stop_price,
+            row.stop_version,
+            row.band_step,
+        )
+        for row in rows
+    ]
+
+
+# Runs that may need a step: something works at the broker, somebody wants out, an entry is wanted or too late, or shares are
+# not covered by any exit.
+_TO_PLAN = text(
+    """
+    SELECT o.run_id FROM orders o JOIN runs r ON r.id = o.run_id
+    WHERE o.account_id = ANY(:account_ids)
+      AND (o.state = 'open'
+           OR (o.state = 'armed' AND (o.wanted_at IS NOT NULL OR o.deadline_at <= :now
+                                      OR r.exit_wanted_at IS NOT NULL OR r.leave_open)))
+    UNION
+    SELECT r.id FROM runs r
+    WHERE r.account_id = ANY(:account_ids) AND r.bought - r.sold - r.taken_elsewhere > 0 AND NOT r.leave_open
+      AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.run_id = r.id AND o.leg = 'exit'
+                      AND o.state IN ('armed', 'sending', 'unknown', 'open'))
+    """
+)
+
+
+async def runs_to_plan(session: AsyncSession, account_ids: Sequence[str], *, now: datetime) -> list[str]:
+    return list(await session.scalars(_TO_PLAN, {"account_ids": list(account_ids), "now": now}))
+
+
+async def load_runs(session: AsyncSession, run_ids: Sequence[str]) -> list[tuple[Run, list[Order]]]:
+    """Those runs with all of their orders."""
+    runs = {run.id: run for run in await session.scalars(select(Run).where(Run.id.in_(run_ids)))}
+    orders: dict[str, list[Order]] = {run_id: [] for run_id in runs}
+    for order in await session.scalars(select(Order).where(Order.run_id.in_(list(runs))).order_by(Order.id)):
+        orders[order.run_id].append(order)
+    return [(run, orders[run.id]) for run in runs.values()]
+
+
+async def lock_run(session: AsyncSession, run_id: str) -> tuple[Run, list[Order]] | None:
+    """The run, then its orders, locked in this order by everyone."""
+    run = await session.scalar(select(Run).where(Run.id == run_id).with_for_update())
+    if run is None:
+        return None
+    orders = list(await session.scalars(select(Order).where(Order.run_id == run_id).order_by(Order.id).with_for_update()))
+    return run, orders
+
+
+class KillSwitches:
+    """The engaged switches of a moment."""
+
+    def __init__(self, engaged: Sequence[tuple[KillScope, str]]) -> None:
+        self._engaged = frozenset(engaged)
+
+    def lock(self, run: Run) -> bool:
+        """Whether this run may not buy."""
+        if not self._engaged:
+            return False
+        scopes = (
+            (KillScope.PLATFORM, ""),
+            (KillScope.USER, run.user_id),
+            (KillScope.ACCOUNT, run.account_id),
+            (KillScope.STRATEGY, run.strategy_id),
+        )
+        return any(scope in self._engaged for scope in scopes)
+
+
+async def load_kill_switches(session: AsyncSession) -> KillSwitches:
+    rows = await session.execute(select(KillSwitch.scope, KillSwitch.scope_id).where(KillSwitch.released_at.is_(None)))
+    return KillSwitches([(row.scope, row.scope_id) for row in rows])
+
+
+def open_positions(runs: Sequence[tuple[Run, list[Order]]]) -> int:
+    return sum(1 for run, _ in runs if run.bought > run.sold + run.taken_elsewhere)

@@ -1,0 +1,56 @@
+"""What every desk of a process shares."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from brokers.limits import BrokerLimits
+from execution.change import Changer
+from execution.notices import Notices
+from execution.prices import ReferencePrices
+from execution.send import Sender
+from storage.database import Database
+from storage.models import BrokerAccount
+from trading.accounts import BrokerName
+from trading.instruments import Instrument, InstrumentId
+from trading.ports.broker import Broker
+from trading.ports.clock import Clock
+from trading.ports.metrics import Metrics
+
+
+class Accounts(Protocol):
+    """Opens the broker of an account row. Raises what `BrokerAccounts.broker_of` raises."""
+
+    def broker_of(self, account: BrokerAccount) -> Broker: ...
+
+    def limits(self, broker: BrokerName) -> BrokerLimits: ...
+
+
+class Instruments(Protocol):
+    def find(self, instrument: InstrumentId) -> Instrument | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Times of the order protocol. `simulated_per_second` sets the rate of simulated accounts; live ones keep the broker's."""
+
+    settle: timedelta = timedelta(seconds=3)
+    timeout: timedelta = timedelta(seconds=5)
+    lease_seconds: float = 3.0
+    simulated_per_second: int = 8
+    head_start: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    database: Database
+    clock: Clock
+    accounts: Accounts
+    instruments: Instruments
+    prices: ReferencePrices
+    notices: Notices
+    metrics: Metrics
+    sender: Sender
+    changer: Changer
+    pace: Pace
+    owner: str

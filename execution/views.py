@@ -1,0 +1,50 @@
+"""Rows as the planner sees them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from storage.models import Order, Run
+from trading.next_step import AttemptView, RunView
+from trading.orders import Leg, RefusalKind
+from trading.runs import Holding
+
+
+def attempt_view(order: Order) -> AttemptView:
+    return AttemptView(
+        order_id=order.id,
+        attempt=order.attempt,
+        state=order.state,
+        quantity=order.quantity,
+        filled_quantity=order.filled_quantity,
+        band_step=order.band_step,
+        modifications=order.modifications,
+        change_pending=order.change_kind is not None,
+        cancel_wanted_at=order.cancel_wanted_at,
+        wanted_at=order.wanted_at,
+        deadline_at=order.deadline_at,
+        touched_at=max((at for at in (order.acknowledged_at, order.changed_at) if at is not None), default=order.claimed_at),
+        ended_at=order.ended_at,
+        refusal=RefusalKind(order.refusal) if order.refusal else None,
+    )
+
+
+def run_view(
+    run: Run, orders: Iterable[Order], *, entries_locked: bool = False, session_since: datetime | None = None
+) -> RunView:
+    attempts = sorted(orders, key=lambda order: order.attempt)
+    return RunView(
+        quantity=run.quantity,
+        bought=run.bought,
+        sold=run.sold,
+        taken_elsewhere=run.taken_elsewhere,
+        entries=tuple(attempt_view(order) for order in attempts if order.leg is Leg.ENTRY),
+        exits=tuple(attempt_view(order) for order in attempts if order.leg is Leg.EXIT),
+        exit_wanted_at=run.exit_wanted_at,
+        leave_open=run.leave_open,
+        entries_locked=entries_locked,
+        session_since=session_since,
+    )
+
+
+def holding_of(run: Run) -> Holding:
+    return Holding(run.bought, run.buy_value, run.sold, run.sell_value, run.taken_elsewhere)

@@ -1,0 +1,258 @@
+"""What a run's orders need next. Pure: rows in, steps out; the desk carries them out, each as one compare-and-set.
+
+The order of thought: an entry nobody wants any more is taken back first, because exchanges cancel self-trades; then whatever is
+bought and not sold is covered by exactly one exit, armed while nobody wants to leave and working once somebody does.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from trading.orders import IN_DOUBT_STATES, LIVE_STATES, OrderState, RefusalKind, SupersededFor
+
+MAX_ENTRY_ATTEMPTS = 3
+# Brokers allow 25 modifications of one order; the rest is kept for emergencies by hand.
+MAX_MODIFICATIONS = 20
+REPRICE_AFTER = timedelta(seconds=2)
+# Exits that are refused are tried again after 1, 2, 4 ... seconds, and from then on at this pace, for as long as it takes.
+LONGEST_PAUSE = timedelta(seconds=30)
+# A cancellation nobody of us asked for is looked at again for this long before anything new is sent.
+SETTLE = timedelta(seconds=3)
+# An exit waits at most this long for the run's own resting buy to be gone.
+SELF_TRADE_WAIT = timedelta(milliseconds=500)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One order row as far as it decides what comes next. `touched_at`: last acknowledged or changed."""
+
+    order_id: str
+    attempt: int
+    state: OrderState
+    quantity: int
+    filled_quantity: int
+    band_step: int = 0
+    modifications: int = 0
+    change_pending: bool = False
+    cancel_wanted_at: datetime | None = None
+    wanted_at: datetime | None = None  # somebody asked for it to leave now
+    deadline_at: datetime | None = None
+    touched_at: datetime | None = None
+    ended_at: datetime | None = None
+    refusal: RefusalKind | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as far as it decides what comes next. Attempts in order, oldest first."""
+
+    quantity: int
+    bought: int
+    sold: int
+    taken_elsewhere: int = 0
+    entries: tuple[AttemptView, ...] = ()
+    exits: tuple[AttemptView, ...] = ()
+    exit_wanted_at: datetime | None = None
+    leave_open: bool = False
+    entries_locked: bool = False  # a kill switch is engaged: nothing new is bought
+    session_since: datetime | None = None  # when the account's current login was made
+
+    @property
+    def open_quantity(self) -> int:
+        return self.bought - self.sold - self.taken_elsewhere
+
+    @property
+    def wants_out(self) -> bool:
+        return self.exit_wanted_at is not None or self.leave_open
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    order_id: str
+    why: SupersededFor
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryEntry:
+    """A new attempt for what is still missing, at once, within the old deadline."""
+
+    attempt: int
+    quantity: int
+    deadline_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmExit:
+    """The next exit row. `wanted`: it fires at once; otherwise it waits for its stop or its time."""
+
+    attempt: int
+    quantity: int
+    band_step: int
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeArmed:
+    order_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Modify:
+    """New total quantity and a fresh limit of that band step."""
+
+    order_id: str
+    quantity: int
+    band_step: int
+
+
+Step: TypeAlias = Supersede | Cancel | RetryEntry | ArmExit | ResizeArmed | Fire | Modify
+
+
+def next_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
+    """Everything that should be done now; nothing when all is as it should be."""
+    return (*_entry_steps(run, now), *_exit_steps(run, now))
+
+
+def entry_is_over(run: RunView, now: datetime) -> bool:
+    """No attempt to buy is alive and none will follow. False while nothing has been attempted at all."""
+    if not run.entries or any(entry.is_live for entry in run.entries):
+        return False
+    return not _entry_steps(run, now)
+
+
+def is_settled(run: RunView, now: datetime) -> bool:
+    """Nothing alive, nothing in doubt, nothing to do: flat, or left open on the user's word."""
+    attempts = (*run.entries, *run.exits)
+    if any(attempt.is_live for attempt in attempts):
+        return False
+    return (run.open_quantity == 0 or run.leave_open) and not next_steps(run, now)
+
+
+def _entry_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
+    if not run.entries:
+        return ()
+    last = run.entries[-1]
+    too_late = last.deadline_at is not None and now >= last.deadline_at
+    unwanted = run.wants_out or run.entries_locked or too_late
+    if last.state is OrderState.ARMED and unwanted:
+        return (Supersede(last.order_id, _why_unwanted(run)),)
+    if last.state is OrderState.ARMED and last.wanted_at is not None:
+        return (Fire(last.order_id),)
+    if last.state is OrderState.OPEN and unwanted and not last.change_pending and _may_cancel_again(last, now):
+        return (Cancel(last.order_id),)
+    if _may_retry(last) and not unwanted and len(run.entries) < MAX_ENTRY_ATTEMPTS and run.bought < run.quantity:
+        return (RetryEntry(last.attempt + 1, run.quantity - run.bought, last.deadline_at),)
+    return ()
+
+
+def _why_unwanted(run: RunView) -> SupersededFor:
+    if run.wants_out:
+        return SupersededFor.STOPPED
+    return SupersededFor.KILL_SWITCH if run.entries_locked else SupersededFor.DEADLINE
+
+
+def _may_cancel_again(order: AttemptView, now: datetime) -> bool:
+    return order.cancel_wanted_at is None or now - order.cancel_wanted_at >= REPRICE_AFTER
+
+
+def _may_retry(entry: AttemptView) -> bool:
+    if entry.state is OrderState.ABSENT:
+        return True
+    return entry.state is OrderState.REJECTED and entry.refusal is not None and entry.refusal.is_retryable
+
+
+def _exit_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
+    live = next((order for order in run.exits if order.is_live), None)
+    if run.leave_open:
+        return _stand_down(live, now)
+    if live is None:
+        return _cover(run, now)
+    if live.state in IN_DOUBT_STATES or live.change_pending:
+        return ()
+    if live.state is OrderState.ARMED:
+        return _armed_steps(run, live, now)
+    return _working_steps(run, live, now)
+
+
+def _stand_down(live: AttemptView | None, now: datetime) -> tuple[Step, ...]:
+    if live is None or live.state in IN_DOUBT_STATES or live.change_pending:
+        return ()
+    if live.state is OrderState.ARMED:
+        return (Supersede(live.order_id, SupersededFor.STOPPED),)
+    return (Cancel(live.order_id),) if _may_cancel_again(live, now) else ()
+
+
+def _cover(run: RunView, now: datetime) -> tuple[Step, ...]:
+    """No exit is alive: whatever is open gets one, at once or after a pause that the last one's end asks for."""
+    if run.open_quantity <= 0:
+        return ()
+    last = run.exits[-1] if run.exits else None
+    has_left = last is not None and last.state is not OrderState.SUPERSEDED
+    if last is not None and has_left and not _pause_is_over(run, last, now):
+        return ()
+    step = last.band_step if last is not None else 0
+    wanted = run.exit_wanted_at is not None or has_left
+    return (ArmExit(last.attempt + 1 if last else 1, run.open_quantity, step, wanted),)
+
+
+def _pause_is_over(run: RunView, last: AttemptView, now: datetime) -> bool:
+    if last.ended_at is None or last.state is OrderState.FILLED:
+        return True
+    if last.state is OrderState.CANCELLED:
+        return last.cancel_wanted_at is not None or now - last.ended_at >= SETTLE
+    if last.state is OrderState.REJECTED and last.refusal is RefusalKind.SESSION:
+        return run.session_since is not None and run.session_since > last.ended_at
+    if last.state is OrderState.REJECTED and last.refusal is not RefusalKind.NOT_SENT:
+        refused = sum(1 for order in run.exits if order.state is OrderState.REJECTED)
+        pause = min(timedelta(seconds=2 ** min(refused - 1, 10)), LONGEST_PAUSE)
+        return now - last.ended_at >= pause
+    return True
+
+
+def _armed_steps(run: RunView, live: AttemptView, now: datetime) -> tuple[Step, ...]:
+    if run.open_quantity <= 0:
+        return (Supersede(live.order_id, SupersededFor.NOT_NEEDED),)
+    if live.quantity != run.open_quantity:
+        return (ResizeArmed(live.order_id, run.open_quantity),)
+    wanted = run.exit_wanted_at is not None or live.wanted_at is not None
+    if wanted and not _own_buy_is_in_the_way(run, now):
+        return (Fire(live.order_id),)
+    return ()
+
+
+def _own_buy_is_in_the_way(run: RunView, now: datetime) -> bool:
+    """A resting buy of this run would be matched against its sale; it is given a moment to be cancelled."""
+    resting = next((entry for entry in run.entries if entry.is_live and entry.state is not OrderState.ARMED), None)
+    if resting is None or run.exit_wanted_at is None:
+        return False
+    return now - run.exit_wanted_at < SELF_TRADE_WAIT
+
+
+def _working_steps(run: RunView, live: AttemptView, now: datetime) -> tuple[Step, ...]:
+    wanted_total = live.filled_quantity + run.open_quantity
+    if live.cancel_wanted_at is not None:
+        return (Cancel(live.order_id),) if _may_cancel_again(live, now) else ()
+    if run.open_quantity <= 0:
+        # The book will call it filled; more than that must never be sold.
+        return (Cancel(live.order_id),) if live.quantity > live.filled_quantity else ()
+    stale = live.touched_at is not None and now - live.touched_at >= REPRICE_AFTER
+    if not stale and wanted_total == live.quantity:
+        return ()
+    if live.modifications >= MAX_MODIFICATIONS:
+        return (Cancel(live.order_id),) if stale else ()
+    return (Modify(live.order_id, wanted_total, live.band_step + 1 if stale else live.band_step),)
