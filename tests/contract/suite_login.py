@@ -1,0 +1,64 @@
+"""C01 to C09: sessions and the account itself."""
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.contract.world import World
+from trading.accounts import Credentials, Environment
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired
+
+
+class LoginContract:
+    async def test_c01_a_login_yields_a_session_the_broker_accepts(self, world: World) -> None:
+        session = await world.login.exchange(world.credentials, request_token=world.request_token())
+        assert session.broker_user_id == world.account.user_id
+        assert timedelta(0) < session.expires_at - datetime.now(UTC) <= timedelta(days=1)
+        profile = await world.another_broker(access_token=session.access_token).profile()
+        assert profile.broker_user_id == world.account.user_id
+        assert profile.name
+
+    async def test_c02_a_wrong_secret_is_refused(self, world: World) -> None:
+        wrong = Credentials(world.account.api_key, "wrong")
+        with pytest.raises(BrokerRefused):
+            await world.login.exchange(wrong, request_token=world.request_token())
+
+    async def test_c03_a_request_token_works_once(self, world: World) -> None:
+        token = world.request_token()
+        await world.login.exchange(world.credentials, request_token=token)
+        with pytest.raises(BrokerRefused):
+            await world.login.exchange(world.credentials, request_token=token)
+
+    async def test_c04_a_newer_login_ends_the_session_before(self, world: World) -> None:
+        await world.login.exchange(world.credentials, request_token=world.request_token())
+        with pytest.raises(SessionExpired):
+            await world.broker.profile()
+
+    async def test_c05_a_login_without_an_answer_is_unavailable(self, world: World) -> None:
+        world.fault("drop_before", endpoint="session")
+        with pytest.raises(BrokerUnavailable):
+            await world.login.exchange(world.credentials, request_token=world.request_token())
+
+    async def test_c06_credentials_are_valid_while_the_token_lives(self, world: World) -> None:
+        assert (await world.broker.validate_credentials()).broker_user_id == world.account.user_id
+        world.expire_token()
+        with pytest.raises(SessionExpired):
+            await world.broker.validate_credentials()
+
+    async def test_c07_margins_follow_what_is_used(self, world: World) -> None:
+        before = await world.broker.margins()
+        await world.place(world.order())
+        after = await world.broker.margins()
+        assert before.available > after.available > 0
+        assert after.used > before.used
+
+    async def test_c08_the_environment_of_a_stand_in_is_simulated(self, world: World) -> None:
+        assert world.broker.environment is Environment.SIMULATED
+        assert world.login.environment is Environment.SIMULATED
+        assert world.broker.name is world.login.name is world.master.name is world.name
+
+    async def test_c09_the_login_page_is_told_who_and_returns_our_state(self, world: World) -> None:
+        query = parse_qs(urlsplit(world.login.login_url(world.credentials, state="a&b=c")).query)
+        assert world.account.api_key in str(query)
+        assert world.account.api_secret not in str(query)

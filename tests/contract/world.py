@@ -1,0 +1,173 @@
+"""One broker adapter against one dialect of the simulator, and what the cases need to steer and judge both."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import count
+
+from brokers.registry import BrokerRegistry, BrokerUrls, UnsupportedBroker
+from brokers.transport import ConnectionPool
+from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator
+from tests.unit.brokers.raw_server import unused_port
+from trading.accounts import BrokerName, Credentials, Environment
+from trading.instruments import InstrumentId, Product
+from trading.orders import BrokerOrder, OrderRequest, Placed, Side
+from trading.ports.broker import BrokerLogin, InstrumentMaster, ListedInstrument, SimulatedBroker
+
+TCS, INFY, NOWHERE = InstrumentId("NSE", "TCS"), InstrumentId("NSE", "INFY"), InstrumentId("NSE", "NOWHERE")
+OWNER = "alice"
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def yes() -> bool:
+    return True
+
+
+def no() -> bool:
+    return False
+
+
+@dataclass(slots=True)
+class World:
+    """`broker` is the account's adapter, logged in; the account owns `sim-alice` and nobody else trades unless a case says so."""
+
+    name: BrokerName
+    urls: BrokerUrls
+    sim: RunningSimulator
+    account: SimulatedAccount
+    connections: ConnectionPool
+    listed: tuple[ListedInstrument, ...]
+    broker: SimulatedBroker
+    _numbers: "count[int]"
+
+    def registry(self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 5.0) -> BrokerRegistry:
+        made = BrokerRegistry(
+            urls={self.name: urls or self.urls},
+            clock=SystemClock(),
+            connections=self.connections,
+            timeout_seconds=timeout_seconds,
+        )
+        made.tokens(self.name).replace(self.listed)
+        return made
+
+    def another_broker(
+        self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 5.0, access_token: str | None = None
+    ) -> SimulatedBroker:
+        """The same account, seen through other settings."""
+        credentials = replace(self.credentials, access_token=access_token or self.account.access_token)
+        return self._build(self.registry(urls=urls, timeout_seconds=timeout_seconds), credentials)
+
+    def broker_of(self, owner: str) -> SimulatedBroker:
+        """Another account, logged in."""
+        other = self.sim.account(owner, rate_limits="off")
+        return self._build(self.registry(), Credentials(other.api_key, other.api_secret, other.access_token))
+
+    def _build(self, registry: BrokerRegistry, credentials: Credentials) -> SimulatedBroker:
+        found = registry.broker(self.name, account_id="brk_contract", credentials=credentials, environment=Environment.SIMULATED)
+        assert not isinstance(found, UnsupportedBroker)
+        return found
+
+    @property
+    def nobody(self) -> BrokerUrls:
+        """Where nobody listens."""
+        port = unused_port()
+        return replace(self.urls, api_url=f"http://127.0.0.1:{port}", ws_url=f"ws://127.0.0.1:{port}")
+
+    def unreachable_broker(self) -> SimulatedBroker:
+        return self.another_broker(urls=self.nobody)
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials(self.account.api_key, self.account.api_secret)
+
+    @property
+    def login(self) -> BrokerLogin:
+        found = self.registry().login(self.name, environment=Environment.SIMULATED)
+        assert not isinstance(found, UnsupportedBroker)
+        return found
+
+    @property
+    def master(self) -> InstrumentMaster:
+        found = self.registry().master(self.name)
+        assert not isinstance(found, UnsupportedBroker)
+        return found
+
+    def request_token(self) -> str:
+        """What the redirect carries after the user has logged in."""
+        account = self.sim.simulator.registry.find(self.account.api_key)
+        assert account is not None
+        return self.sim.simulator.registry.mint_request_token(account)
+
+    def expire_token(self) -> None:
+        self.sim.expire_token(OWNER)
+
+    def fault(self, kind: str, **fields: object) -> None:
+        self.sim.add_fault(kind, account=self.account.api_key, **fields)
+
+    def order(
+        self,
+        *,
+        side: Side = Side.BUY,
+        quantity: int = 5,
+        price: str = "3500",
+        instrument: InstrumentId = TCS,
+        product: Product = Product.MIS,
+    ) -> OrderRequest:
+        """A new request with a tag of its own. TCS stands at 3500, so the default fills at once."""
+        return OrderRequest(f"t215b01contract{next(self._numbers):05d}", instrument, product, side, quantity, Decimal(price))
+
+    def resting(self, *, quantity: int = 5) -> OrderRequest:
+        """A buy far below the price: it waits in the book."""
+        return self.order(price="3400", quantity=quantity)
+
+    async def place(self, request: OrderRequest) -> str:
+        """Place an order that must be taken; its id."""
+        outcome = await self.broker.place(request, may_send=yes)
+        assert isinstance(outcome, Placed)
+        return outcome.broker_order_id
+
+    async def only(self, tag: str) -> BrokerOrder:
+        """The one order of that tag in a fresh book."""
+        (found,) = await self.broker.find_by_tag(tag)
+        return found
+
+    def attempts(self, action: str, **fields: str) -> int:
+        """How many requests of that kind reached the exchange, taken or refused, by its own log."""
+        return len(self.sim.log.since(0, action=action, **fields))
+
+    def accepted(self, action: str, **fields: str) -> int:
+        return len(self.sim.log.since(0, action=action, outcome="accepted", **fields))
+
+
+@asynccontextmanager
+async def new_world(name: BrokerName, *, urls_of: Callable[[RunningSimulator], BrokerUrls]) -> AsyncIterator[World]:
+    """A simulator with TCS at 3500 and INFY at 1500, an account without rate limits, an adapter that knows the instruments."""
+    connections = ConnectionPool()
+    async with running_simulator() as sim:
+        sim.set_prices({"TCS": "3500", "INFY": "1500"})
+        account = sim.account(OWNER, rate_limits="off")
+        urls = urls_of(sim)
+        registry = BrokerRegistry(urls={name: urls}, clock=SystemClock(), connections=connections, timeout_seconds=5)
+        master = registry.master(name)
+        assert not isinstance(master, UnsupportedBroker)
+        listed = await master.instruments()
+        registry.tokens(name).replace(listed)
+        broker = registry.broker(
+            name,
+            account_id="brk_contract",
+            credentials=Credentials(account.api_key, account.api_secret, account.access_token),
+            environment=Environment.SIMULATED,
+        )
+        assert not isinstance(broker, UnsupportedBroker)
+        yield World(name, urls, sim, account, connections, listed, broker, count(1))
+        await connections.close()
