@@ -1,7 +1,7 @@
 # `make` lists what there is. Everything happens in .venv (made on first use) and .local (state of the stack).
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run up down status demo test check lint format types layers coverage bench tools clean
+.PHONY: help setup run up down status demo test check lint format types layers coverage bench tools lock clean
 
 PYTHON := .venv/bin/python
 # What is typed strictly; a folder that is not there yet is no error.
@@ -9,6 +9,7 @@ TYPED := $(wildcard trading activities workflows execution storage cache brokers
 # Two workers: the servers they share need the rest. ARGS adds options: make test ARGS="-k postgres".
 WORKERS_OF_TESTS ?= 2
 ARGS ?=
+LOCK = UV_NATIVE_TLS=true $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11
 heading = @printf '\033[1m%s\033[0m\n' '$(1)'
 
 help: ## this list
@@ -64,6 +65,10 @@ coverage: setup tools ## which lines the tests reach, as text and in htmlcov/
 
 bench: setup tools ## the measurements of docs/performance.md
 	@$(PYTHON) -m bench $(ARGS)
+
+lock: setup ## pin the newest versions pyproject.toml allows, with hashes (requirements*.lock)
+	@$(LOCK) --upgrade --group dev --group local pyproject.toml -o requirements.lock
+	@$(LOCK) -c requirements.lock pyproject.toml -o requirements-runtime.lock
 
 clean: ## stop the stack and forget its state (.local); .venv and the caches stay
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down --quiet; fi

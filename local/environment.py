@@ -44,7 +44,7 @@ def fingerprint() -> str:
     """Names everything the environment depends on: the locks, and the Python it was made with."""
     digest = hashlib.sha256(f"{sys.version} {sys.base_prefix} {platform.machine()}".encode())
     for lock in (LOCK, INSTALLER_LOCK):
-        digest.update(lock.read_bytes())
+        digest.update("".join(line for line in lock.open() if not line.lstrip().startswith("#")).encode())
     return digest.hexdigest()[:16]
 
 

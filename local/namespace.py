@@ -1,4 +1,7 @@
-"""The Temporal namespace: registered, and known to all of the server's services, before anything uses it."""
+"""The Temporal namespace: registered, and known to all of the server's services, before anything uses it.
+
+`python -m local.namespace` does it for the server in TEMPORAL_ADDRESS; docker-compose.yml runs that once.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,6 +15,8 @@ from temporalio.client import Client
 from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceClient
 
 from local.errors import StackError
+from runtime.settings import Settings
+from workflows.names import SEARCH_ATTRIBUTES
 
 RETENTION = timedelta(days=3)
 _KNOWN_LIMIT_SECONDS = 30.0
@@ -89,3 +94,12 @@ async def _add_search_attributes(client: Client, names: Sequence[str]) -> None:
     except RPCError as error:
         if error.status is not RPCStatusCode.ALREADY_EXISTS:
             raise
+
+
+async def _main() -> None:
+    settings = Settings()
+    await ensure_namespace(settings.temporal_address, settings.temporal_namespace, search_attributes=SEARCH_ATTRIBUTES)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
