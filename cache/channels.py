@@ -67,11 +67,11 @@ class RunEventHint:
 # --- stops: the listener tells the desks -------------------------------------------------------------------------------
 
 
-async def publish_stops(redis: Redis, stops: Sequence[StopCrossed]) -> None:
-    """One message for the whole batch."""
+async def publish_stops(redis: Redis, stops: Sequence[StopCrossed]) -> int:
+    """One message for the whole batch; how many listeners it reached."""
     if not stops:
-        return
-    await _publish(redis, STOPS_CHANNEL, [_stop_row(stop) for stop in stops])
+        return 0
+    return await _publish(redis, STOPS_CHANNEL, [_stop_row(stop) for stop in stops])
 
 
 def listen_stops(redis: Redis) -> AbstractAsyncContextManager[AsyncIterator[list[StopCrossed]]]:
@@ -175,9 +175,9 @@ def _read_run_event(message: Message) -> RunEventHint:
     return RunEventHint(user_id, strategy_id, sequence)
 
 
-async def _publish(redis: Redis, channel: str, content: object) -> None:
+async def _publish(redis: Redis, channel: str, content: object) -> int:
     with cache_errors():
-        await redis.publish(channel, orjson.dumps(content))
+        return int(await redis.publish(channel, orjson.dumps(content)))
 
 
 @asynccontextmanager

@@ -1,0 +1,208 @@
+"""What has to be watched, kept in step with Postgres: by messages at once, and in full every few seconds."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from redis.asyncio import Redis
+from sqlalchemy.exc import SQLAlchemyError
+
+from cache.channels import ArmedStop, Disarmed, listen_armed, listen_runs_changed
+from cache.connection import CacheUnavailable
+from listener.complaints import Complaints
+from listener.crossings import Crossings
+from listener.intake import Intake
+from listener.signals import Signals
+from listener.triggers import Crossing, WatchedStop
+from listener.wanted import Wanted
+from storage.database import Database
+from storage.repositories.stops import PAGE_SIZE, OpenRun, open_runs_page
+from trading.accounts import BrokerName
+from trading.instruments import InstrumentId
+from trading.ports.clock import Clock
+from trading.ports.metrics import Metrics
+from trading.runs import ExitReason, RunState
+from trading.sessions import trading_date
+
+COMPARE_SECONDS = 2.0
+RECONNECT_SECONDS = 0.5
+# Runs that buy this soon have their symbols subscribed, so that there is a price when they do.
+SOON = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Followers:
+    """Those who act on what the watch finds."""
+
+    intake: Intake
+    crossings: Crossings
+    signals: Signals
+    wanted: Wanted
+
+
+class Watch:
+    """`session_opens(instrument, day)`: when the instrument's session begins; None when nobody knows."""
+
+    def __init__(
+        self,
+        database: Database,
+        redis: Redis,
+        followers: Followers,
+        *,
+        session_opens: Callable[[InstrumentId, date], datetime | None],
+        clock: Clock,
+        metrics: Metrics,
+        complaints: Complaints,
+    ) -> None:
+        self._database = database
+        self._redis = redis
+        self._intake = followers.intake
+        self._crossings = followers.crossings
+        self._signals = followers.signals
+        self._wanted = followers.wanted
+        self._session_opens = session_opens
+        self._clock = clock
+        self._metrics = metrics
+        self._complaints = complaints
+        self._nudged = asyncio.Event()
+        # Monotonic seconds of the last full compare; None before the first.
+        self.compared_at: float | None = None
+
+    async def compare_for_ever(self) -> None:
+        while True:
+            self._nudged.clear()
+            try:
+                await self.compare()
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                self._complaints.about("stops_cannot_be_read", error=type(error).__name__)
+            else:
+                self._complaints.over("stops_cannot_be_read")
+            try:
+                async with asyncio.timeout(COMPARE_SECONDS):
+                    await self._nudged.wait()
+            except TimeoutError:
+                continue
+
+    async def compare(self) -> None:
+        """One full look at Postgres; everything known is made to agree with it."""
+        mark = self._intake.triggers.mark()
+        runs = await self._read()
+        self._follow_stops(runs, mark)
+        self._wanted.replace(_instruments_by_broker(runs))
+        self._follow_fired(runs)
+        self._metrics.gauge("stops_armed", self._intake.triggers.count)
+        self.compared_at = self._clock.monotonic()
+
+    async def _read(self) -> list[OpenRun]:
+        now = self._clock.now()
+        runs: list[OpenRun] = []
+        after = ""
+        while True:
+            async with self._database.transaction() as session:
+                page = await open_runs_page(session, after=after, today=trading_date(now), soon=now + SOON)
+            runs += page
+            if len(page) < PAGE_SIZE:
+                return runs
+            after = page[-1].run_id
+
+    def _follow_stops(self, runs: Sequence[OpenRun], mark: int) -> None:
+        armed = [stop for run in runs if (stop := self._stop_of(run)) is not None]
+        new = self._intake.triggers.replace_all(armed, open_runs={run.run_id for run in runs}, mark=mark)
+        self._intake.compare(new)
+
+    def _stop_of(self, run: OpenRun) -> WatchedStop | None:
+        row = run.exit
+        if row is None or not row.is_armed or row.stop_price is None:
+            return None
+        opens = self._session_opens(run.instrument, run.trading_day)
+        return WatchedStop(
+            run.run_id, run.account_id, run.instrument, row.stop_price, row.stop_version, row.armed_at, session_opens=opens
+        )
+
+    def _follow_fired(self, runs: Sequence[OpenRun]) -> None:
+        """Repair what was lost: crossings nobody has acted on, stops whose signal never left, in this process or before it."""
+        fired = self._intake.triggers.fired()
+        by_id = {run.run_id: run for run in runs}
+        self._crossings.repeat([crossing for run_id, crossing in fired.items() if _is_unanswered(by_id.get(run_id), crossing)])
+        self._crossings.keep_only({crossing.trigger_id for crossing in fired.values()})
+        self._signals.add([crossing for run in runs if (crossing := _stopped(run)) is not None], head_start=False)
+        self._signals.keep_only(by_id)
+        for run in runs:
+            self._signals.know_workflow(run.run_id, run.workflow_id)
+            if run.state is not RunState.LEAVING:
+                self._signals.repeat(run.run_id)
+
+    async def follow_armed(self) -> None:
+        """Stops as the desks arm them, a moment after they are committed."""
+        await self._listen("armed_channel_unavailable", self._hear_armed)
+
+    async def follow_runs(self) -> None:
+        """Runs as they begin and end."""
+        await self._listen("runs_channel_unavailable", self._hear_runs)
+
+    async def _listen(self, trouble: str, hear: Callable[[], Awaitable[None]]) -> None:
+        """While Redis is away the full compare does the same, later."""
+        while True:
+            try:
+                await hear()
+            except CacheUnavailable as error:
+                self._complaints.about(trouble, error=str(error))
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _hear_armed(self) -> None:
+        async with listen_armed(self._redis) as batches:
+            self._complaints.over("armed_channel_unavailable")
+            self._nudged.set()
+            async for batch in batches:
+                self.hear(batch)
+
+    async def _hear_runs(self) -> None:
+        async with listen_runs_changed(self._redis) as changes:
+            self._complaints.over("runs_channel_unavailable")
+            async for _ in changes:
+                self._nudged.set()
+
+    def hear(self, batch: Iterable[ArmedStop | Disarmed]) -> None:
+        for change in batch:
+            if isinstance(change, Disarmed):
+                self._intake.triggers.disarm(change.run_id)
+                continue
+            opens = self._session_opens(change.instrument, trading_date(self._clock.now()))
+            stop = WatchedStop(
+                change.run_id,
+                change.account_id,
+                change.instrument,
+                change.stop_price,
+                change.stop_version,
+                change.armed_at,
+                session_opens=opens,
+            )
+            self._intake.arm(stop)
+
+
+def _instruments_by_broker(runs: Sequence[OpenRun]) -> dict[BrokerName, list[InstrumentId]]:
+    """Those with a stop first: if a feed cannot carry all, it carries these."""
+    wanted: dict[BrokerName, list[InstrumentId]] = {}
+    for run in sorted(runs, key=lambda run: run.exit is None):
+        wanted.setdefault(run.broker, []).append(run.instrument)
+    return wanted
+
+
+def _is_unanswered(run: OpenRun | None, crossing: Crossing) -> bool:
+    """The exit stands there as armed with the stop that was crossed."""
+    if run is None or run.exit is None:
+        return False
+    return run.exit.is_armed and run.exit.stop_version == crossing.stop.version
+
+
+def _stopped(run: OpenRun) -> Crossing | None:
+    """The run's exit left because of its stop: its workflow has to hear of it. This is all a restarted listener knows of a
+    crossing it told the desks about before it was killed."""
+    row = run.exit
+    if row is None or row.is_armed or row.reason is not ExitReason.STOP_LOSS:
+        return None
+    if row.trigger_price is None or row.wanted_at is None or row.stop_price is None:
+        return None
+    stop = WatchedStop(run.run_id, run.account_id, run.instrument, row.stop_price, row.stop_version, row.armed_at)
+    return Crossing(stop, row.trigger_price, row.wanted_at)
