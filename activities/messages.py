@@ -6,6 +6,7 @@ New fields get defaults, so that histories written by older code still replay.
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import Enum
 
 from trading.runs import EndReason, ExitReason, Position, RunState
 
@@ -98,3 +99,141 @@ class StrategyResult:
     realised_pnl: Decimal = Decimal(0)
     entry_late_ms: int | None = None
     exit_late_ms: int | None = None
+
+
+# The one denial that ends a run differently from the others.
+KILL_SWITCH_ENGAGED = "KILL_SWITCH_ENGAGED"
+
+
+class ArmOutcome(str, Enum):
+    ARMED = "armed"
+    DENIED = "denied"  # our own check said no: credentials, kill switch, risk
+    NOT_WANTED = "not_wanted"  # stopped in the meantime
+
+
+@dataclass(frozen=True)
+class Begin:
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Begun:
+    """`entry_exists`: this run was under way before, and is taken over from its rows."""
+
+    state: RunState
+    entry_exists: bool
+    stop_requested: bool
+    exit_reason: ExitReason | None
+    sell_at: datetime
+    stop_loss: Decimal
+    stop_version: int
+
+
+@dataclass(frozen=True)
+class ArmEntry:
+    """`deadline_at`: after it the entry is pointless. `at` is the workflow's own time, here and below."""
+
+    run_id: str
+    fire_at: datetime
+    deadline_at: datetime
+    at: datetime
+
+
+@dataclass(frozen=True)
+class EntryArmed:
+    """`code` and `message` say why it was denied."""
+
+    outcome: ArmOutcome
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Enter:
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Entered:
+    """The entry is over. `bought` 0: nothing was bought, and the rows say why."""
+
+    bought: int
+    average_price: Decimal | None = None
+    late_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Leave:
+    """`square_off` false: cancel what rests and keep the position."""
+
+    run_id: str
+    reason: ExitReason
+    wanted_at: datetime
+    at: datetime
+    square_off: bool = True
+    hit: StopLossHit | None = None
+
+
+@dataclass(frozen=True)
+class Left:
+    """`is_settled`: flat (or left open on the user's word), and nothing in doubt. Otherwise ask again: an exit never gives up.
+    `is_void`: the stop was hit for a plan that no longer holds; nothing was done."""
+
+    is_settled: bool
+    waiting_for: str = ""
+    is_void: bool = False
+
+
+@dataclass(frozen=True)
+class ChangeRun:
+    run_id: str
+    sell_at: datetime | None
+    stop_loss: Decimal | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class RunChanged:
+    """`refusal` is empty when the change was taken."""
+
+    sell_at: datetime
+    stop_loss: Decimal
+    stop_version: int
+    refusal: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """`reason` is given when nothing was attempted (missed, denied); otherwise the rows decide."""
+
+    run_id: str
+    at: datetime
+    reason: EndReason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class PrepareRuns:
+    """Start what repeats on this trading day, in pages: strategies with an id above `after`."""
+
+    trading_day: date
+    after: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class NotStarted:
+    strategy_id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class PreparedRuns:
+    """Rows are written; each of these needs its workflow. `last` is empty when there are no more pages."""
+
+    runs: tuple[StrategyInput, ...]
+    not_started: tuple[NotStarted, ...] = ()
+    last: str = ""

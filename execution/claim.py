@@ -203,7 +203,6 @@ async def _claim(
     values: Mapping[str, Any],
     *,
     owner: str,
-    fired_by: str,
     now: datetime,
     monotonic: float,
 ) -> list[ClaimedOrder]:

@@ -1,0 +1,67 @@
+"""Activities as workflows see them: names and types. The bodies live elsewhere; mypy rejects one whose types drift."""
+
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
+from activities.messages import (
+    ArmEntry,
+    Begin,
+    Begun,
+    ChangeRun,
+    Enter,
+    Entered,
+    EntryArmed,
+    Finish,
+    Leave,
+    Left,
+    PreparedRuns,
+    PrepareRuns,
+    RunChanged,
+    StrategyResult,
+)
+
+
+class EntryActivities(ABC):
+    """What and when is the workflow's; how is the desk's. These make sure and wait."""
+
+    @activity.defn
+    @abstractmethod
+    async def arm_entry(self, request: ArmEntry) -> EntryArmed:
+        """Write the entry down before its moment. Asked twice, it finds what it wrote."""
+
+    @activity.defn
+    @abstractmethod
+    async def enter(self, request: Enter) -> Entered:
+        """Make sure the entry is out, and wait until it is over."""
+
+
+class ExitActivities(ABC):
+    @activity.defn
+    @abstractmethod
+    async def leave(self, request: Leave) -> Left:
+        """Make sure the exit is out, with its reason, and wait for a while until the run is settled."""
+
+
+class RunActivities(ABC):
+    @activity.defn
+    @abstractmethod
+    async def begin(self, request: Begin) -> Begun:
+        """Note that the workflow is running, and say how far the run has come."""
+
+    @activity.defn
+    @abstractmethod
+    async def change(self, request: ChangeRun) -> RunChanged:
+        """Change sell time or stop in the rows."""
+
+    @activity.defn
+    @abstractmethod
+    async def finish(self, request: Finish) -> StrategyResult:
+        """End the run in its row. Fails, and is tried again, while anything is alive or in doubt."""
+
+
+class TradingDayActivities(ABC):
+    @activity.defn
+    @abstractmethod
+    async def prepare_runs(self, request: PrepareRuns) -> PreparedRuns:
+        """Write the rows of today's repeating strategies."""

@@ -1,0 +1,108 @@
+"""Wires what trades: the floor with its desks, and the activities that ask it. Shared by the worker and by tests."""
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+
+from activities.entry import DeskEntryActivities
+from activities.exit import DeskExitActivities
+from activities.runs import RowRunActivities
+from activities.trading_day import RowTradingDayActivities
+from cache.prices import PriceCache
+from execution.change import Changer
+from execution.floor import Floor
+from execution.notices import Notices
+from execution.prices import ReferencePrices
+from execution.send import Sender
+from execution.starting import Lead
+from execution.tools import Accounts, Instruments, Pace, Tools
+from execution.waiting import RunWatch
+from runtime.settings import Settings
+from storage.database import Database
+from trading.ports.clock import Clock
+from trading.ports.metrics import Metrics
+from trading.sessions import TradingCalendar
+from workflows.names import strategy_workflow_id
+
+
+@dataclass(frozen=True, slots=True)
+class TradingRoom:
+    """The floor, the watch activities wait at, and the activities themselves."""
+
+    tools: Tools
+    floor: Floor
+    watch: RunWatch
+    activities: list[Callable[..., Any]]
+
+    def start(self) -> None:
+        self.floor.start()
+        self.watch.start()
+
+    async def close(self) -> None:
+        await self.watch.close()
+        await self.floor.close()
+
+
+def process_name(settings: Settings, kind: str) -> str:
+    """Who holds a lease or a claim; unique per process, also after a restart."""
+    return settings.process_name or f"{kind}-{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+
+
+def lead_of(settings: Settings) -> Lead:
+    return Lead(settings.entry_lead_seconds, settings.entry_jitter_seconds, settings.entry_deadline_seconds)
+
+
+def open_trading_room(
+    settings: Settings,
+    *,
+    database: Database,
+    redis: Redis,
+    accounts: Accounts,
+    instruments: Instruments,
+    calendar: TradingCalendar,
+    clock: Clock,
+    metrics: Metrics,
+) -> TradingRoom:
+    owner = process_name(settings, "worker")
+    tools = Tools(
+        database=database,
+        clock=clock,
+        accounts=accounts,
+        instruments=instruments,
+        prices=ReferencePrices(PriceCache(redis)),
+        notices=Notices(redis),
+        metrics=metrics,
+        sender=Sender(database=database, clock=clock, owner=owner),
+        changer=Changer(database=database, clock=clock, owner=owner),
+        pace=Pace(
+            settle=timedelta(seconds=settings.settle_time_seconds),
+            timeout=timedelta(seconds=settings.broker_timeout_seconds),
+            lease_seconds=settings.lease_seconds,
+            simulated_per_second=settings.simulated_orders_per_second,
+            head_start=settings.desk_head_start,
+        ),
+        owner=owner,
+    )
+    floor = Floor(tools, redis)
+    watch = RunWatch(database, floor)
+    entry = DeskEntryActivities(tools=tools, floor=floor, watch=watch)
+    leaving = DeskExitActivities(tools=tools, floor=floor, watch=watch)
+    runs = RowRunActivities(tools=tools, floor=floor)
+    day = RowTradingDayActivities(
+        database=database, instruments=instruments, calendar=calendar, lead=lead_of(settings), workflow_id=strategy_workflow_id
+    )
+    activities: list[Callable[..., Any]] = [
+        entry.arm_entry,
+        entry.enter,
+        leaving.leave,
+        runs.begin,
+        runs.change,
+        runs.finish,
+        day.prepare_runs,
+    ]
+    return TradingRoom(tools, floor, watch, activities)

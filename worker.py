@@ -1,0 +1,125 @@
+"""`python worker.py`: runs workflows, activities and the desks. All order traffic leaves from here."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+import uvloop
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from cache.connection import CacheUnavailable, connect
+from cache.heartbeats import beat
+from runtime import temporal
+from runtime.brokers import open_accounts
+from runtime.calendar import make_calendar
+from runtime.clock import SystemClock
+from runtime.logging import configure_logging
+from runtime.metrics import PrometheusMetrics
+from runtime.settings import Settings
+from runtime.temporal_worker import ensure_schedule, make_worker
+from runtime.trading import TradingRoom, open_trading_room
+from storage.database import Database
+
+_log = structlog.get_logger()
+
+RETRY_SECONDS = 1.0
+INSTRUMENTS_REFRESH_SECONDS = 60.0
+
+
+async def main(settings: Settings) -> None:
+    """Desks first: they trade what is armed whether or not Temporal is up. Ends cleanly on SIGTERM and SIGINT."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    clock, metrics = SystemClock(), PrometheusMetrics()
+    if settings.worker_metrics_port:
+        metrics.serve(settings.worker_metrics_port)
+    database = Database(settings.database_url, pool_size=settings.database_pool_size, name="worker")
+    redis = connect(settings.redis_url)
+    accounts = open_accounts(settings, database, clock)
+    room = open_trading_room(
+        settings,
+        database=database,
+        redis=redis,
+        accounts=accounts,
+        instruments=accounts.instruments,
+        calendar=make_calendar(settings),
+        clock=clock,
+        metrics=metrics,
+    )
+    helpers = [
+        asyncio.create_task(_keep_instruments(accounts.instruments.refresh), name="instruments"),
+        asyncio.create_task(_heartbeat(redis, room), name="heartbeat"),
+        asyncio.create_task(_serve_temporal(settings, room, stop), name="temporal"),
+    ]
+    room.start()
+    _log.info("worker_started", owner=room.tools.owner)
+    await stop.wait()
+    _log.info("worker_stopping")
+    await helpers[-1]
+    await room.close()
+    for helper in helpers[:-1]:
+        helper.cancel()
+    await asyncio.gather(*helpers, return_exceptions=True)
+    await accounts.close()
+    await redis.aclose()
+    await database.close()
+
+
+async def _serve_temporal(settings: Settings, room: TradingRoom, stop: asyncio.Event) -> None:
+    """Connect, and connect again: Temporal may start after us, and may be restarted."""
+    while not stop.is_set():
+        try:
+            client = await temporal.connect(settings)
+            await ensure_schedule(client, settings)
+            await _run_worker(client, settings, room, stop)
+        except (RPCError, RuntimeError, OSError) as error:
+            _log.warning("temporal_unavailable", error=str(error))
+            await _stopped_within(stop, RETRY_SECONDS)
+
+
+async def _run_worker(client: Client, settings: Settings, room: TradingRoom, stop: asyncio.Event) -> None:
+    async with make_worker(client, settings, room.activities):
+        await stop.wait()
+
+
+async def _stopped_within(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+async def _keep_instruments(refresh: "Refresh") -> None:
+    loaded = False
+    while True:
+        try:
+            loaded = await refresh() or loaded
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            _log.warning("instruments_not_read", error=str(error))
+        await asyncio.sleep(INSTRUMENTS_REFRESH_SECONDS if loaded else RETRY_SECONDS)
+
+
+async def _heartbeat(redis: "Redis", room: TradingRoom) -> None:
+    """Tells readiness that this worker lives, and how many desks it runs."""
+    while True:
+        try:
+            await beat(redis, f"worker:{room.tools.owner}", {"desks": len(room.floor.desks), "armed": len(room.floor.armed)})
+        except CacheUnavailable:
+            _log.debug("heartbeat_lost")
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+if __name__ == "__main__":
+    from pydantic import ValidationError
+
+    try:
+        configured = Settings()
+    except ValidationError as error:
+        sys.exit(f"worker: a setting is wrong: {error}")
+    configure_logging(configured, process="worker")
+    uvloop.run(main(configured))

@@ -1,0 +1,23 @@
+"""How activities are retried and for how long, each with its reason."""
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import RetryPolicy
+
+
+class ActivityOptions(TypedDict, total=False):
+    start_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+# All activities are safe to repeat: they write rows by compare-and-set and wait. So they are retried for ever, quickly.
+_PATIENT = RetryPolicy(initial_interval=timedelta(milliseconds=200), backoff_coefficient=2, maximum_interval=timedelta(seconds=5))
+
+# Row work only: a database that is slow for ten seconds is down.
+ROWS = ActivityOptions(start_to_close_timeout=timedelta(seconds=15), retry_policy=_PATIENT)
+# Waits for the broker. The heartbeat tells a dead worker from a slow market: its run moves on within seconds.
+WAITING = ActivityOptions(
+    start_to_close_timeout=timedelta(minutes=2), heartbeat_timeout=timedelta(seconds=8), retry_policy=_PATIENT
+)
