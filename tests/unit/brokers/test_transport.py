@@ -249,10 +249,9 @@ async def test_a_write_does_not_queue_behind_hung_reads() -> None:
         await connection.answer()
 
     async with raw_server(script) as server:
-        kite = transport(server, pool)
-        hung = asyncio.create_task(kite.read("/quote"))
+        hung = asyncio.create_task(transport(server, pool, timeout_seconds=60).read("/quote"))
         await eventually(lambda: len(server.requests) == 1)
-        assert isinstance(await kite.write("POST", "/orders", form=FORM), Answered)
+        assert isinstance(await transport(server, pool).write("POST", "/orders", form=FORM), Answered)
         hung.cancel()
         await pool.close()
 
@@ -286,6 +285,7 @@ async def test_warm_connections_carry_the_burst_that_follows(pool: ConnectionPoo
 
     async with raw_server(script) as server:
         kite = transport(server, pool)
+        assert await kite.warm(1) == 1
         assert await kite.warm(3) == 3
         await eventually(lambda: server.connections == 3)
         assert await kite.warm(3) == 3

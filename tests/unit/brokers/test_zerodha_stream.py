@@ -267,6 +267,19 @@ async def test_a_forbidden_ticker_is_explained_by_asking_for_the_profile(
     assert rest.requests[0].startswith(b"GET /user/profile")
 
 
+async def test_proxies_of_the_environment_are_ignored(pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{unused_port()}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    async def handler(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async with ticker(handler) as url, broker(url, pool).ticks() as stream:
+        assert stream.last_heard_at
+
+
 async def first_update(updates: AsyncIterator[BrokerOrder]) -> BrokerOrder:
     return await anext(updates)
 
