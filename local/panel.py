@@ -27,5 +27,5 @@ def stack_panel(plan: Plan) -> Panel:
     if plan.runs("demo") and plan.runs("api"):
         grid.add_row("Demo login", f"{DEMO_EMAIL}  /  {DEMO_PASSWORD}")
     grid.add_row("Logs", str(plan.logs))
-    grid.add_row("", "[dim]Ctrl-C (or `make down`) stops everything; state is kept in .local/[/dim]")
+    grid.add_row("", "[dim]Ctrl-C (or `make down`) stops everything; state stays in .local/[/dim]")
     return Panel(grid, title="[green]The stack is up[/]", border_style="green", expand=False)

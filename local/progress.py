@@ -16,7 +16,6 @@ class Step:
 
     def __init__(self, console: Console, title: str, bar: Bar) -> None:
         self._console = console
-        self._title = title
         self._bar = bar
         self._task = bar.add_task(title, detail="")
         self._next_line_at = time.monotonic() + _LINE_EVERY_SECONDS
@@ -26,7 +25,7 @@ class Step:
         # Without a terminal (CI) there is no moving line; a plain one now and then shows that it is alive.
         if not self._console.is_terminal and time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + _LINE_EVERY_SECONDS
-            self._console.print(f"  {self._title}: {text}", style="dim")
+            self._console.print(f"  {text}", style="dim", markup=False, soft_wrap=True)
 
 
 class Progress:

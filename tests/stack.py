@@ -15,14 +15,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
 
 from local.errors import StackError
+from local.record import ProcessIdentity
 
 _FOLDER_VARIABLE = "ALGO_TRADING_TEST_FOLDER"
 _OWNER_VARIABLE = "ALGO_TRADING_TEST_OWNER"
+_PREFIX = "algo-tests-"
+_OWNER_FILE = "owner"
 _START_LIMIT_SECONDS = 60.0
 _STOP_LIMIT_SECONDS = 20.0
 _PAUSE_SECONDS = 0.02
@@ -31,7 +35,12 @@ ROOT = Path(__file__).parents[1]
 
 def open_stack() -> None:
     """Called once by the owner, before any worker is started: workers inherit the environment."""
-    os.environ[_FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="algo-tests-")
+    _remove_folders_of_killed_runs()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    unfinished = folder / "owner.unfinished"
+    unfinished.write_text(json.dumps(asdict(_this_process())))
+    unfinished.rename(folder / _OWNER_FILE)
+    os.environ[_FOLDER_VARIABLE] = str(folder)
     os.environ[_OWNER_VARIABLE] = str(os.getpid())
 
 
@@ -68,6 +77,20 @@ def locked(name: str) -> Iterator[None]:
     with (folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _this_process() -> ProcessIdentity:
+    identity = ProcessIdentity.of(os.getpid())
+    assert identity is not None
+    return identity
+
+
+def _remove_folders_of_killed_runs() -> None:
+    """Their servers have ended by themselves; only their folders could not."""
+    for owner_path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_OWNER_FILE}"):
+        with suppress(FileNotFoundError):  # another run may be clearing up at this moment
+            if ProcessIdentity(**json.loads(owner_path.read_text())).living() is None:
+                shutil.rmtree(owner_path.parent)
 
 
 def _start_keeper(server: str, report_path: Path) -> None:
