@@ -46,11 +46,11 @@ def worker_part(plan: Plan, number: int) -> Part:
 
     name = f"worker-{number}"
     # Long enough to finish the orders that are on the wire.
-    return _python(plan, name, "worker.py", ready=ready, process_name=name, stop_timeout_seconds=20)
+    return _python(plan, name, "worker.py", ready=ready, stop_timeout_seconds=20)
 
 
 def listener_part(plan: Plan) -> Part:
-    return _python(plan, "listener", "-m", "listener", ready=has_lived(seconds=1), process_name="listener-1")
+    return _python(plan, "listener", "-m", "listener", ready=has_lived(seconds=1))
 
 
 def api_part(plan: Plan) -> Part:
@@ -58,9 +58,7 @@ def api_part(plan: Plan) -> Part:
     # Open event streams never end by themselves; three seconds are theirs when the stack stops.
     options = ("--host", host, "--port", str(port), "--timeout-graceful-shutdown", "3")
     ready = http_ready(f"{plan.api_url}/health")
-    return _python(
-        plan, "api", "-m", "uvicorn", "api.main:app", *options, ready=ready, address=plan.api_url, process_name="api-1"
-    )
+    return _python(plan, "api", "-m", "uvicorn", "api.main:app", *options, ready=ready, address=plan.api_url)
 
 
 def has_lived(*, seconds: float) -> Probe:
@@ -78,17 +76,15 @@ def _python(
     *arguments: str,
     ready: Probe | None,
     address: str = "",
-    process_name: str = "",
     stop_timeout_seconds: float = 10.0,
 ) -> Part:
-    named = {"PROCESS_NAME": process_name} if process_name and "process_name" not in plan.given else {}
     return Part(
         name=name,
         command=(sys.executable, *arguments),
         ready=ready,
         address=address,
         directory=ROOT,
-        environment={**plan.environment, "PYTHONUNBUFFERED": "1", **named},
+        environment={**plan.environment, "PYTHONUNBUFFERED": "1"},
         ready_timeout_seconds=60,
         stop_timeout_seconds=stop_timeout_seconds,
     )
