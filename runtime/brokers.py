@@ -1,17 +1,21 @@
 """Wires the broker adapters: URLs from the settings, one connection pool, and the environment those URLs mean."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
 from brokers.registry import BrokerRegistry, BrokerUrls, UnsupportedBroker
 from brokers.transport import ConnectionPool
+from brokers.zerodha import postback as zerodha_postback
 from runtime.accounts import BrokerAccounts, BrokerNotSupported
 from runtime.crypto import KeyRing
 from runtime.instruments import InstrumentDirectory
 from runtime.settings import Settings, is_live_url
 from storage.database import Database
 from trading.accounts import BrokerName, Credentials, Environment
+from trading.orders import BrokerOrder
 from trading.ports.broker import Broker, BrokerLogin, InstrumentMaster
 from trading.ports.clock import Clock
 
@@ -67,6 +71,21 @@ def _supported(found: T | UnsupportedBroker) -> T:
     if isinstance(found, UnsupportedBroker):
         raise BrokerNotSupported(found.message)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Postbacks:
+    """Messages a broker posts to our address when an order changes: whose they claim to be, and whether that is true."""
+
+    claimed_user_id: Callable[[bytes], str]
+    read: Callable[[bytes, str], BrokerOrder]
+
+
+POSTBACKS: Mapping[BrokerName, Postbacks] = {
+    BrokerName.ZERODHA: Postbacks(
+        zerodha_postback.claimed_user_id, lambda body, secret: zerodha_postback.read_postback(body, api_secret=secret)
+    ),
+}
 
 
 def open_accounts(settings: Settings, database: Database, clock: Clock) -> BrokerAccounts:

@@ -1,0 +1,112 @@
+"""`python -m api.admin_cli`: what is done on the machine itself, without a token: make the first Admin, rotate keys."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from sqlalchemy import select
+
+from api.passwords import LONGEST, SHORTEST, Passwords
+from runtime.accounts import BrokerAccounts
+from runtime.brokers import open_accounts
+from runtime.clock import SystemClock
+from runtime.settings import Settings
+from storage.database import Database
+from storage.models import BrokerAccount, Role, User
+from storage.repositories import audit, users
+from trading.ports.sealing import SealBroken
+
+app = typer.Typer(add_completion=False, help="Administration on the machine itself.", no_args_is_help=True)
+console = Console()
+
+
+@app.command()
+def create_admin(
+    email: str,
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="ADMIN_PASSWORD")],
+) -> None:
+    """Make an Admin, or make an existing user one (the password is then left as it is)."""
+    if not SHORTEST <= len(password) <= LONGEST:
+        console.print(f"[red]The password must have between {SHORTEST} and {LONGEST} characters.[/red]")
+        raise typer.Exit(2)
+    console.print(asyncio.run(_create_admin(_settings(), email.strip().lower(), password)))
+
+
+@app.command()
+def rotate_keys() -> None:
+    """Seal every stored secret anew with the first key of AES_MASTER_KEYS; older keys can be removed afterwards."""
+    count, broken = asyncio.run(_rotate(_settings()))
+    console.print(f"{count} accounts sealed anew.")
+    if broken:
+        console.print(f"[red]{broken} accounts could not be opened with any key and were left as they are.[/red]")
+        raise typer.Exit(1)
+
+
+@app.command()
+def check_audit() -> None:
+    """Prove that the audit log is whole."""
+    broken_at = asyncio.run(_first_break(_settings()))
+    if broken_at is not None:
+        console.print(f"[red]The audit log is broken at entry {broken_at}.[/red]")
+        raise typer.Exit(1)
+    console.print("The audit log is whole.")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        sys.exit(f"a setting is wrong: {error}")
+
+
+async def _create_admin(settings: Settings, email: str, password: str) -> str:
+    clock, passwords = SystemClock(), Passwords()
+    password_hash = await passwords.hash(password)
+    passwords.close()
+    async with Database(settings.database_url) as database, database.transaction() as session:
+        user = await users.find_by_email(session, email=email)
+        existed = user is not None
+        if user is None:
+            user = User(email=email, password_hash=password_hash, role=Role.ADMIN)
+            session.add(user)
+        user.role = Role.ADMIN
+        await session.flush()
+        await audit.append(session, actor_id=None, action="user.make_admin", subject_id=user.id, now=clock.now())
+        return f"{email} is an Admin now." if existed else f"Admin {email} was created."
+
+
+async def _rotate(settings: Settings) -> tuple[int, int]:
+    """How many accounts were sealed anew, and how many could not be opened."""
+    clock, sealed, broken = SystemClock(), 0, 0
+    async with Database(settings.database_url) as database:
+        accounts = open_accounts(settings, database, clock)
+        async with database.transaction() as session:
+            rows = await session.scalars(select(BrokerAccount).where(BrokerAccount.deleted_at.is_(None)).with_for_update())
+            for account in rows:
+                if _seal_anew(accounts, account):
+                    sealed += 1
+                else:
+                    broken += 1
+            await audit.append(session, actor_id=None, action="keys.rotate", subject_id=None, now=clock.now(), accounts=sealed)
+        await accounts.close()
+    return sealed, broken
+
+
+def _seal_anew(accounts: BrokerAccounts, account: BrokerAccount) -> bool:
+    try:
+        accounts.seal(account, accounts.credentials(account))
+    except SealBroken:
+        return False
+    return True
+
+
+async def _first_break(settings: Settings) -> int | None:
+    async with Database(settings.database_url) as database, database.transaction() as session:
+        return await audit.first_break(session)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,254 @@
+"""Broker accounts: nothing is stored that the broker has refused, and nothing by halves."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from activities.messages import CredentialsRenewed
+from api import notify
+from api.deps import Caller
+from api.errors import ApiError, ErrorCode
+from api.services import Services
+from api.starting import is_logged_in
+from api.tokens import BROKER_LOGIN, LOGIN_STATE_LIFE
+from storage.ids import new_id
+from storage.models import BrokerAccount
+from storage.repositories import accounts, audit
+from trading.accounts import BrokerName, BrokerSession, Credentials, Environment
+from trading.ports.broker import BrokerRefused, SessionExpired
+from trading.ports.sealing import SealBroken
+from workflows.names import CREDENTIALS_RENEWED
+
+HEALTHY = "ok"
+# The identity of an account that has never been logged in is not known yet, and must not clash with another such one.
+_PENDING = "pending:"
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    account: BrokerAccount
+    broker_valid: bool
+    login_url: str | None
+
+
+def broker_named(services: Services, name: str) -> BrokerName:
+    """Raises ApiError BROKER_NOT_SUPPORTED."""
+    try:
+        broker = BrokerName(name.strip().lower())
+    except ValueError:
+        raise ApiError(ErrorCode.BROKER_NOT_SUPPORTED) from None
+    if broker not in services.accounts.supported():
+        raise ApiError(ErrorCode.BROKER_NOT_SUPPORTED, f"{broker.value} is not supported yet")
+    return broker
+
+
+async def connect(
+    services: Services, caller: Caller, *, broker: BrokerName, credentials: Credentials, request_token: str | None, label: str
+) -> Connected:
+    """Store the account, with a session if there is a token for one. The same broker user again renews the account."""
+    await _check_family(services, caller, broker)
+    opened = await _open_session(services, broker, credentials, request_token=request_token)
+    now = services.clock.now()
+    async with services.database.transaction() as session:
+        account = await _account_for(services, session, caller, broker, opened, api_key=credentials.api_key)
+        account.label = label or account.label or ""
+        token = opened.access_token if opened else _kept_token(services, account)
+        services.accounts.seal(account, Credentials(credentials.api_key, credentials.api_secret, token))
+        _begin_session(account, opened, now=now)
+        await session.flush()
+        await audit.append(
+            session,
+            actor_id=caller.user_id,
+            action="broker.connect",
+            subject_id=account.id,
+            now=now,
+            broker=broker.value,
+            environment=account.environment.value,
+            logged_in=opened is not None,
+        )
+    await _tell_renewed(services, account, now=now)
+    valid = is_logged_in(services, account)
+    return Connected(account, valid, None if valid else login_url(services, account))
+
+
+def _kept_token(services: Services, account: BrokerAccount) -> str | None:
+    """Connecting again without a token does not end a session that is alive."""
+    return services.accounts.credentials(account).access_token if account.sealed_access_token is not None else None
+
+
+async def _check_family(services: Services, caller: Caller, broker: BrokerName) -> None:
+    if services.accounts.login(broker).environment is Environment.LIVE and not services.settings.allow_unrelated_live_accounts:
+        async with services.database.transaction() as session:
+            if await accounts.another_user_is_live(session, user_id=caller.user_id):
+                raise ApiError(ErrorCode.UNRELATED_LIVE_ACCOUNT)
+
+
+async def _open_session(
+    services: Services, broker: BrokerName, credentials: Credentials, *, request_token: str | None
+) -> BrokerSession | None:
+    """Ask the broker. None: there is no token to ask with. Raises ApiError BROKER_AUTH_FAILED, BrokerError."""
+    login = services.accounts.login(broker)
+    try:
+        if request_token is not None:
+            return await login.exchange(credentials, request_token=request_token)
+        if credentials.access_token is None:
+            return None
+        adapter = services.accounts.with_credentials(broker, account_id=new_id("try"), credentials=credentials)
+        profile = await adapter.validate_credentials()
+    except (BrokerRefused, SessionExpired) as error:
+        raise ApiError(ErrorCode.BROKER_AUTH_FAILED, str(error)) from error
+    return login.session_from_token(credentials.access_token, broker_user_id=profile.broker_user_id, now=services.clock.now())
+
+
+async def _account_for(
+    services: Services,
+    session: AsyncSession,
+    caller: Caller,
+    broker: BrokerName,
+    session_found: BrokerSession | None,
+    *,
+    api_key: str,
+) -> BrokerAccount:
+    """The user's account with that identity, or one with the same key that is still waiting for its login, or a new one."""
+    environment = services.accounts.login(broker).environment
+    if environment is Environment.LIVE:
+        await accounts.lock_live_accounts(session)
+        unrelated = await accounts.another_user_is_live(session, user_id=caller.user_id)
+        if unrelated and not services.settings.allow_unrelated_live_accounts:
+            raise ApiError(ErrorCode.UNRELATED_LIVE_ACCOUNT)
+    found = await _known_account(services, session, caller, broker, session_found, api_key=api_key)
+    if found is None:
+        found = BrokerAccount(user_id=caller.user_id, broker=broker, session_version=0, created_by=caller.user_id)
+        found.broker_user_id = _PENDING + found.id
+        found.sealed_api_key = found.sealed_api_secret = ""
+        session.add(found)
+    elif found.environment is not environment and await accounts.has_open_run(
+        session, account_id=found.id, user_id=caller.user_id
+    ):
+        raise ApiError(ErrorCode.BROKER_IN_USE)
+    found.environment = environment
+    found.updated_by = caller.user_id
+    return found
+
+
+async def _known_account(
+    services: Services,
+    session: AsyncSession,
+    caller: Caller,
+    broker: BrokerName,
+    session_found: BrokerSession | None,
+    *,
+    api_key: str,
+) -> BrokerAccount | None:
+    if session_found is not None:
+        same = await accounts.find_same(
+            session, user_id=caller.user_id, broker=broker, broker_user_id=session_found.broker_user_id
+        )
+        if same is not None:
+            return same
+    with_key = [
+        account
+        for account in await accounts.list_of(session, user_id=caller.user_id)
+        if account.broker is broker and _has_key(services, account, api_key)
+    ]
+    waiting = [account for account in with_key if account.broker_user_id.startswith(_PENDING)]
+    # A login that was just proven belongs to that identity; without one, the key is all that tells accounts apart.
+    return next(iter(waiting if session_found is not None else [*waiting, *with_key]), None)
+
+
+def _has_key(services: Services, account: BrokerAccount, api_key: str) -> bool:
+    try:
+        return services.accounts.credentials(account).api_key == api_key
+    except SealBroken:
+        return False
+
+
+def _begin_session(account: BrokerAccount, found: BrokerSession | None, *, now: datetime) -> None:
+    account.session_version += 1
+    if found is None:
+        return
+    account.broker_user_id = found.broker_user_id
+    account.token_expires_at = found.expires_at
+    account.session_started_at = now
+    account.health, account.health_detail = HEALTHY, ""
+
+
+async def renew(
+    services: Services, *, user_id: str, account_id: str, request_token: str | None, access_token: str | None
+) -> BrokerAccount:
+    """A new login of an account. Raises ApiError BROKER_NOT_FOUND, BROKER_AUTH_FAILED, BrokerError."""
+    async with services.database.transaction() as session:
+        seen = await _existing(session, account_id=account_id, user_id=user_id)
+    stored = services.accounts.credentials(seen)
+    credentials = Credentials(stored.api_key, stored.api_secret, access_token)
+    opened = await _open_session(services, seen.broker, credentials, request_token=request_token)
+    if opened is None:
+        raise ApiError(ErrorCode.INVALID_INPUT, "send request_token or access_token")
+    now = services.clock.now()
+    try:
+        async with services.database.transaction() as session:
+            account = await _store_session(services, session, user_id, account_id, opened, now=now)
+    except IntegrityError as error:
+        raise ApiError(ErrorCode.BROKER_ALREADY_CONNECTED) from error
+    await _tell_renewed(services, account, now=now)
+    return account
+
+
+async def _store_session(
+    services: Services, session: AsyncSession, user_id: str, account_id: str, opened: BrokerSession, *, now: datetime
+) -> BrokerAccount:
+    account = await accounts.find_for_update(session, account_id=account_id, user_id=user_id)
+    if account is None:
+        raise ApiError(ErrorCode.BROKER_NOT_FOUND)
+    if not account.broker_user_id.startswith(_PENDING) and account.broker_user_id != opened.broker_user_id:
+        raise ApiError(ErrorCode.BROKER_AUTH_FAILED, "this login belongs to another user of the broker")
+    if services.accounts.login(account.broker).environment is not account.environment:
+        raise ApiError(ErrorCode.BROKER_NOT_CONNECTED, "the account was connected in another environment; connect again")
+    stored = services.accounts.credentials(account)
+    services.accounts.seal(account, Credentials(stored.api_key, stored.api_secret, opened.access_token))
+    _begin_session(account, opened, now=now)
+    await session.flush()
+    await audit.append(session, actor_id=user_id, action="broker.login", subject_id=account.id, now=now)
+    return account
+
+
+async def _existing(session: AsyncSession, *, account_id: str, user_id: str) -> BrokerAccount:
+    account = await accounts.find(session, account_id=account_id, user_id=user_id)
+    if account is None:
+        raise ApiError(ErrorCode.BROKER_NOT_FOUND)
+    return account
+
+
+async def _tell_renewed(services: Services, account: BrokerAccount, *, now: datetime) -> None:
+    """Runs that wait for a login go on; desks and the listener unseal again."""
+    await notify.account_changed(services, account_id=account.id)
+    async with services.database.transaction() as session:
+        workflows = await accounts.open_workflows(session, account_id=account.id, user_id=account.user_id)
+    message = CredentialsRenewed(account_id=account.id, at=now)
+    await notify.signal_all(services, workflow_ids=workflows, name=CREDENTIALS_RENEWED, message=message)
+
+
+def login_url(services: Services, account: BrokerAccount) -> str:
+    """Where the user logs in; the state that comes back says whose login it is."""
+    state = services.signer.sign(audience=BROKER_LOGIN, user_id=account.user_id, subject_id=account.id, life=LOGIN_STATE_LIFE)
+    return services.accounts.login(account.broker).login_url(services.accounts.credentials(account), state=state)
+
+
+async def disconnect(services: Services, caller: Caller, *, account_id: str) -> None:
+    """Remove an account and wipe its secrets. Raises ApiError BROKER_NOT_FOUND, BROKER_IN_USE."""
+    now = services.clock.now()
+    async with services.database.transaction() as session:
+        account = await accounts.find_for_update(session, account_id=account_id, user_id=caller.user_id)
+        if account is None:
+            raise ApiError(ErrorCode.BROKER_NOT_FOUND)
+        if await accounts.has_open_run(session, account_id=account_id, user_id=caller.user_id):
+            raise ApiError(ErrorCode.BROKER_IN_USE)
+        accounts.mark_deleted(account, by=caller.user_id, now=now)
+        await audit.append(session, actor_id=caller.user_id, action="broker.delete", subject_id=account_id, now=now)
+    await notify.account_changed(services, account_id=account_id)
+
+
+def shown_identity(account: BrokerAccount) -> str:
+    return "" if account.broker_user_id.startswith(_PENDING) else account.broker_user_id

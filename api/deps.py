@@ -1,0 +1,133 @@
+"""What routes ask for: the services, and who is calling."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.errors import ApiError, ErrorCode
+from api.services import Services
+from api.tokens import ACCESS
+from storage.ids import is_id
+from storage.models import Role, UserState
+from storage.repositories import users
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="accessToken", description="The `token` of register, login or refresh")
+# Names that may be printed in logs and compared as they are.
+IDEMPOTENCY_KEY_PATTERN = r"^[\x21-\x7e]{1,200}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The user behind a request, as the database knows them now."""
+
+    user_id: str
+    email: str
+    name: str
+    role: Role
+    broker: str | None
+    created_at: datetime
+    session_family: str
+    token_expires_at: datetime
+
+
+def get_services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Platform = Annotated[Services, Depends(get_services)]
+
+
+def client_address(request: Request) -> str:
+    """Behind a proxy uvicorn has put the caller's own address here."""
+    return request.client.host if request.client else "unknown"
+
+
+Address = Annotated[str, Depends(client_address)]
+
+
+async def get_caller(platform: Platform, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+    """Raises ApiError: no token, a bad or expired one, an ended session, a suspended user, too many requests."""
+    if credentials is None:
+        raise ApiError(ErrorCode.UNAUTHENTICATED)
+    claims = platform.signer.read(credentials.credentials, audience=ACCESS)
+    async with platform.database.transaction() as session:
+        user = await users.find_with_session(session, user_id=claims.user_id, family_id=claims.subject_id)
+    if user is None:
+        raise ApiError(ErrorCode.TOKEN_INVALID)
+    if user.state is not UserState.ACTIVE:
+        raise ApiError(ErrorCode.USER_SUSPENDED)
+    await platform.throttle.request(user.id)
+    return Caller(
+        user_id=user.id,
+        email=user.email,
+        name=user.name,
+        role=user.role,
+        broker=user.broker,
+        created_at=user.created_at,
+        session_family=claims.subject_id,
+        token_expires_at=claims.expires_at,
+    )
+
+
+CurrentCaller = Annotated[Caller, Depends(get_caller)]
+
+
+def get_admin(caller: CurrentCaller) -> Caller:
+    if caller.role is not Role.ADMIN:
+        raise ApiError(ErrorCode.FORBIDDEN)
+    return caller
+
+
+CurrentAdmin = Annotated[Caller, Depends(get_admin)]
+
+
+def idempotency_key(
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            pattern=IDEMPOTENCY_KEY_PATTERN,
+            description="Any text of your own. The same key with the same request gets the first answer again, for a day.",
+            examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+        ),
+    ] = None,
+) -> None:
+    """Declares the header; `api/idempotency.py` acts on it."""
+
+
+def _path_id(prefix: str, missing: ErrorCode, value: str) -> str:
+    """An id that cannot exist is answered like one that does not."""
+    if not is_id(value, prefix):
+        raise ApiError(missing)
+    return value
+
+
+def strategy_id_of(strategy_id: Annotated[str, Path(examples=["str_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return _path_id("str", ErrorCode.STRATEGY_NOT_FOUND, strategy_id)
+
+
+def broker_id_of(broker_id: Annotated[str, Path(examples=["brk_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return _path_id("brk", ErrorCode.BROKER_NOT_FOUND, broker_id)
+
+
+def order_id_of(order_id: Annotated[str, Path(examples=["ord_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return _path_id("ord", ErrorCode.ORDER_NOT_FOUND, order_id)
+
+
+def alert_id_of(alert_id: Annotated[str, Path(examples=["alt_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return _path_id("alt", ErrorCode.ALERT_NOT_FOUND, alert_id)
+
+
+def user_id_of(user_id: Annotated[str, Path(examples=["usr_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return _path_id("usr", ErrorCode.USER_NOT_FOUND, user_id)
+
+
+StrategyId = Annotated[str, Depends(strategy_id_of)]
+BrokerId = Annotated[str, Depends(broker_id_of)]
+OrderId = Annotated[str, Depends(order_id_of)]
+AlertId = Annotated[str, Depends(alert_id_of)]
+UserId = Annotated[str, Depends(user_id_of)]

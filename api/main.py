@@ -1,0 +1,98 @@
+"""`uvicorn api.main:app`: the HTTP API. Holds no state; any number of processes may serve the same users."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from api import error_handlers
+from api.middleware import BodyLimit, Edge
+from api.routes import admin, analytics, auth, broker, callbacks, operation, orders, running, safety, strategies, streams
+from api.services import Replacements, Services, open_services
+from api.version import VERSION
+from runtime.logging import configure_logging
+from runtime.settings import Settings
+from trading.ports.metrics import Metrics
+
+PREFIX = "/api/v1"
+DESCRIPTION = """Strategies as data: buy at a time, sell at a time, sell earlier at the stop-loss.
+
+Times are `HH:MM:SS` Indian time, prices rupees. Every error has the shape `{"error", "message", "details"}`:
+422 a field is missing or of the wrong type, 400 it is well-formed but unacceptable, 409 the state does not allow it.
+Mutations accept an `Idempotency-Key`. Live streams resume with `Last-Event-ID`."""
+
+
+def create_app(settings: Settings | None = None, *, replaced: Replacements | None = None) -> FastAPI:
+    """The application. Nothing is opened before its lifespan begins; `replaced` is what tests bring along."""
+    chosen = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(chosen, replaced or Replacements()) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Algo trading", version=VERSION, description=DESCRIPTION, lifespan=lifespan, openapi_url=f"{PREFIX}/openapi.json"
+    )
+    error_handlers.install(app)
+    _add_middleware(app, chosen)
+    app.include_router(_versioned(), prefix=PREFIX)
+    # The same three at the root, where probes and scrapers look; documented once, under the prefix.
+    app.include_router(operation.router, include_in_schema=False)
+    return app
+
+
+def _versioned() -> APIRouter:
+    """Order matters where a fixed word and an id share a place: the fixed words come first."""
+    router = APIRouter()
+    for routes in (
+        auth.router,
+        broker.reading,
+        broker.router,
+        callbacks.router,
+        orders.instruments,
+        running.router,
+        running.reading,
+        strategies.reading,
+        strategies.router,
+        streams.router,
+        orders.router,
+        analytics.router,
+        safety.router,
+        safety.reading,
+        admin.router,
+        admin.reading,
+        operation.router,
+    ):
+        router.include_router(routes)
+    return router
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The last one added is the outermost."""
+
+    def metrics() -> Metrics:
+        services: Services = app.state.services
+        return services.metrics
+
+    app.add_middleware(BodyLimit)
+    if settings.cors_origin_list:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origin_list),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After", "Idempotency-Replayed"],
+        )
+    app.add_middleware(Edge, metrics=metrics, https=settings.public_url.startswith("https://"))
+
+
+def __getattr__(name: str) -> FastAPI:
+    """`app`, made when uvicorn asks for it: importing this module reads no settings and configures nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    settings = Settings()
+    configure_logging(settings, process="api")
+    return globals().setdefault("app", create_app(settings))  # type: ignore[no-any-return]

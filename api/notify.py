@@ -1,0 +1,96 @@
+"""Telling the rest of the platform after a commit. All of it is best effort: the rows have decided already."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+
+import structlog
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
+from temporalio.service import RPCError
+
+from api.services import Services
+from cache import rebuild
+from cache.channels import publish_order_hint, publish_run_event, publish_runs_changed
+from cache.connection import CacheUnavailable
+from cache.runtime_view import RuntimeView
+from runtime.temporal import is_gone
+from storage.repositories import timeline
+
+log = structlog.get_logger()
+
+# Longer than a healthy Temporal ever takes; a caller does not wait for a sick one.
+TELL_TIMEOUT = timedelta(seconds=2)
+SIGNALS_AT_ONCE = 20
+# What a call to Temporal raises when Temporal is away: the lazy client reports a failed connection as a RuntimeError.
+TEMPORAL_AWAY = (RPCError, RuntimeError, OSError, TimeoutError)
+
+
+async def strategy_changed(services: Services, *, strategy_id: str, user_id: str, account_id: str | None = None) -> None:
+    """Bring the view up to date; wake streams, the listener, and the account's desk."""
+    try:
+        await rebuild.refresh(services.database, services.redis, [strategy_id])
+        async with services.database.transaction() as session:
+            newest = await timeline.newest_sequence(session, user_id=user_id, strategy_id=strategy_id)
+        await publish_run_event(services.redis, user_id, strategy_id, sequence=newest)
+        await publish_runs_changed(services.redis)
+        if account_id is not None:
+            await publish_order_hint(services.redis, account_id)
+    except CacheUnavailable as error:
+        _redis_is_away(services, error)
+
+
+async def strategy_deleted(services: Services, *, strategy_id: str) -> None:
+    try:
+        await RuntimeView(services.redis).forget(strategy_id)
+    except CacheUnavailable as error:
+        _redis_is_away(services, error)
+
+
+async def account_changed(services: Services, *, account_id: str) -> None:
+    """Wake the account's desk and whoever chooses a market feed."""
+    try:
+        await publish_order_hint(services.redis, account_id)
+        await publish_runs_changed(services.redis)
+    except CacheUnavailable as error:
+        _redis_is_away(services, error)
+
+
+async def signal(services: Services, *, workflow_id: str, name: str, message: object) -> bool:
+    """Whether the workflow has it. False: Temporal is away, or the workflow has ended."""
+    handle = services.temporal.get_workflow_handle(workflow_id)
+    try:
+        async with asyncio.timeout(TELL_TIMEOUT.total_seconds()):
+            await handle.signal(name, message, rpc_timeout=TELL_TIMEOUT)
+    except TEMPORAL_AWAY as error:
+        if not (isinstance(error, RPCError) and is_gone(error)):
+            log.warning("workflow_not_signalled", workflow_id=workflow_id, signal=name, error=type(error).__name__)
+        return False
+    return True
+
+
+async def update(services: Services, *, workflow_id: str, name: str, message: object) -> bool:
+    """Whether the workflow has accepted it. False: Temporal or the worker is away, or the workflow has ended or refused."""
+    handle = services.temporal.get_workflow_handle(workflow_id)
+    try:
+        async with asyncio.timeout(TELL_TIMEOUT.total_seconds()):
+            await handle.start_update(name, message, wait_for_stage=WorkflowUpdateStage.ACCEPTED, rpc_timeout=TELL_TIMEOUT)
+    except (*TEMPORAL_AWAY, WorkflowUpdateFailedError) as error:
+        log.warning("workflow_not_updated", workflow_id=workflow_id, update=name, error=type(error).__name__)
+        return False
+    return True
+
+
+async def signal_all(services: Services, *, workflow_ids: Iterable[str], name: str, message: object) -> int:
+    """How many workflows have it."""
+    slots = asyncio.Semaphore(SIGNALS_AT_ONCE)
+
+    async def one(workflow_id: str) -> bool:
+        async with slots:
+            return await signal(services, workflow_id=workflow_id, name=name, message=message)
+
+    return sum(await asyncio.gather(*(one(workflow_id) for workflow_id in workflow_ids)))
+
+
+def _redis_is_away(services: Services, error: CacheUnavailable) -> None:
+    services.metrics.count("redis_failures")
+    log.warning("told_without_redis", error=str(error))

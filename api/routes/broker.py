@@ -1,0 +1,204 @@
+"""Broker accounts: connect, list, log in, and the broker's own books read through."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from fastapi import APIRouter, Depends
+
+from api import connecting
+from api.answers import account_answer, broker_order_answer, position_answer
+from api.declared import BODY, BROKER_CALL, IDEMPOTENT, SIGNED_IN, errors
+from api.deps import BrokerId, Caller, CurrentCaller, Platform, idempotency_key
+from api.errors import ApiError, ErrorCode
+from api.idempotency import IdempotentRoute
+from api.routes.tags import BROKER
+from api.schemas.broker import (
+    Account,
+    Accounts,
+    BrokerOrders,
+    BrokerStatistics,
+    BrokerStatisticsList,
+    Connect,
+    Connected,
+    Deleted,
+    LoginUrl,
+    MarginsAnswer,
+    NewSession,
+    Positions,
+)
+from api.services import Services
+from api.starting import SESSION_EXPIRED
+from storage.models import BrokerAccount, Role
+from storage.repositories import accounts, broker_statistics, order_list
+from trading.accounts import BrokerName, Credentials
+from trading.ports.broker import Broker, SessionExpired
+from trading.sessions import trading_date
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+router = APIRouter(prefix="/broker", tags=[BROKER], route_class=IdempotentRoute, dependencies=[Depends(idempotency_key)])
+reading = APIRouter(prefix="/broker", tags=[BROKER])
+
+_FAMILY = (ErrorCode.UNRELATED_LIVE_ACCOUNT, ErrorCode.BROKER_IN_USE, ErrorCode.BROKER_NOT_CONNECTED)
+_READ_THROUGH = errors(SIGNED_IN, BROKER_CALL, ErrorCode.BROKER_NOT_FOUND, ErrorCode.BROKER_NOT_CONNECTED)
+
+
+@router.post(
+    "/connect", status_code=201, operation_id="connectBroker", responses=errors(SIGNED_IN, BODY, BROKER_CALL, IDEMPOTENT, _FAMILY)
+)
+async def connect(body: Connect, caller: CurrentCaller, platform: Platform) -> Connected:
+    """Check the credentials with the broker and store them sealed. The same broker user again renews the account."""
+    credentials = Credentials(
+        api_key=body.api_key.get_secret_value(),
+        api_secret=body.api_secret.get_secret_value(),
+        access_token=body.access_token.get_secret_value() if body.access_token else None,
+    )
+    connected = await connecting.connect(
+        platform,
+        caller,
+        broker=connecting.broker_named(platform, body.broker),
+        credentials=credentials,
+        request_token=body.request_token.get_secret_value() if body.request_token else None,
+        label=body.label,
+    )
+    return Connected(
+        broker_id=connected.account.id,
+        status="connected" if connected.broker_valid else "login_required",
+        broker_valid=connected.broker_valid,
+        broker=connected.account.broker,
+        environment=connected.account.environment,
+        login_url=connected.login_url,
+    )
+
+
+@reading.get("/list", operation_id="listBrokers", responses=errors(SIGNED_IN))
+async def list_accounts(caller: CurrentCaller, platform: Platform) -> Accounts:
+    """The user's broker accounts, oldest first."""
+    async with platform.database.transaction() as session:
+        found = await accounts.list_of(session, user_id=caller.user_id)
+    return Accounts(items=[account_answer(platform, account) for account in found])
+
+
+@reading.get("/stats", operation_id="brokerStatistics", responses=errors(SIGNED_IN, ErrorCode.FORBIDDEN))
+async def statistics(caller: CurrentCaller, platform: Platform) -> BrokerStatisticsList:
+    """Counts per broker: all of them for Admins, its own for a broker's staff. Never a user's data."""
+    if caller.role is Role.USER or (caller.role is Role.BROKER and caller.broker is None):
+        raise ApiError(ErrorCode.FORBIDDEN)
+    only = BrokerName(caller.broker) if caller.role is Role.BROKER and caller.broker is not None else None
+    async with platform.database.transaction() as session:
+        rows = await broker_statistics.read(
+            session, only=only, today=trading_date(platform.clock.now()), now=platform.clock.now()
+        )
+    return BrokerStatisticsList(
+        items=[
+            BrokerStatistics(
+                broker=row.broker,
+                accounts=row.accounts,
+                connected=row.connected,
+                open_runs=row.open_runs,
+                orders_today=row.orders_today,
+                orders_rejected_today=row.orders_rejected_today,
+            )
+            for row in rows
+        ]
+    )
+
+
+@reading.get("/{broker_id}", operation_id="getBroker", responses=errors(SIGNED_IN, ErrorCode.BROKER_NOT_FOUND))
+async def get_account(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> Account:
+    """One broker account, without its secrets."""
+    return account_answer(platform, await _account(platform, caller, broker_id))
+
+
+@router.delete(
+    "/{broker_id}",
+    operation_id="deleteBroker",
+    responses=errors(SIGNED_IN, IDEMPOTENT, ErrorCode.BROKER_NOT_FOUND, ErrorCode.BROKER_IN_USE),
+)
+async def delete_account(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> Deleted:
+    """Remove the account and wipe its secrets. Refused while a strategy trades with it."""
+    await connecting.disconnect(platform, caller, account_id=broker_id)
+    return Deleted(id=broker_id)
+
+
+@reading.get(
+    "/{broker_id}/login-url",
+    operation_id="getBrokerLoginUrl",
+    responses=errors(SIGNED_IN, ErrorCode.BROKER_NOT_FOUND, ErrorCode.BROKER_NOT_CONNECTED, ErrorCode.BROKER_NOT_SUPPORTED),
+)
+async def get_login_url(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> LoginUrl:
+    """Where the daily login is made; the broker leads back to `/broker/{broker}/callback`."""
+    account = await _account(platform, caller, broker_id)
+    return LoginUrl(broker_id=broker_id, login_url=connecting.login_url(platform, account))
+
+
+@router.post(
+    "/{broker_id}/session",
+    operation_id="renewBrokerSession",
+    responses=errors(
+        SIGNED_IN, BODY, BROKER_CALL, IDEMPOTENT, _FAMILY, ErrorCode.BROKER_NOT_FOUND, ErrorCode.BROKER_ALREADY_CONNECTED
+    ),
+)
+async def renew_session(broker_id: BrokerId, body: NewSession, caller: CurrentCaller, platform: Platform) -> Account:
+    """The daily login: with the redirect's `request_token`, or with an access token."""
+    account = await connecting.renew(
+        platform,
+        user_id=caller.user_id,
+        account_id=broker_id,
+        request_token=body.request_token.get_secret_value() if body.request_token else None,
+        access_token=body.access_token.get_secret_value() if body.access_token else None,
+    )
+    return account_answer(platform, account)
+
+
+@reading.get("/{broker_id}/positions", operation_id="getBrokerPositions", responses=_READ_THROUGH)
+async def positions(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> Positions:
+    """Positions as the broker shows them now."""
+    found = await _read(platform, caller, broker_id, lambda broker: broker.positions())
+    return Positions(items=[position_answer(position) for position in found])
+
+
+@reading.get("/{broker_id}/orders", operation_id="getBrokerOrders", responses=_READ_THROUGH)
+async def orders(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> BrokerOrders:
+    """Today's orders as the broker shows them now, the user's own included."""
+    book = await _read(platform, caller, broker_id, lambda broker: broker.orders())
+    async with platform.database.transaction() as session:
+        tags = await order_list.tags_of(
+            session, account_id=broker_id, user_id=caller.user_id, trading_day=trading_date(platform.clock.now())
+        )
+    return BrokerOrders(items=[broker_order_answer(order, ours=order.tag in tags) for order in book.orders])
+
+
+@reading.get("/{broker_id}/margins", operation_id="getBrokerMargins", responses=_READ_THROUGH)
+async def margins(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> MarginsAnswer:
+    """Money available for trading shares."""
+    found = await _read(platform, caller, broker_id, lambda broker: broker.margins())
+    return MarginsAnswer(available=found.available, used=found.used)
+
+
+async def _account(platform: Services, caller: Caller, broker_id: str) -> BrokerAccount:
+    async with platform.database.transaction() as session:
+        account = await accounts.find(session, account_id=broker_id, user_id=caller.user_id)
+    if account is None:
+        raise ApiError(ErrorCode.BROKER_NOT_FOUND)
+    return account
+
+
+async def _read(platform: Services, caller: Caller, broker_id: str, what: Callable[[Broker], Awaitable[T]]) -> T:
+    account = await _account(platform, caller, broker_id)
+    try:
+        return await what(platform.accounts.broker_of(account))
+    except SessionExpired:
+        await _note_dead_session(platform, account)
+        raise
+
+
+async def _note_dead_session(platform: Services, account: BrokerAccount) -> None:
+    """Unless a new login has come meanwhile."""
+    async with platform.database.transaction() as session:
+        stored = await accounts.find_for_update(session, account_id=account.id, user_id=account.user_id)
+        if stored is not None and stored.session_version == account.session_version:
+            stored.health, stored.health_detail = SESSION_EXPIRED, "the broker no longer accepts the session; log in again"
+    log.info("broker_session_expired", account_id=account.id)

@@ -1,0 +1,107 @@
+"""What brokers call: the login redirect of a browser, and signed messages about orders."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import AfterValidator
+
+from api import connecting
+from api.declared import BODY, BROKER_CALL, PARAMETERS, errors
+from api.deps import Platform
+from api.errors import ApiError, ErrorCode
+from api.routes.tags import BROKER
+from api.schemas.broker import PostbackTaken
+from api.schemas.common import storable
+from api.tokens import BROKER_LOGIN
+from cache.channels import publish_order_hint
+from cache.connection import CacheUnavailable
+from runtime.brokers import POSTBACKS
+from storage.models import BrokerAccount
+from storage.repositories import accounts
+from trading.ports.broker import BrokerRefused, UnreadableAnswer
+from trading.ports.sealing import SealBroken
+
+log = structlog.get_logger()
+router = APIRouter(tags=[BROKER])
+
+_DONE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Logged in</title></head>
+<body><h1>Logged in</h1><p>The broker account is connected. You can close this window.</p></body></html>"""
+
+BrokerPath = Annotated[str, Path(max_length=24, examples=["zerodha"])]
+Text = Annotated[str, AfterValidator(storable), Query(max_length=4_000)]
+
+
+@router.get(
+    "/broker/{broker}/callback",
+    operation_id="brokerLoginCallback",
+    response_class=HTMLResponse,
+    responses=errors(
+        PARAMETERS,
+        BROKER_CALL,
+        ErrorCode.LOGIN_STATE_INVALID,
+        ErrorCode.BROKER_NOT_FOUND,
+        ErrorCode.BROKER_NOT_CONNECTED,
+        ErrorCode.BROKER_ALREADY_CONNECTED,
+    ),
+)
+async def login_callback(
+    broker: BrokerPath,
+    platform: Platform,
+    request_token: Text = "",
+    state: Text = "",
+) -> HTMLResponse:
+    """Where a broker's login page leads back to. The signed state says whose login it was; nobody has to be logged in here."""
+    name = connecting.broker_named(platform, broker)
+    try:
+        claims = platform.signer.read(state, audience=BROKER_LOGIN)
+    except ApiError as error:
+        raise ApiError(ErrorCode.LOGIN_STATE_INVALID) from error
+    if not request_token:
+        raise ApiError(ErrorCode.BROKER_AUTH_FAILED, "the broker reports that the login was not completed")
+    async with platform.database.transaction() as session:
+        account = await accounts.find(session, account_id=claims.subject_id, user_id=claims.user_id)
+    if account is None or account.broker is not name:
+        raise ApiError(ErrorCode.LOGIN_STATE_INVALID)
+    await connecting.renew(
+        platform, user_id=claims.user_id, account_id=claims.subject_id, request_token=request_token, access_token=None
+    )
+    return HTMLResponse(_DONE)
+
+
+@router.post(
+    "/postback/{broker}",
+    operation_id="brokerPostback",
+    responses=errors(BODY, ErrorCode.BROKER_NOT_SUPPORTED, ErrorCode.BAD_SIGNATURE),
+)
+async def postback(broker: BrokerPath, platform: Platform, request: Request) -> PostbackTaken:
+    """A broker's message that an order has changed. Signed with the account's secret; taken as a hint to read the book."""
+    name = connecting.broker_named(platform, broker)
+    body = await request.body()
+    try:
+        claimed = storable(POSTBACKS[name].claimed_user_id(body))
+    except (UnreadableAnswer, ValueError) as error:
+        raise ApiError(ErrorCode.MALFORMED_JSON) from error
+    async with platform.database.transaction() as session:
+        candidates = await accounts.of_broker_user(session, broker=name, broker_user_id=claimed)
+    signed = [account for account in candidates if _is_signed(platform, account, body)]
+    if not signed:
+        raise ApiError(ErrorCode.BAD_SIGNATURE)
+    for account in signed:
+        try:
+            await publish_order_hint(platform.redis, account.id)
+        except CacheUnavailable as error:
+            log.warning("postback_without_redis", error=str(error))
+    return PostbackTaken()
+
+
+def _is_signed(platform: Platform, account: BrokerAccount, body: bytes) -> bool:
+    try:
+        secret = platform.accounts.credentials(account).api_secret
+        POSTBACKS[account.broker].read(body, secret)
+    except (BrokerRefused, SealBroken):
+        return False
+    except UnreadableAnswer as error:
+        raise ApiError(ErrorCode.MALFORMED_JSON) from error
+    return True

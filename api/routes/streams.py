@@ -1,0 +1,144 @@
+"""Live streams (SSE): every line of the timeline as it is written, resumable, and never a line twice or lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from sqlalchemy.exc import SQLAlchemyError
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from api.answers import event_answer, status_answer
+from api.declared import PARAMETERS, SIGNED_IN, Responses, errors
+from api.deps import Caller, CurrentCaller, Platform, StrategyId
+from api.errors import ApiError, ErrorCode
+from api.paging import read_number_cursor
+from api.routes.tags import STREAMS
+from api.services import Services
+from api.status import read_status
+from storage.models import UserState
+from storage.repositories import strategies, timeline, users
+
+router = APIRouter(tags=[STREAMS])
+
+HEARTBEAT_SECONDS = 15
+SEND_TIMEOUT_SECONDS = 30
+PAGE = 200
+# While something written is not settled yet; longer each time, up to the last.
+SETTLE_PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
+RETRY_MILLISECONDS = 1_000
+
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", description="Go on after this event; left out: begin with what happens from now on"),
+]
+_EXAMPLE = (
+    'event: status\ndata: {"strategy_id": "str_...", "status": "running", "position": "BOUGHT"}\n\n'
+    'id: 41\nevent: run_event\ndata: {"sequence": 41, "kind": "bought", "message": "Bought 10 TCS at ₹3,512.50"}\n\n'
+)
+_STREAM: Responses = {200: {"description": "Server-sent events", "content": {"text/event-stream": {"example": _EXAMPLE}}}}
+
+
+@router.get(
+    "/strategy/{strategy_id}/stream",
+    operation_id="streamStrategy",
+    response_class=EventSourceResponse,
+    responses={
+        **_STREAM,
+        **errors(SIGNED_IN, PARAMETERS, ErrorCode.STRATEGY_NOT_FOUND, ErrorCode.INVALID_CURSOR),
+    },
+)
+async def stream_strategy(
+    strategy_id: StrategyId, caller: CurrentCaller, platform: Platform, last_event_id: LastEventId = None
+) -> EventSourceResponse:
+    """`run_event`: a line of the timeline; its id is the place to resume from. `status`: how it stands, first and after lines."""
+    async with platform.database.transaction() as session:
+        if await strategies.find(session, strategy_id=strategy_id, user_id=caller.user_id) is None:
+            raise ApiError(ErrorCode.STRATEGY_NOT_FOUND)
+    after = await _after(platform, caller, last_event_id, strategy_id=strategy_id)
+    return _response(_events(platform, caller, strategy_id=strategy_id, after=after))
+
+
+@router.get(
+    "/stream",
+    operation_id="streamAll",
+    response_class=EventSourceResponse,
+    responses={**_STREAM, **errors(SIGNED_IN, PARAMETERS, ErrorCode.INVALID_CURSOR)},
+)
+async def stream_all(caller: CurrentCaller, platform: Platform, last_event_id: LastEventId = None) -> EventSourceResponse:
+    """The lines of all the user's strategies, in the order they were written."""
+    after = await _after(platform, caller, last_event_id, strategy_id=None)
+    return _response(_events(platform, caller, strategy_id=None, after=after))
+
+
+async def _after(platform: Services, caller: Caller, last_event_id: str | None, *, strategy_id: str | None) -> int:
+    given = read_number_cursor(last_event_id)
+    if given is not None:
+        return given
+    async with platform.database.transaction() as session:
+        return await timeline.newest_sequence(session, user_id=caller.user_id, strategy_id=strategy_id)
+
+
+def _response(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+    return EventSourceResponse(
+        events,
+        ping=HEARTBEAT_SECONDS,
+        send_timeout=SEND_TIMEOUT_SECONDS,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _events(platform: Services, caller: Caller, *, strategy_id: str | None, after: int) -> AsyncIterator[ServerSentEvent]:
+    settled = timeline.SettledEvents(user_id=caller.user_id, strategy_id=strategy_id, after=after)
+    yield ServerSentEvent(comment="connected", retry=RETRY_MILLISECONDS)
+    with platform.hub.bell(caller.user_id) as bell:
+        if strategy_id is not None:
+            async for status in _status(platform, caller, strategy_id):
+                yield status
+        while await _may_go_on(platform, caller):
+            fresh = False
+            async for event in _fresh(platform, settled):
+                fresh = True
+                yield event
+            if fresh and strategy_id is not None:
+                async for status in _status(platform, caller, strategy_id):
+                    yield status
+            await bell.wait()
+
+
+async def _may_go_on(platform: Services, caller: Caller) -> bool:
+    """A stream ends with its access token, with its session, and with a suspension; the client comes back with a new token."""
+    if caller.token_expires_at <= platform.clock.now():
+        return False
+    try:
+        async with platform.database.transaction() as session:
+            user = await users.find_with_session(session, user_id=caller.user_id, family_id=caller.session_family)
+    except (SQLAlchemyError, OSError):
+        return True
+    return user is not None and user.state is UserState.ACTIVE
+
+
+async def _fresh(platform: Services, settled: timeline.SettledEvents) -> AsyncIterator[ServerSentEvent]:
+    """Everything written until now. A database that is away means nothing new for the moment."""
+    waited = 0
+    while True:
+        try:
+            async with platform.database.transaction() as session:
+                events = await settled.read(session, limit=PAGE)
+        except (SQLAlchemyError, OSError):
+            return
+        for event in events:
+            yield ServerSentEvent(data=event_answer(event).model_dump_json(), event="run_event", id=str(event.sequence))
+        if not settled.is_waiting:
+            return
+        waited = 0 if events else waited + 1
+        await asyncio.sleep(SETTLE_PAUSES[min(waited, len(SETTLE_PAUSES) - 1)])
+
+
+async def _status(platform: Services, caller: Caller, strategy_id: str) -> AsyncIterator[ServerSentEvent]:
+    try:
+        view = await read_status(platform, strategy_id=strategy_id, user_id=caller.user_id)
+    except (SQLAlchemyError, OSError):
+        return
+    if view is not None:
+        yield ServerSentEvent(data=status_answer(view).model_dump_json(), event="status")

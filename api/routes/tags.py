@@ -1,0 +1,13 @@
+"""Groups of routes, as the documentation shows them."""
+
+AUTH = "Users and sessions"
+BROKER = "Broker accounts"
+INSTRUMENTS = "Instruments"
+STRATEGIES = "Strategies"
+RUNNING = "Running strategies"
+STREAMS = "Live streams"
+ORDERS = "Orders"
+ANALYTICS = "Analytics"
+SAFETY = "Safety"
+OPERATION = "Operation"
+ADMIN = "Administration"

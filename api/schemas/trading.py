@@ -1,0 +1,181 @@
+"""Orders, instruments, analytics, safety."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from api.schemas.common import LARGEST_PRICE, Answer, Exact, Rupees, StrictBody, TimeOfDay, number_only
+from storage.models import KillScope, Severity
+from trading.instruments import Product, Segment
+from trading.orders import Leg, OrderState, Side
+from trading.runs import ExitReason
+
+LARGEST_AMOUNT = LARGEST_PRICE * 10_000
+
+
+def _amount(value: Decimal) -> Decimal:
+    if not 0 < value <= LARGEST_AMOUNT:
+        raise PydanticCustomError("INVALID_VALUE", "must be above 0 and below ten thousand crore rupees")
+    return value.quantize(Decimal("0.01"))
+
+
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(number_only),
+    AfterValidator(_amount),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}], "examples": [100000]}),
+]
+
+
+class OrderAnswer(Answer):
+    order_id: str
+    run_id: str
+    strategy_id: str
+    broker_id: str
+    trading_day: date
+    leg: Leg
+    attempt: int
+    state: OrderState
+    exchange: str
+    symbol: str
+    product: Product
+    side: Side
+    quantity: int
+    filled_quantity: int
+    price: Rupees | None
+    average_price: Rupees
+    reason: ExitReason | None
+    tag: str
+    broker_order_id: str | None
+    exchange_order_id: str | None
+    message: str = Field(description="The broker's own words, if it said any")
+    late_ms: int | None = Field(description="Milliseconds between the wanted instant and the sending")
+    wanted_at: datetime | None
+    sent_at: datetime | None
+    acknowledged_at: datetime | None
+    filled_at: datetime | None
+    ended_at: datetime | None
+    created_at: datetime
+
+
+class FillAnswer(Answer):
+    trade_id: str
+    quantity: int
+    price: Rupees
+    filled_at: datetime
+
+
+class OrderWithFills(OrderAnswer):
+    fills: Sequence[FillAnswer]
+
+
+class InstrumentAnswer(Answer):
+    exchange: str
+    symbol: str
+    name: str
+    segment: Segment
+    tick_size: Exact
+    lot_size: int
+    freeze_quantity: int | None
+    last_price: Rupees | None = Field(description="Only while its price is being followed")
+    opens: TimeOfDay
+    closes: TimeOfDay
+    last_safe_exit: TimeOfDay = Field(description="Later sell times are advanced to this")
+
+
+class Instruments(Answer):
+    items: Sequence[InstrumentAnswer]
+
+
+class Summary(Answer):
+    """Over all runs that have ended, before the broker's charges."""
+
+    strategies: int
+    open_runs: int
+    ended_runs: int
+    traded_runs: int = Field(description="Ended runs that bought something")
+    winning_runs: int
+    losing_runs: int
+    win_rate: float | None = Field(description="Winning among traded runs, 0 to 1; null before the first")
+    realised_pnl: Rupees
+    realised_pnl_today: Rupees
+    stopped_by_stop_loss: int
+    end_reasons: dict[str, int]
+
+
+class PnlOfDay(Answer):
+    trading_day: date
+    runs: int
+    realised_pnl: Rupees
+    cumulative_pnl: Rupees
+
+
+class Pnl(Answer):
+    from_day: date
+    to_day: date
+    realised_pnl: Rupees
+    days: Sequence[PnlOfDay]
+
+
+class EngageKillSwitch(StrictBody):
+    """`platform` is for Admins; `account` and `strategy` need `scope_id`."""
+
+    scope: KillScope = KillScope.USER
+    scope_id: str | None = Field(None, max_length=40)
+    square_off: bool = Field(True, description="Sell what is held; false only stops new orders")
+    reason: str = Field("", max_length=500)
+
+
+class KillSwitchAnswer(Answer):
+    kill_switch_id: str
+    scope: KillScope
+    scope_id: str
+    square_off: bool
+    reason: str
+    engaged_at: datetime
+    status: Literal["engaged", "released"]
+    runs_affected: int = 0
+
+
+class KillSwitches(Answer):
+    items: Sequence[KillSwitchAnswer]
+
+
+class RiskLimitsAnswer(Answer):
+    """Null does not limit. Rupees."""
+
+    broker_id: str
+    max_order_value: Rupees | None
+    max_open_value: Rupees | None
+    max_orders_per_day: int | None
+    max_daily_loss: Rupees | None
+
+
+class RiskLimitsList(Answer):
+    items: Sequence[RiskLimitsAnswer]
+
+
+class SetRiskLimits(StrictBody):
+    """Replaces all limits of the account; what is left out or null does not limit."""
+
+    broker_id: str | None = Field(None, max_length=40, description="May be left out by users with one broker account")
+    max_order_value: Amount | None = None
+    max_open_value: Amount | None = None
+    max_orders_per_day: int | None = Field(None, ge=1, le=100_000)
+    max_daily_loss: Amount | None = None
+
+
+class AlertAnswer(Answer):
+    alert_id: str
+    kind: str
+    severity: Severity
+    message: str
+    broker_id: str | None
+    run_id: str | None
+    raised_at: datetime
+    cleared_at: datetime | None
+    acknowledged_at: datetime | None

@@ -1,0 +1,108 @@
+"""What the routes work with, opened once per process. Nothing here needs Temporal, Redis or a broker to be up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from temporalio.client import Client
+
+from api.passwords import Passwords
+from api.streams import EventHub
+from api.throttle import Rates, Throttle
+from api.tokens import Signer, parse_keys
+from cache.connection import connect as connect_redis
+from runtime import temporal
+from runtime.accounts import Adapters, BrokerAccounts
+from runtime.brokers import open_accounts
+from runtime.calendar import make_calendar
+from runtime.clock import SystemClock
+from runtime.crypto import KeyRing
+from runtime.instruments import InstrumentDirectory
+from runtime.instruments_job import InstrumentJob
+from runtime.metrics import PrometheusMetrics
+from runtime.settings import Settings
+from storage.database import Database
+from trading.ports.clock import Clock
+from trading.sessions import TradingCalendar
+
+
+@dataclass(frozen=True, slots=True)
+class Replacements:
+    """What tests bring along instead of the real thing."""
+
+    adapters: Adapters | None = None
+    clock: Clock | None = None
+    calendar: TradingCalendar | None = None
+    passwords: Passwords | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    clock: Clock
+    calendar: TradingCalendar
+    database: Database
+    redis: Redis
+    temporal: Client
+    accounts: BrokerAccounts
+    instrument_job: InstrumentJob
+    metrics: PrometheusMetrics
+    signer: Signer
+    passwords: Passwords
+    throttle: Throttle
+    hub: EventHub
+
+    @property
+    def instruments(self) -> InstrumentDirectory:
+        return self.accounts.instruments
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, replaced: Replacements) -> AsyncIterator[Services]:
+    """Raises ValueError, naming the setting, when a key ring is missing or malformed."""
+    clock = replaced.clock or SystemClock()
+    keys = parse_keys(settings.jwt_keys.get_secret_value())
+    database = Database(settings.database_url, pool_size=settings.database_pool_size, name="api")
+    accounts = _open_accounts(settings, database, clock, replaced.adapters)
+    redis = connect_redis(settings.redis_url)
+    metrics = PrometheusMetrics()
+    rates = Rates(settings.rate_limit_per_minute, settings.login_attempts_per_minute)
+    services = Services(
+        settings=settings,
+        clock=clock,
+        calendar=replaced.calendar or make_calendar(settings),
+        database=database,
+        redis=redis,
+        temporal=await temporal.connect(settings, lazy=True),
+        accounts=accounts,
+        instrument_job=InstrumentJob(database, accounts.instruments, masters=accounts.masters(), clock=clock),
+        metrics=metrics,
+        signer=Signer(keys, clock),
+        passwords=replaced.passwords or Passwords(),
+        throttle=Throttle(settings.redis_url, rates, clock=clock, metrics=metrics),
+        hub=EventHub(redis),
+    )
+    background = [asyncio.create_task(services.instrument_job.run()), asyncio.create_task(services.hub.run())]
+    try:
+        yield services
+    finally:
+        await _end(background)
+        services.passwords.close()
+        await accounts.close()
+        await redis.aclose()
+        await database.close()
+
+
+def _open_accounts(settings: Settings, database: Database, clock: Clock, adapters: Adapters | None) -> BrokerAccounts:
+    if adapters is None:
+        return open_accounts(settings, database, clock)
+    sealer = KeyRing.parse(settings.aes_master_keys.get_secret_value())
+    return BrokerAccounts(database=database, sealer=sealer, instruments=InstrumentDirectory(database), adapters=adapters)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,34 @@
+"""A strategy's state: from Redis while that is fresh, else from Postgres. Never an error because Redis is away."""
+
+from datetime import timedelta
+
+from api.plans import hot_price
+from api.services import Services
+from cache import rebuild
+from cache.connection import CacheUnavailable
+from cache.runtime_view import RuntimeView, View
+
+# An older view is not shown: whoever should have brought it up to date may have been unable to reach Redis.
+FRESH = timedelta(seconds=10)
+
+
+async def read_status(services: Services, *, strategy_id: str, user_id: str) -> View | None:
+    """None: no such strategy of that user."""
+    cached = await _cached(services, strategy_id)
+    if cached is not None and cached.user_id == user_id and services.clock.now() - cached.as_of < FRESH:
+        return cached
+    async with services.database.transaction() as session:
+        found = await rebuild.read_views(session, [strategy_id])
+    if not found or found[0][0].user_id != user_id:
+        return None
+    view, plan = found[0]
+    hot = await hot_price(services, plan.instrument)
+    return view.at_price(hot.price, at=hot.at) if hot else view.at_price(None, at=None)
+
+
+async def _cached(services: Services, strategy_id: str) -> View | None:
+    try:
+        return await RuntimeView(services.redis).read(strategy_id)
+    except CacheUnavailable:
+        services.metrics.count("redis_failures")
+        return None

@@ -1,0 +1,94 @@
+"""Kill switches, risk limits and alerts, as their owners see them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.ids import new_id
+from storage.models import Alert, BrokerAccount, KillScope, KillSwitch, RiskLimit, Strategy
+
+
+async def engage(
+    session: AsyncSession, *, scope: KillScope, scope_id: str, square_off: bool, reason: str, by: str, now: datetime
+) -> KillSwitch:
+    """The engaged switch. One that is up already stays; it can be made stricter (square_off), never laxer."""
+    statement = insert(KillSwitch).values(
+        id=new_id(KillSwitch.id_prefix),
+        scope=scope,
+        scope_id=scope_id,
+        square_off=square_off,
+        reason=reason,
+        engaged_at=now,
+        engaged_by=by,
+        created_by=by,
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=["scope", "scope_id"],
+        index_where=text("released_at IS NULL"),
+        set_={"square_off": KillSwitch.square_off | statement.excluded.square_off},
+    )
+    engaged_id = (await session.execute(statement.returning(KillSwitch.id))).scalar_one()
+    return await session.get_one(KillSwitch, engaged_id, populate_existing=True)
+
+
+async def release(session: AsyncSession, *, scope: KillScope, scope_id: str, by: str, now: datetime) -> KillSwitch | None:
+    """None: no such switch is engaged."""
+    statement = select(KillSwitch).where(
+        KillSwitch.scope == scope, KillSwitch.scope_id == scope_id, KillSwitch.released_at.is_(None)
+    )
+    switch = await session.scalar(statement.with_for_update())
+    if switch is not None:
+        switch.released_at, switch.released_by = now, by
+    return switch
+
+
+async def engaged_for(session: AsyncSession, *, user_id: str) -> Sequence[KillSwitch]:
+    """Every engaged switch that touches the user: the platform's, their own, their accounts', their strategies'."""
+    own_accounts = select(BrokerAccount.id).where(BrokerAccount.user_id == user_id)
+    own_strategies = select(Strategy.id).where(Strategy.user_id == user_id)
+    touching = or_(
+        KillSwitch.scope == KillScope.PLATFORM,
+        (KillSwitch.scope == KillScope.USER) & (KillSwitch.scope_id == user_id),
+        (KillSwitch.scope == KillScope.ACCOUNT) & KillSwitch.scope_id.in_(own_accounts),
+        (KillSwitch.scope == KillScope.STRATEGY) & KillSwitch.scope_id.in_(own_strategies),
+    )
+    statement = select(KillSwitch).where(KillSwitch.released_at.is_(None), touching).order_by(KillSwitch.engaged_at)
+    return (await session.scalars(statement)).all()
+
+
+async def limits_of(session: AsyncSession, *, user_id: str) -> Mapping[str, RiskLimit]:
+    """By account id; an account without limits is absent."""
+    rows = await session.scalars(select(RiskLimit).where(RiskLimit.user_id == user_id))
+    return {row.account_id: row for row in rows}
+
+
+async def set_limits(session: AsyncSession, *, account_id: str, user_id: str, values: Mapping[str, Any]) -> RiskLimit:
+    """Replaces all limits of the account. The caller has made sure that the account is the user's."""
+    row = {"id": new_id(RiskLimit.id_prefix), "account_id": account_id, "user_id": user_id, "created_by": user_id, **values}
+    statement = insert(RiskLimit).values(**row)
+    statement = statement.on_conflict_do_update(index_elements=["account_id"], set_={**values, "updated_by": user_id})
+    limit_id = (await session.execute(statement.returning(RiskLimit.id))).scalar_one()
+    return await session.get_one(RiskLimit, limit_id, populate_existing=True)
+
+
+async def alerts_page(session: AsyncSession, *, user_id: str, only_open: bool, before: str | None, limit: int) -> Sequence[Alert]:
+    """Newest first; ids grow with time."""
+    statement = select(Alert).where(Alert.user_id == user_id)
+    if only_open:
+        statement = statement.where(Alert.cleared_at.is_(None), Alert.acknowledged_at.is_(None))
+    if before is not None:
+        statement = statement.where(Alert.id < before)
+    return (await session.scalars(statement.order_by(Alert.id.desc()).limit(limit))).all()
+
+
+async def acknowledge(session: AsyncSession, *, alert_id: str, user_id: str, now: datetime) -> Alert | None:
+    """None: no such alert of that user. The first acknowledgement stands."""
+    statement = select(Alert).where(Alert.id == alert_id, Alert.user_id == user_id).with_for_update()
+    alert = await session.scalar(statement)
+    if alert is not None and alert.acknowledged_at is None:
+        alert.acknowledged_at, alert.acknowledged_by = now, user_id
+    return alert
