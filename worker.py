@@ -6,7 +6,7 @@ import sys
 
 import structlog
 import uvloop
-from sqlalchemy.exc import SQLAlchemyError
+from redis.asyncio import Redis
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -16,6 +16,7 @@ from runtime import temporal
 from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
+from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
 from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
@@ -26,7 +27,6 @@ from storage.database import Database
 _log = structlog.get_logger()
 
 RETRY_SECONDS = 1.0
-INSTRUMENTS_REFRESH_SECONDS = 60.0
 
 
 async def main(settings: Settings) -> None:
@@ -51,7 +51,7 @@ async def main(settings: Settings) -> None:
         metrics=metrics,
     )
     helpers = [
-        asyncio.create_task(_keep_instruments(accounts.instruments.refresh), name="instruments"),
+        asyncio.create_task(InstrumentJob(database, accounts.instruments, masters=(), clock=clock).run(), name="instruments"),
         asyncio.create_task(_heartbeat(redis, room), name="heartbeat"),
         asyncio.create_task(_serve_temporal(settings, room, stop), name="temporal"),
     ]
@@ -94,17 +94,7 @@ async def _stopped_within(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def _keep_instruments(refresh: "Refresh") -> None:
-    loaded = False
-    while True:
-        try:
-            loaded = await refresh() or loaded
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            _log.warning("instruments_not_read", error=str(error))
-        await asyncio.sleep(INSTRUMENTS_REFRESH_SECONDS if loaded else RETRY_SECONDS)
-
-
-async def _heartbeat(redis: "Redis", room: TradingRoom) -> None:
+async def _heartbeat(redis: Redis, room: TradingRoom) -> None:
     """Tells readiness that this worker lives, and how many desks it runs."""
     while True:
         try:

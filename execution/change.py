@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from execution.claim import SEND_WITHIN
 from execution.send import Wire
 from storage.database import Database
-from storage.models import ChangeKind, ChangeState, Order, OrderLog
-from trading.orders import Accepted, BrokerOrder, ChangeOutcome, ModifyRequest, OrderState, RefusalKind, Refused
+from storage.models import ChangeKind, ChangeState, Order, OrderLog, Run
+from trading.orders import Accepted, BrokerOrder, ChangeOutcome, Leg, ModifyRequest, OrderState, RefusalKind, Refused
 from trading.ports.broker import Broker
 from trading.ports.clock import Clock
 
@@ -42,8 +42,8 @@ class Change:
 _INTEND = text(
     """
     UPDATE orders SET change_kind = :kind, change_state = 'intended', change_quantity = :quantity, change_price = :price,
-        cancel_wanted_at = CASE WHEN :kind = 'cancel' THEN :now ELSE cancel_wanted_at END,
-        owner = :owner, changed_at = :now, revision = revision + 1, updated_at = clock_timestamp()
+        cancel_wanted_at = COALESCE(:cancel_wanted_at, cancel_wanted_at), owner = :owner,
+        changed_at = :now, revision = revision + 1, updated_at = clock_timestamp()
     WHERE id = :order_id AND revision = :revision AND state IN ('open', 'absent', 'rejected') AND change_kind IS NULL
       AND broker_order_id IS NOT NULL
     RETURNING revision, account_id, user_id, broker_order_id
@@ -74,8 +74,12 @@ class Changer:
     ) -> ChangeOutcome | None:
         send_until = self._clock.monotonic() + SEND_WITHIN.total_seconds()
         values = {"order_id": order.id, "revision": order.revision, "kind": kind.value, "quantity": quantity, "price": price}
+        now = self._clock.now()
+        values |= {"owner": self._owner, "now": now, "cancel_wanted_at": now if kind is ChangeKind.CANCEL else None}
         async with self._database.transaction() as session:
-            row = (await session.execute(_INTEND, {**values, "owner": self._owner, "now": self._clock.now()})).mappings().first()
+            if quantity is not None and not await _may_hold(session, order, quantity):
+                return None
+            row = (await session.execute(_INTEND, values)).mappings().first()
         if row is None:
             return None
         change = Change(
@@ -101,6 +105,17 @@ class Changer:
             return await broker.cancel(change.broker_order_id, may_send=wire.may_send)
         request = ModifyRequest(change.broker_order_id, change.quantity, change.price)
         return await broker.modify(request, may_send=wire.may_send)
+
+
+async def _may_hold(session: AsyncSession, order: Order, quantity: int) -> bool:
+    """Whether that total is within what the run wants of this leg, judged under the run's lock: never more than it bought."""
+    run = await session.scalar(select(Run).where(Run.id == order.run_id).with_for_update())
+    fresh = await session.scalar(select(Order).where(Order.id == order.id).with_for_update())
+    if run is None or fresh is None:
+        return False
+    if fresh.leg is Leg.ENTRY:
+        return quantity <= run.quantity
+    return fresh.filled_quantity < quantity <= fresh.filled_quantity + run.bought - run.sold - run.taken_elsewhere
 
 
 async def record_change(session: AsyncSession, change: Change, outcome: ChangeOutcome) -> None:

@@ -121,7 +121,8 @@ _CLAIM_EXITS = text(
         SELECT o.id FROM orders o
         JOIN wanted w ON w.order_id = o.id
         JOIN runs r ON r.id = o.run_id
-        WHERE o.state = 'armed' AND o.leg = 'exit' AND o.quantity > 0 AND NOT r.leave_open
+        WHERE o.state = 'armed' AND o.leg = 'exit' AND NOT r.leave_open
+          AND o.quantity BETWEEN 1 AND r.bought - r.sold - r.taken_elsewhere
           AND ((w.reason = 'stop_loss' AND o.stop_price >= w.trigger_price)
                OR (w.reason = 'sell_time' AND o.fire_at <= :now)
                OR r.exit_wanted_at IS NOT NULL OR o.wanted_at IS NOT NULL)

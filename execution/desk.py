@@ -17,6 +17,7 @@ from execution.claim import ClaimedOrder
 from execution.follow import Followed
 from execution.look import Look, LookResult
 from execution.send import Sent
+from execution.tasks import end
 from execution.tools import Tools
 from storage.models import BrokerAccount, Severity
 from trading.accounts import Environment
@@ -81,9 +82,7 @@ class Desk:
     async def close(self) -> None:
         """Let sends finish, then stop following: their answers are worth more than a quick end."""
         await asyncio.gather(*self._sends, return_exceptions=True)
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end(self._loops)
 
     def renew_session(self, account: BrokerAccount) -> None:
         """A person has logged in again: exits that waited for it go on by themselves."""

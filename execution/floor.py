@@ -24,6 +24,7 @@ from execution.dispatch import Dispatcher, Due
 from execution.flatten import Flattener
 from execution.follow import Followed
 from execution.rows import armed_order, load_armed, load_kill_switches, load_runs, runs_to_plan
+from execution.tasks import end
 from execution.tools import Tools
 from storage.models import BrokerAccount, Order
 from trading.orders import Leg
@@ -77,9 +78,7 @@ class Floor:
     async def close(self) -> None:
         """Claim nothing new, finish what is being sent, give the leases up so that nobody waits for them."""
         self.dispatcher.stop()
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end(self._loops)
         await asyncio.gather(*(desk.close() for desk in self.desks.values()))
         held = list(self.desks)
         self.desks.clear()

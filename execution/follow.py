@@ -107,6 +107,8 @@ async def _apply(
         tell(session, run, "order_found", f"Order {order.tag} was found in the broker's book", data={"order_id": order.id})
     if first_fill:
         order.filled_at = now
+    if after.filled_quantity >= order.quantity > before.filled_quantity:
+        _tell_filled(session, run, order)
     if followed.ended:
         order.ended_at = now
         order.message = seen.message or order.message
@@ -143,17 +145,19 @@ async def _store_fills(session: AsyncSession, order: Order, trades: Mapping[str,
     await session.execute(insert(FillRow).values(rows).on_conflict_do_nothing())
 
 
+def _tell_filled(session: AsyncSession, run: Run, order: Order, *, ending: str = "") -> None:
+    kind, verb = ("bought", "Bought") if order.leg is Leg.ENTRY else ("sold", "Sold")
+    message = f"{verb} {order.filled_quantity}{ending} at {rupees(order.average_price)}"
+    tell(session, run, kind, message, price=order.average_price, quantity=order.filled_quantity, late_ms=order.late_ms)
+
+
 def _tell_end(session: AsyncSession, run: Run, order: Order) -> None:
-    verb = "Bought" if order.leg is Leg.ENTRY else "Sold"
-    if order.filled_quantity:
-        all_of_it = "" if order.state is OrderState.FILLED else f" of {order.quantity}; the rest was cancelled"
-        message = f"{verb} {order.filled_quantity}{all_of_it} at {rupees(order.average_price)}"
-        price, quantity = order.average_price, order.filled_quantity
-        kind = "bought" if order.leg is Leg.ENTRY else "sold"
-        tell(session, run, kind, message, price=price, quantity=quantity, late_ms=order.late_ms)
+    """How an attempt ended that did not fill to the last share."""
+    if 0 < order.filled_quantity < order.quantity:
+        _tell_filled(session, run, order, ending=f" of {order.quantity}, the rest was cancelled,")
     elif order.state is OrderState.REJECTED:
         tell(session, run, "rejected", f"The broker rejected the {order.leg.value}: {order.message or 'no reason given'}")
-    else:
+    elif not order.filled_quantity:
         tell(session, run, "cancelled", f"The {order.leg.value} was cancelled without a fill")
 
 

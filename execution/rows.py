@@ -84,12 +84,16 @@ async def runs_to_plan(session: AsyncSession, account_ids: Sequence[str], *, now
 
 
 async def load_runs(session: AsyncSession, run_ids: Sequence[str]) -> list[tuple[Run, list[Order]]]:
-    """Those runs with all of their orders."""
-    runs = {run.id: run for run in await session.scalars(select(Run).where(Run.id.in_(run_ids)))}
-    orders: dict[str, list[Order]] = {run_id: [] for run_id in runs}
-    for order in await session.scalars(select(Order).where(Order.run_id.in_(list(runs))).order_by(Order.id)):
-        orders[order.run_id].append(order)
-    return [(run, orders[run.id]) for run in runs.values()]
+    """Those runs with all of their orders, in one statement: a run and its orders always belong to the same moment."""
+    rows = await session.execute(
+        select(Run, Order).outerjoin(Order, Order.run_id == Run.id).where(Run.id.in_(run_ids)).order_by(Run.id, Order.id)
+    )
+    found: dict[str, tuple[Run, list[Order]]] = {}
+    for run, order in rows:
+        orders = found.setdefault(run.id, (run, []))[1]
+        if order is not None:
+            orders.append(order)
+    return list(found.values())
 
 
 async def lock_run(session: AsyncSession, run_id: str) -> tuple[Run, list[Order]] | None:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from execution.floor import Floor
 from execution.rows import load_runs
+from execution.tasks import end
 from storage.database import Database
 from storage.models import Order, Run
 
@@ -42,8 +43,7 @@ class RunWatch:
 
     async def close(self) -> None:
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await end([self._loop])
 
     async def until(self, run_id: str, check: Check[T], *, timeout: float) -> T | None:
         """What `check` says as soon as it is not None, or None after `timeout` seconds."""

@@ -32,7 +32,7 @@ CATCH_UP = timedelta(hours=6)
 def make_worker(
     client: Client, settings: Settings, activities: Sequence[Callable[..., Any]], *, sandboxed: bool = False
 ) -> Worker:
-    """Unsandboxed in production: the sandbox costs 1.3 ms and 50 KiB per run. Tests run sandboxed: what it catches fails there."""
+    """Unsandboxed in production: the sandbox costs 1.3 ms and 50 KiB per run. Tests run sandboxed."""
     return Worker(
         client,
         task_queue=settings.task_queue,

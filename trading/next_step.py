@@ -45,6 +45,11 @@ class AttemptView:
     def is_live(self) -> bool:
         return self.state in LIVE_STATES
 
+    @property
+    def rests(self) -> bool:
+        """Something of it may still fill. A filled order stays open until book and trades agree that it has ended."""
+        return self.is_live and self.filled_quantity < self.quantity
+
 
 @dataclass(frozen=True, slots=True)
 class RunView:
@@ -153,7 +158,7 @@ def _entry_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
         return (Supersede(last.order_id, _why_unwanted(run)),)
     if last.state is OrderState.ARMED and last.wanted_at is not None:
         return (Fire(last.order_id),)
-    if last.state is OrderState.OPEN and unwanted and not last.change_pending and _may_cancel_again(last, now):
+    if last.state is OrderState.OPEN and last.rests and unwanted and not last.change_pending and _may_cancel_again(last, now):
         return (Cancel(last.order_id),)
     if _may_retry(last) and not unwanted and len(run.entries) < MAX_ENTRY_ATTEMPTS and run.bought < run.quantity:
         return (RetryEntry(last.attempt + 1, run.quantity - run.bought, last.deadline_at),)
@@ -237,7 +242,7 @@ def _armed_steps(run: RunView, live: AttemptView, now: datetime) -> tuple[Step, 
 
 def _own_buy_is_in_the_way(run: RunView, now: datetime) -> bool:
     """A resting buy of this run would be matched against its sale; it is given a moment to be cancelled."""
-    resting = next((entry for entry in run.entries if entry.is_live and entry.state is not OrderState.ARMED), None)
+    resting = next((entry for entry in run.entries if entry.rests and entry.state is not OrderState.ARMED), None)
     if resting is None or run.exit_wanted_at is None:
         return False
     return now - run.exit_wanted_at < SELF_TRADE_WAIT

@@ -1,0 +1,282 @@
+"""Everything that trades, for one test: a simulated exchange, the stores, a floor with desks, and a Temporal worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from redis.asyncio import Redis
+from sqlalchemy import select
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from activities.messages import StopLossHit, StrategyResult
+from cache.channels import StopCrossed, publish_stops
+from cache.connection import connect
+from cache.prices import HotPrice, PriceCache
+from execution.floor import Floor
+from execution.starting import Lead, create_run, strategy_input
+from runtime.accounts import BrokerAccounts
+from runtime.brokers import open_accounts
+from runtime.calendar import AlwaysOpen
+from runtime.clock import SystemClock
+from runtime.instruments import load_master
+from runtime.metrics import PrometheusMetrics
+from runtime.settings import Settings
+from runtime.temporal_worker import make_worker
+from runtime.trading import TradingRoom, open_trading_room
+from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator
+from storage.database import Database
+from storage.models import BrokerAccount, FillRow, Order, Run, RunEvent, Strategy, User
+from tests.waiting import DEADLINE_SECONDS
+from trading.accounts import BrokerName, Credentials, Environment
+from trading.instruments import InstrumentId, Product
+from trading.ports.clock import Clock
+from trading.schedule import RunWindow
+from trading.sessions import trading_date
+from workflows import names
+from workflows.strategy import StrategyWorkflow
+from workflows.trading_day import search_attributes
+
+AES_KEY = "test:" + "A" * 43 + "="
+NO_LEAD = Lead(base_seconds=1.0, jitter_seconds=0.0, deadline_seconds=20.0)
+
+
+def settings_for(sim: RunningSimulator, *, database_url: str, redis_url: str, task_queue: str, **changes: Any) -> Settings:
+    """Settings of a process that trades at the simulator, with short times."""
+    values: dict[str, Any] = {
+        "database_url": database_url,
+        "redis_url": redis_url,
+        "task_queue": task_queue,
+        "zerodha_api_url": sim.kite_url,
+        "zerodha_ws_url": sim.kite_ws_url,
+        "zerodha_login_url": f"{sim.kite_url}/connect/login",
+        "aes_master_keys": AES_KEY,
+        "market_calendar": "always_open",
+        "settle_time_seconds": 0.4,
+        "broker_timeout_seconds": 0.8,
+        "max_cached_workflows": 200,
+        "max_concurrent_activities": 200,
+        "log_level": "warning",
+    }
+    return Settings(**{**values, **changes}, _env_file=None)
+
+
+@dataclass
+class World:
+    sim: RunningSimulator
+    settings: Settings
+    database: Database
+    redis: Redis
+    client: Client
+    accounts: BrokerAccounts
+    room: TradingRoom
+    clock: Clock
+    lead: Lead = NO_LEAD
+    _workers: list[Worker] = field(default_factory=list)
+
+    @property
+    def floor(self) -> Floor:
+        return self.room.floor
+
+    # --- people and plans ---------------------------------------------------------------------------------------------
+
+    async def add_account(self, name: str = "alice", **simulated: Any) -> BrokerAccount:
+        """A user with a logged-in account `sim-<name>`."""
+        known: SimulatedAccount = self.sim.account(name, **simulated)
+        user = User(email=f"{name}@example.org", password_hash="-")
+        account = BrokerAccount(
+            user_id=user.id,
+            broker=BrokerName.ZERODHA,
+            environment=Environment.SIMULATED,
+            broker_user_id=known.user_id,
+            session_version=1,
+            session_started_at=self.clock.now(),
+        )
+        self.accounts.seal(account, Credentials(known.api_key, known.api_secret, known.access_token))
+        async with self.database.transaction() as session:
+            session.add(user)
+            await session.flush()
+            session.add(account)
+        return account
+
+    async def start_run(
+        self,
+        account: BrokerAccount,
+        *,
+        symbol: str = "TCS",
+        quantity: int = 10,
+        stop_loss: str = "3500",
+        buy_in: float = 0.3,
+        sell_in: float = 3600.0,
+        product: Product = Product.MIS,
+        start_workflow: bool = True,
+        max_lateness_seconds: int | None = None,
+    ) -> Run:
+        """A run whose instants are that many seconds from now, with its workflow."""
+        now = self.clock.now()
+        window = RunWindow(trading_date(now), now + timedelta(seconds=buy_in), now + timedelta(seconds=sell_in))
+        strategy = Strategy(
+            user_id=account.user_id,
+            account_id=account.id,
+            exchange="NSE",
+            symbol=symbol,
+            product=product,
+            quantity=quantity,
+            buy_time=time(9, 30),
+            sell_time=time(15, 0),
+            stop_loss=Decimal(stop_loss),
+            max_lateness_seconds=max_lateness_seconds,
+        )
+        async with self.database.transaction() as session:
+            session.add(strategy)
+            await session.flush()
+            run = await create_run(
+                session,
+                strategy=strategy,
+                account=account,
+                window=window,
+                starts_now=False,
+                workflow_id=names.strategy_workflow_id(strategy.id, window.trading_day),
+                started_by=account.user_id,
+            )
+        if start_workflow:
+            await self.start_workflow(run)
+        return run
+
+    async def start_workflow(self, run: Run) -> WorkflowHandle[StrategyWorkflow, StrategyResult]:
+        plan = strategy_input(run, self.lead)
+        return await self.client.start_workflow(
+            StrategyWorkflow.run,
+            plan,
+            id=run.workflow_id,
+            task_queue=self.settings.task_queue,
+            search_attributes=search_attributes(plan),
+        )
+
+    def workflow(self, run: Run) -> WorkflowHandle[Any, StrategyResult]:
+        return self.client.get_workflow_handle(run.workflow_id, result_type=StrategyResult)
+
+    async def result(self, run: Run) -> StrategyResult:
+        """How the run ended; fails with its timeline and its orders when it does not end."""
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                return await self.workflow(run).result()
+        except TimeoutError:
+            orders = [
+                f"{o.leg.value} {o.attempt} {o.state.value} {o.filled_quantity}/{o.quantity} {o.message}"
+                for o in await self.orders(run.id)
+            ]
+            raise AssertionError("\n".join(["the run does not end", *await self.timeline(run.id), *orders])) from None
+
+    # --- market -------------------------------------------------------------------------------------------------------
+
+    async def price(self, symbol: str, price: str) -> None:
+        """Set the price at the exchange, and the hot price as the listener would."""
+        self.sim.set_price(symbol, price)
+        await PriceCache(self.redis).write({InstrumentId("NSE", symbol): HotPrice(Decimal(price), self.clock.now())})
+
+    async def cross_stop(self, run: Run, price: str, *, publish: bool = True, signal: bool = True) -> None:
+        """What the listener does when a price is at or below a stop: tell the desks, then the workflow."""
+        await self.price(run.symbol, price)
+        now, trigger = self.clock.now(), f"{run.id}-{run.stop_version}"
+        if publish:
+            crossed = StopCrossed(run.id, run.account_id, run.stop_version, Decimal(price), now, trigger)
+            await publish_stops(self.redis, [crossed])
+        if signal:
+            hit = StopLossHit(run.symbol, Decimal(price), run.stop_version, trigger, now)
+            await self.workflow(run).signal(names.STOP_LOSS_HIT, hit)
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    async def run(self, run_id: str) -> Run:
+        async with self.database.transaction() as session:
+            return await session.get_one(Run, run_id)
+
+    async def orders(self, run_id: str) -> list[Order]:
+        async with self.database.transaction() as session:
+            return list(await session.scalars(select(Order).where(Order.run_id == run_id).order_by(Order.id)))
+
+    async def fills(self, run_id: str) -> list[FillRow]:
+        async with self.database.transaction() as session:
+            return list(await session.scalars(select(FillRow).where(FillRow.run_id == run_id).order_by(FillRow.id)))
+
+    async def timeline(self, run_id: str) -> list[str]:
+        async with self.database.transaction() as session:
+            rows = await session.scalars(select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.sequence))
+            return [f"{event.kind}: {event.message}" for event in rows]
+
+    async def until(self, run_id: str, check: Callable[[Run, list[Order]], object], what: str) -> None:
+        """Wait for rows; fails with the timeline when they do not come."""
+        found = await self.room.watch.until(run_id, lambda run, orders: check(run, orders) or None, timeout=DEADLINE_SECONDS)
+        assert found, f"not within {DEADLINE_SECONDS:.0f} s: {what}\n" + "\n".join(await self.timeline(run_id))
+
+    async def until_holding(self, run: Run) -> None:
+        """Bought, and covered by an armed exit."""
+        await self.until(
+            run.id,
+            lambda row, orders: row.bought == row.quantity and any(o.leg == "exit" and o.state == "armed" for o in orders),
+            "bought and covered",
+        )
+
+    def requests(self, action: str, name: str = "alice") -> list[dict[str, Any]]:
+        """The exchange's own log of order requests of that account: place, modify or cancel."""
+        return list(self.sim.log.since(0, action=action, account=f"sim-{name}"))
+
+    def sides(self, name: str = "alice") -> list[str]:
+        """What was placed, in order of arrival."""
+        return [row["parameters"]["transaction_type"] for row in self.requests("place", name)]
+
+
+@asynccontextmanager
+async def trading_world(
+    *,
+    database_url: str,
+    redis_url: str,
+    client: Client,
+    task_queue: str,
+    clock: Clock | None = None,
+    with_worker: bool = True,
+    simulator: dict[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncIterator[World]:
+    async with running_simulator(**{"rate_limits": "orders", **(simulator or {})}) as sim:
+        sim.set_prices({"TCS": "3600", "INFY": "1500"})
+        configured = settings_for(sim, database_url=database_url, redis_url=redis_url, task_queue=task_queue, **settings)
+        used_clock = clock or SystemClock()
+        database = Database(configured.database_url, pool_size=10)
+        redis = connect(configured.redis_url)
+        accounts = open_accounts(configured, database, used_clock)
+        for master in accounts.masters():
+            await load_master(database, master, clock=used_clock)
+        await accounts.instruments.refresh()
+        room = open_trading_room(
+            configured,
+            database=database,
+            redis=redis,
+            accounts=accounts,
+            instruments=accounts.instruments,
+            calendar=AlwaysOpen(),
+            clock=used_clock,
+            metrics=PrometheusMetrics(),
+        )
+        room.start()
+        world = World(sim, configured, database, redis, client, accounts, room, used_clock)
+        try:
+            if with_worker:
+                async with make_worker(client, configured, room.activities, sandboxed=True):
+                    yield world
+            else:
+                yield world
+        finally:
+            await room.close()
+            await accounts.close()
+            await redis.aclose()
+            await database.close()
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
