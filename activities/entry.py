@@ -32,6 +32,10 @@ _log = structlog.get_logger()
 DESK_GRACE = timedelta(milliseconds=300)
 
 
+# An entry armed later than this after its instant missed it: the platform was down, or Temporal was.
+MISSED_BY = timedelta(seconds=2)
+
+
 class DeskEntryActivities(EntryActivities):
     def __init__(self, *, tools: Tools, floor: Floor, watch: RunWatch) -> None:
         self._tools = tools
@@ -59,8 +63,7 @@ class DeskEntryActivities(EntryActivities):
                 session, run, attempt=1, quantity=run.quantity, fire_at=request.fire_at, deadline_at=request.deadline_at
             )
             run.state = RunState.ENTERING
-            late = "" if request.at <= request.fire_at else ", late: the platform was not up at the buy time"
-            tell(session, run, "entry_armed", f"Entry armed for {request.fire_at.astimezone(INDIA):%H:%M:%S}{late}")
+            tell(session, run, "entry_armed", _armed_words(request))
         self._floor.put_armed(order)
         self._floor.mark(request.run_id)
         if not await self._floor.take(order.account_id):
@@ -116,3 +119,11 @@ class DeskEntryActivities(EntryActivities):
         self._floor.mark(run_id)
         if not await self._floor.take(account_id):
             await self._tools.notices.account(account_id)
+
+
+def _armed_words(request: ArmEntry) -> str:
+    moment = f"{request.fire_at.astimezone(INDIA):%H:%M:%S}"
+    late = request.at - request.fire_at
+    if late < MISSED_BY:
+        return f"Entry armed for {moment}"
+    return f"Buying now, {late.total_seconds():.0f} s late: the platform was not up at {moment}"

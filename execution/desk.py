@@ -34,6 +34,8 @@ ALIVE = 0.8
 ALIVE_WITH_STREAM = 2.0
 WATCHING = 10.0
 LONGEST_BACKOFF = 5.0
+# How long a fill may wait for the answer to its own order, so that it is told after it.
+ANSWER_FIRST = 0.2
 # Reads count at the broker as well: two per look, and never more looks than this many a second.
 SHORTEST_PAUSE = 0.25
 
@@ -70,6 +72,7 @@ class Desk:
         self._look_wanted.set()
         self._stream_is_up = False
         self._sends: set[asyncio.Task[None]] = set()
+        self._answers: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._open_broker()
 
@@ -105,13 +108,16 @@ class Desk:
         """Send in a task nobody cancels."""
         assert self.broker is not None  # noqa: S101 (the dispatcher claims only for desks with a broker)
         self._look.expect(claimed)
-        self.keep(self._send(claimed, self.broker))
+        tag = claimed.request.tag
+        self._answers[tag] = self.keep(self._send(claimed, self.broker))
+        self._answers[tag].add_done_callback(lambda _: self._answers.pop(tag, None))
 
-    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run work that must finish before the desk closes."""
         task = asyncio.create_task(work)
         self._sends.add(task)
         task.add_done_callback(self._sends.discard)
+        return task
 
     async def _send(self, claimed: ClaimedOrder, broker: Broker) -> None:
         sent = await self._tools.sender.send(claimed, broker)
@@ -232,6 +238,10 @@ class Desk:
             await asyncio.sleep(min(0.2 * 2**failures, LONGEST_BACKOFF))
 
     async def _on_update(self, seen: BrokerOrder) -> None:
+        answer = self._answers.get(seen.tag or "")
+        if answer is not None:
+            # The stream is often faster than the answer to the order itself: a timeline reads better in order.
+            await asyncio.wait([answer], timeout=ANSWER_FIRST)
         followed = await self._look.take_hint(seen)
         if followed is not None and followed.changed:
             self._host.followed(followed)
