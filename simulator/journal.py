@@ -55,7 +55,7 @@ class FileJournal:
 
     def write_events(self, events: Sequence[Event]) -> None:
         """Append what an operation did."""
-        self.write(record for event in events for record in _event_records(event))
+        self.write(record for event in events for record in event_records(event))
 
     def write_account(self, account: Account) -> None:
         """Append an account's identity and session."""
@@ -103,7 +103,7 @@ class FileJournal:
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND, 0o600)
 
 
-def _event_records(event: Event) -> Iterator[Record]:
+def event_records(event: Event) -> Iterator[Record]:
     match event:
         case OrderPlaced(order=order):
             yield order_record(order)

@@ -10,7 +10,10 @@ PRICE_SCALE = 10_000
 """Price units in one rupee."""
 
 LARGEST_PRICE = 10_000_000 * PRICE_SCALE
-"""One crore rupees: beyond any traded price, far inside a 64-bit integer."""
+"""One crore rupees: beyond any traded price, and inside the 32 bits it has on the wire."""
+
+LARGEST_AMOUNT = 10**12 * PRICE_SCALE
+"""A lakh crore rupees: beyond any account's funds."""
 
 
 def to_price(value: object) -> int:
@@ -24,7 +27,7 @@ def to_price(value: object) -> int:
         rupees = Decimal(str(value))
     except InvalidOperation:
         raise ValueError(f"not a price: {value!r}") from None
-    if not rupees.is_finite() or abs(rupees) > LARGEST_PRICE // PRICE_SCALE:
+    if not rupees.is_finite() or abs(rupees) > LARGEST_AMOUNT // PRICE_SCALE:
         raise ValueError(f"not a price: {value!r}")
     units = rupees * PRICE_SCALE
     if units != units.to_integral_value():

@@ -1,6 +1,7 @@
 """One running simulator: the exchange, its dialects and the control API on their ports."""
 
 import asyncio
+import errno
 import time
 from dataclasses import replace
 from datetime import date
@@ -90,9 +91,8 @@ class Simulator:
         try:
             await site.start()
         except OSError as error:
-            raise PortBusy(
-                f"Port {port} on {self.settings.host} is not free ({error.strerror or error}); choose another one."
-            ) from None
+            reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+            raise PortBusy(f"Port {port} on {self.settings.host} {reason}; choose another one.") from None
         return int(runner.addresses[0][1])
 
     async def _watch_day(self) -> None:

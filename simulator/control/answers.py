@@ -7,7 +7,7 @@ from aiohttp import web
 
 from simulator.exchange.instruments import split_key
 from simulator.exchange.refusals import Reason, Refusal
-from simulator.money import to_price
+from simulator.money import LARGEST_PRICE, to_price
 
 
 class ControlError(Exception):
@@ -52,12 +52,20 @@ def field(body: dict[str, Any], name: str) -> Any:
 
 def price(value: object) -> int:
     """Rupees, more than zero, as price units. Raises ControlError."""
+    units = any_price(value)
+    if units <= 0:
+        raise ControlError(f"A price must be above zero: {value!r}.")
+    return units
+
+
+def any_price(value: object) -> int:
+    """Rupees of either sign, up to a crore, as price units. Raises ControlError."""
     try:
         units = to_price(value)
     except ValueError as error:
         raise ControlError(str(error)) from None
-    if units <= 0:
-        raise ControlError(f"A price must be above zero: {value!r}.")
+    if abs(units) > LARGEST_PRICE:
+        raise ControlError(f"A price is at most one crore rupees: {value!r}.")
     return units
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from simulator.control.answers import (
     ControlError,
     answer,
+    any_price,
     field,
     instrument_key,
     price,
@@ -22,7 +23,7 @@ from simulator.exchange.instruments import Instrument, Kind, tick_for_price
 from simulator.exchange.listing import equity
 from simulator.exchange.market import Market
 from simulator.exchange.sessions import Hours
-from simulator.money import rupees, to_price
+from simulator.money import rupees
 from simulator.prices import Hand, Ramp, Replay, read_replay
 
 if TYPE_CHECKING:
@@ -199,11 +200,7 @@ class MarketControls:
         for tick in ticks:
             market = self._exchange.market(instrument_key(tick.get("symbol") if isinstance(tick, dict) else None))
             token = instrument_token(market.instrument)
-            try:
-                packet = raw_ltp(token, to_price(tick.get("price")))
-            except ValueError as error:
-                raise ControlError(str(error)) from None
-            sent += hub.send_packet(hub.subscribers(token), packet)
+            sent += hub.send_packet(hub.subscribers(token), raw_ltp(token, any_price(tick.get("price"))))
         return answer({"sent": sent})
 
     async def market(self, request: web.Request) -> web.Response:

@@ -14,7 +14,7 @@ from simulator.dialects.kite.envelope import KiteError, input_error
 from simulator.exchange.accounts import Account
 from simulator.exchange.orders import Origin
 from simulator.faults import Fault
-from simulator.money import LARGEST_PRICE, to_price
+from simulator.money import LARGEST_PRICE, PRICE_SCALE, to_price
 
 Choice = TypeVar("Choice", bound=StrEnum)
 _INTEGER = re.compile(r"-?[0-9]{1,12}\Z")
@@ -101,7 +101,7 @@ class Call:
         value = self.fields.get(name)
         if not value:
             return None
-        if not _NUMBER.match(value) or abs(Decimal(value)) > LARGEST_PRICE:
+        if not _NUMBER.match(value) or abs(Decimal(value)) > LARGEST_PRICE // PRICE_SCALE:
             raise input_error(f"Invalid `{name}`.")
         return Decimal(value)
 
