@@ -71,7 +71,11 @@ def make(environment: Path) -> None:
         log.unlink(missing_ok=True)
         python = environment / "bin" / "python"
         with step(f"Making an environment for Python {platform.python_version()}"):
-            run([sys.executable, "-m", "venv", str(environment)], log, hint="is the venv module installed (python3-venv)?")
+            run(
+                [sys.executable, "-m", "venv", str(environment)],
+                log,
+                hint="Is the venv module installed, python3-venv on Debian?",
+            )
         with step(f"Installing {count_packages()} packages"):
             install(python, log)
         (environment / _MARKER).touch()
@@ -84,7 +88,7 @@ def install(python: Path, log: Path) -> None:
     uv_is_here = not pip_has_its_own_index(python) and succeeds([*pip, "--only-binary=:all:", "-r", str(INSTALLER_LOCK)], log)
     if uv_is_here and succeeds([*uv, "-r", str(LOCK)], log):
         return
-    run([*pip, "-r", str(LOCK)], log, hint="is there a way to a package index?")
+    run([*pip, "-r", str(LOCK)], log, hint="Is there a way to a package index?")
 
 
 def pip_has_its_own_index(python: Path) -> bool:
@@ -101,8 +105,9 @@ def succeeds(command: list[str], log: Path) -> bool:
 
 def run(command: list[str], log: Path, *, hint: str) -> None:
     if not succeeds(command, log):
-        words = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
-        raise SetupError(f"{words}\nThe packages could not be installed ({hint}); the whole story is in {log}.")
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        reason = lines[-1] if lines else "no reason given"
+        raise SetupError(f"The environment could not be made: {reason} ({hint}) The whole story is in {log}.")
 
 
 def count_packages() -> int:

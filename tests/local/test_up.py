@@ -31,9 +31,8 @@ class Stack:
 
     def begin(self) -> subprocess.Popen[str]:
         """`up` in the foreground; returns at once."""
-        options = [word for name in _LEFT_OUT for word in ("--without", name)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "local", "up", *options],
+            [sys.executable, "-m", "local", "up", *left_out()],
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -68,6 +67,7 @@ class Stack:
         return [part["process"]["pid"] for part in parts if part["process"]]
 
     def end(self) -> None:
+        self.run("down", "--quiet")
         for process in self.started:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -87,6 +87,10 @@ def stack(short_folder: Path, temporal_address: str) -> Iterator[Stack]:
 def occupied_port() -> Iterator[int]:
     with socket.create_server((LOOPBACK, 0)) as server:
         yield int(server.getsockname()[1])
+
+
+def left_out() -> list[str]:
+    return [word for name in _LEFT_OUT for word in ("--without", name)]
 
 
 def output_of(process: subprocess.Popen[str]) -> str:
@@ -138,6 +142,23 @@ def test_status_shows_each_part_and_down_ends_them(stack: Stack) -> None:
     assert stack.run("status").returncode == 1
 
 
+def test_detached_it_returns_when_ready_and_stays_up(stack: Stack) -> None:
+    result = stack.run("up", "--detach", *left_out())
+    assert result.returncode == 0, result.stderr
+    assert "The stack is up" in result.stdout
+    assert stack.run("status").returncode == 0
+    assert stack.run("down").returncode == 0
+
+
+def test_detached_a_start_that_fails_is_told_with_its_reason(stack: Stack) -> None:
+    address = f"{LOOPBACK}:{free_ports(1)[0]}"
+    stack.environment["TEMPORAL_ADDRESS"] = address
+    result = stack.run("up", "--detach", *left_out())
+    assert result.returncode == 1
+    assert f"Temporal does not answer at {address}" in result.stdout
+    assert "the stack did not start" in result.stderr
+
+
 def test_a_killed_part_comes_back(stack: Stack) -> None:
     stack.begin_and_wait()
     redis = stack.pids()[1]
@@ -155,9 +176,9 @@ def test_a_busy_port_is_one_sentence_before_anything_starts(stack: Stack, occupi
 
 
 def test_an_unreachable_temporal_is_one_sentence(stack: Stack) -> None:
-    address = f"127.0.0.1:{free_ports(1)[0]}"
+    address = f"{LOOPBACK}:{free_ports(1)[0]}"
     stack.environment["TEMPORAL_ADDRESS"] = address
-    result = stack.run("up", *[word for name in _LEFT_OUT for word in ("--without", name)])
+    result = stack.run("up", *left_out())
     assert result.returncode == 1
     assert f"Temporal does not answer at {address} (TEMPORAL_ADDRESS)" in result.stderr
     assert "Traceback" not in result.stderr
