@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,9 @@ def supervisor(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     yield process
     process.kill()
     process.wait()
+    for pid_file in tmp_path.glob("*.pid"):  # only a failed test leaves something to end
+        with suppress(ProcessLookupError):
+            os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
 
 async def test_a_killed_supervisor_leaves_no_child(supervisor: subprocess.Popen[bytes], tmp_path: Path) -> None:
