@@ -103,6 +103,15 @@ class World:
             session.add(account)
         return account
 
+    async def log_in_again(self, account: BrokerAccount, name: str = "alice") -> None:
+        """A person logs in: the row gets the new session, as the API would write it."""
+        known = self.sim.account(name)
+        async with self.database.transaction() as session:
+            row = await session.get_one(BrokerAccount, account.id)
+            self.accounts.seal(row, Credentials(known.api_key, known.api_secret, known.access_token))
+            row.session_version += 1
+            row.session_started_at = self.clock.now()
+
     async def start_run(
         self,
         account: BrokerAccount,
