@@ -15,7 +15,7 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 
-from cache.connection import cache_errors
+from cache.connection import answering
 from cache.keys import ARMED_CHANNEL, RUNS_CHANNEL, STOPS_CHANNEL, orders_channel, strategy_channel, user_channel
 from cache.subscription import Message, listen
 from trading.instruments import InstrumentId
@@ -154,11 +154,10 @@ def listen_order_hints(redis: Redis) -> AbstractAsyncContextManager[AsyncIterato
 async def publish_run_event(redis: Redis, user_id: str, strategy_id: str, *, sequence: int) -> None:
     """To those who follow the strategy and to those who follow all of the user's."""
     data = orjson.dumps([user_id, strategy_id, sequence])
-    with cache_errors():
-        async with redis.pipeline(transaction=False) as pipeline:
-            pipeline.publish(strategy_channel(strategy_id), data)
-            pipeline.publish(user_channel(user_id), data)
-            await pipeline.execute()
+    async with answering(), redis.pipeline(transaction=False) as pipeline:
+        pipeline.publish(strategy_channel(strategy_id), data)
+        pipeline.publish(user_channel(user_id), data)
+        await pipeline.execute()
 
 
 def listen_run_events(redis: Redis) -> AbstractAsyncContextManager[AsyncIterator[RunEventHint]]:
@@ -176,7 +175,7 @@ def _read_run_event(message: Message) -> RunEventHint:
 
 
 async def _publish(redis: Redis, channel: str, content: object) -> int:
-    with cache_errors():
+    async with answering():
         return int(await redis.publish(channel, orjson.dumps(content)))
 
 

@@ -1,7 +1,8 @@
 """The connection to Redis, and the one error its users ever see."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -19,11 +20,16 @@ class CacheUnavailable(Exception):
 
 
 def connect(redis_url: str) -> Redis:
-    """A client that connects at its first call; `redis://`, `rediss://` and `unix://` work. A failed call fails at once."""
+    """A client that connects at its first call; `redis://`, `rediss://` and `unix://` work. A failed call fails at once.
+
+    It has no timeout of its own for answers: use it inside `answering`, as everything in this package does.
+    """
     return Redis.from_url(
         redis_url,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        socket_timeout=ANSWER_TIMEOUT_SECONDS,
+        # Not the library's: under Python 3.11 a cancellation that meets its write timeout is lost, and the task goes on for ever.
+        # `answering` has a timeout of its own.
+        socket_timeout=None,
         retry=Retry(NoBackoff(), 0),
         max_connections=MAX_CONNECTIONS,
         protocol=2,
@@ -39,3 +45,11 @@ def cache_errors() -> Iterator[None]:
         raise CacheUnavailable(f"Redis is not available: {type(error).__name__}: {error}") from error
     except ValueError as error:  # orjson, Decimal and datetime all raise a ValueError for text they cannot read
         raise CacheUnavailable(f"Redis holds something unreadable: {error}") from error
+
+
+@asynccontextmanager
+async def answering(seconds: float = ANSWER_TIMEOUT_SECONDS) -> AsyncIterator[None]:
+    """Around every use of Redis: gives up after `seconds`, and raises CacheUnavailable and nothing else."""
+    with cache_errors():
+        async with asyncio.timeout(seconds):
+            yield

@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 import orjson
 from redis.asyncio import Redis
 
-from cache.connection import cache_errors
+from cache.connection import answering
 from cache.keys import HEARTBEAT_NAMES, heartbeat_key
 
 HEARTBEAT_LIFE_SECONDS = 5
@@ -30,17 +30,16 @@ class Beat:
 async def beat(redis: Redis, name: str, data: Mapping[str, Fact]) -> None:
     """Alive now, e.g. `listener` or `worker:<name>`. Raises CacheUnavailable."""
     now = datetime.now(UTC)
-    with cache_errors():
-        async with redis.pipeline(transaction=False) as pipeline:
-            pipeline.set(heartbeat_key(name), orjson.dumps({"at": now, "data": dict(data)}), ex=HEARTBEAT_LIFE_SECONDS)
-            pipeline.zadd(HEARTBEAT_NAMES, {name: now.timestamp()})
-            pipeline.zremrangebyscore(HEARTBEAT_NAMES, "-inf", now.timestamp() - _NAME_LIFE_SECONDS)
-            await pipeline.execute()
+    async with answering(), redis.pipeline(transaction=False) as pipeline:
+        pipeline.set(heartbeat_key(name), orjson.dumps({"at": now, "data": dict(data)}), ex=HEARTBEAT_LIFE_SECONDS)
+        pipeline.zadd(HEARTBEAT_NAMES, {name: now.timestamp()})
+        pipeline.zremrangebyscore(HEARTBEAT_NAMES, "-inf", now.timestamp() - _NAME_LIFE_SECONDS)
+        await pipeline.execute()
 
 
 async def read_beats(redis: Redis, prefix: str = "") -> dict[str, Beat]:
     """Those alive within the last seconds, by name. Raises CacheUnavailable."""
-    with cache_errors():
+    async with answering():
         listed = cast(list[bytes], await redis.zrange(HEARTBEAT_NAMES, 0, -1))
         wanted = [name for name in map(bytes.decode, listed) if name.startswith(prefix)]
         values = await redis.mget([heartbeat_key(name) for name in wanted]) if wanted else []

@@ -8,7 +8,7 @@ from decimal import Decimal
 import orjson
 from redis.asyncio import Redis
 
-from cache.connection import cache_errors
+from cache.connection import answering
 from cache.keys import price_key
 from trading.instruments import InstrumentId
 
@@ -31,18 +31,17 @@ class PriceCache:
         """One round trip for all of them. Raises CacheUnavailable."""
         if not prices:
             return
-        with cache_errors():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for instrument, hot in prices.items():
-                    pipeline.set(price_key(instrument), _encode(hot), ex=PRICE_LIFE_SECONDS)
-                await pipeline.execute()
+        async with answering(), self._redis.pipeline(transaction=False) as pipeline:
+            for instrument, hot in prices.items():
+                pipeline.set(price_key(instrument), _encode(hot), ex=PRICE_LIFE_SECONDS)
+            await pipeline.execute()
 
     async def read(self, instruments: Iterable[InstrumentId]) -> dict[InstrumentId, HotPrice]:
         """Those that have a price now; the others are absent. Raises CacheUnavailable."""
         wanted = list(instruments)
         if not wanted:
             return {}
-        with cache_errors():
+        async with answering():
             values = await self._redis.mget([price_key(instrument) for instrument in wanted])
             return {instrument: _decode(value) for instrument, value in zip(wanted, values, strict=True) if value is not None}
 

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from redis.asyncio import Redis
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from cache.connection import cache_errors
+from cache.connection import answering
 from cache.keys import COMPLETE
 from cache.runtime_view import OrderView, PlanView, RuntimeView, View
 from storage.database import Database
@@ -48,14 +49,14 @@ async def rebuild(database: Database, redis: Redis) -> int:
         if len(ids) < PAGE_SIZE:
             break
         after = ids[-1]
-    with cache_errors():
+    async with answering():
         await redis.set(COMPLETE, str(written))
     return written
 
 
 async def is_complete(redis: Redis) -> bool:
     """Whether Redis still remembers a rebuild; False after it was emptied or restarted. Raises CacheUnavailable."""
-    with cache_errors():
+    async with answering():
         return await redis.exists(COMPLETE) == 1
 
 
@@ -77,7 +78,7 @@ async def _runs_of(session: AsyncSession, strategy_ids: Sequence[str]) -> dict[s
     newest = (
         select(Run)
         .where(Run.strategy_id.in_(strategy_ids), Run.deleted_at.is_(None))
-        .distinct(Run.strategy_id)
+        .ext(distinct_on(Run.strategy_id))
         .order_by(Run.strategy_id, (Run.state != RunState.ENDED).desc(), Run.created_at.desc(), Run.id.desc())
     )
     return {run.strategy_id: run for run in (await session.scalars(newest)).all()}

@@ -15,7 +15,7 @@ import orjson
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
-from cache.connection import cache_errors
+from cache.connection import answering
 from cache.keys import runtime_key, strategy_key, symbol_strategies_key
 from cache.prices import PriceCache
 from trading.instruments import InstrumentId, Product
@@ -131,15 +131,14 @@ class RuntimeView:
         """One round trip. A view older than the one that is there is dropped. Raises CacheUnavailable."""
         if not views:
             return
-        with cache_errors():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for view, plan in views:
-                    pipeline.eval(_WRITE_IF_NEWER, 3, *_arguments(view, plan))
-                await pipeline.execute()
+        async with answering(), self._redis.pipeline(transaction=False) as pipeline:
+            for view, plan in views:
+                pipeline.eval(_WRITE_IF_NEWER, 3, *_arguments(view, plan))
+            await pipeline.execute()
 
     async def read(self, strategy_id: str) -> View | None:
         """With the hot price, if there is one. None: not in the cache, so ask Postgres. Raises CacheUnavailable."""
-        with cache_errors():
+        async with answering():
             state = await cast(Awaitable[dict[bytes, bytes]], self._redis.hgetall(runtime_key(strategy_id)))
             plan = await self.read_plan(strategy_id)
             if not state or plan is None:
@@ -150,20 +149,20 @@ class RuntimeView:
 
     async def read_plan(self, strategy_id: str) -> PlanView | None:
         """Raises CacheUnavailable."""
-        with cache_errors():
+        async with answering():
             fields = await cast(Awaitable[dict[bytes, bytes]], self._redis.hgetall(strategy_key(strategy_id)))
             return _PLAN.validate_python(_texts(fields)) if fields else None
 
     async def strategies_of(self, instrument: InstrumentId) -> set[str]:
         """Ids of the strategies with an open run on that instrument. Raises CacheUnavailable."""
-        with cache_errors():
+        async with answering():
             members = await cast(Awaitable[set[bytes]], self._redis.smembers(symbol_strategies_key(instrument)))
             return {member.decode() for member in members}
 
     async def forget(self, strategy_id: str) -> None:
         """Removes a deleted strategy. Raises CacheUnavailable."""
         plan = await self.read_plan(strategy_id)
-        with cache_errors():
+        async with answering():
             if plan is not None:
                 await self._redis.srem(symbol_strategies_key(plan.instrument), strategy_id)
             await self._redis.delete(runtime_key(strategy_id), strategy_key(strategy_id))

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from cache.connection import CacheUnavailable, cache_errors
+from cache.connection import CacheUnavailable, answering
 
 # An idle subscription asks for a sign of life this often, and is given up after this long without one (seconds).
 PING_SECONDS = 1.0
@@ -29,7 +29,7 @@ async def listen(
     """Subscribed once entered: nothing published after that is missed without CacheUnavailable being raised."""
     pubsub = redis.pubsub()
     try:
-        with cache_errors():
+        async with answering(SILENCE_SECONDS):
             await _subscribe(pubsub, channels, patterns)
         yield _messages(pubsub)
     finally:
@@ -44,18 +44,17 @@ async def _subscribe(pubsub: PubSub, channels: Sequence[str], patterns: Sequence
     if patterns:
         await pubsub.psubscribe(*patterns)
     waiting = len(channels) + len(patterns)
-    async with asyncio.timeout(SILENCE_SECONDS):
-        while waiting:
-            answer = await pubsub.get_message(timeout=SILENCE_SECONDS)
-            if answer is not None and answer["type"] in ("subscribe", "psubscribe"):
-                waiting -= 1
+    while waiting:
+        answer = await pubsub.get_message(timeout=SILENCE_SECONDS)
+        if answer is not None and answer["type"] in ("subscribe", "psubscribe"):
+            waiting -= 1
 
 
 async def _messages(pubsub: PubSub) -> AsyncIterator[Message]:
     loop = asyncio.get_running_loop()
     heard_at = loop.time()
     while True:
-        with cache_errors():
+        async with answering(SILENCE_SECONDS):
             received = await pubsub.get_message(timeout=PING_SECONDS)
             if received is None:
                 if loop.time() - heard_at > SILENCE_SECONDS:

@@ -47,8 +47,7 @@ class Intake:
         for tick in ticks:
             verdict = self.beliefs.judge(tick, now=now)
             if verdict is Verdict.BELIEVED:
-                crossed += self.triggers.on_tick(tick)
-                self.newest[tick.instrument] = self._changed[tick.instrument] = tick
+                crossed += self._believe(tick)
             elif verdict is Verdict.DROPPED:
                 dropped += 1
             else:
@@ -58,6 +57,12 @@ class Intake:
         self._count(len(ticks), dropped, suspected)
         return self._report(crossed)
 
+    def _believe(self, tick: Tick) -> Sequence[Crossing]:
+        """Stops first; only then is it the newest price."""
+        crossed = self.triggers.on_tick(tick, self.newest.get(tick.instrument))
+        self.newest[tick.instrument] = self._changed[tick.instrument] = tick
+        return crossed
+
     def take_quotes(self, quotes: Mapping[InstrumentId, Decimal]) -> bool:
         """Prices asked for, always believed: they end a suspicion one way or the other. Whether a stop was crossed."""
         received_at = self._clock.now()
@@ -65,8 +70,7 @@ class Intake:
         for instrument, price in quotes.items():
             tick = Tick(instrument, price, received_at)
             self.beliefs.settle(tick)
-            crossed += self.triggers.on_tick(tick)
-            self.newest[instrument] = self._changed[instrument] = tick
+            crossed += self._believe(tick)
         return self._report(crossed)
 
     def arm(self, stop: WatchedStop) -> None:

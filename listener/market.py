@@ -28,13 +28,13 @@ class Market:
         return self._directory.token(broker, instrument) is not None
 
     def session_opens(self, instrument: InstrumentId, day: date) -> datetime | None:
-        """When its session of that day begins. None: not known, so nothing is held back because of it."""
+        """When its session of that day begins. None: trading never stops, or it is not known: nothing is held back for it."""
         listed = self.find(instrument)
         try:
             exchange_day = self._calendar.day(day)
         except UnknownDay:
             return None
-        if listed is None or exchange_day is None:
+        if listed is None or exchange_day is None or exchange_day.is_always_open:
             return None
         opens = session_of(listed, exchange_day).opens
         # Thousands of stops share a handful of openings.

@@ -7,21 +7,17 @@ version; fired ones are remembered until their run has ended or has a newer stop
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from trading.instruments import InstrumentId
 from trading.ports.broker import Tick
 
-# An exchange's time has whole seconds, cut off, by a clock that may differ from ours a little. A trade is called older than a
-# stop only when that is certain: firing on a trade of the same moment is right, missing one is not.
-EVENT_TIME_SLACK = timedelta(seconds=1.5)
-
 
 @dataclass(frozen=True, slots=True)
 class WatchedStop:
-    """Sell when the price is at or below `price` (rupees). Ticks received before `session_opens`, and trades made before
-    `armed_at`, do not count. Both aware; None: the session is not known and not checked."""
+    """Sell when the price is at or below `price` (rupees). Prices from before the session do not count. `armed_at` and
+    `session_opens` are aware; `session_opens` None: there is no session to wait for, or none is known."""
 
     run_id: str
     account_id: str
@@ -31,14 +27,17 @@ class WatchedStop:
     armed_at: datetime
     session_opens: datetime | None = None
 
-    def counts(self, tick: Tick) -> bool:
-        """Whether the tick may fire this stop as far as its times go."""
-        if self.session_opens is not None and tick.received_at < self.session_opens:
-            return False
-        if tick.event_time is None:
+    def counts(self, tick: Tick, before: Tick | None) -> bool:
+        """Whether the tick is a price of this session. After a connect a broker sends the last price there is, which may be
+        yesterday's; its trade time says so. But a price that differs from the one `before` is news, whatever time it claims: a
+        wrong clock at the broker's must not silence a stop."""
+        if self.session_opens is None:
             return True
-        since = max(self.armed_at, self.session_opens or self.armed_at)
-        return tick.event_time + EVENT_TIME_SLACK > since
+        if tick.received_at < self.session_opens:
+            return False
+        if tick.event_time is None or tick.event_time >= self.session_opens:
+            return True
+        return before is not None and before.last_price != tick.last_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +70,20 @@ class Triggers:
         self._changes = 0
         self._changed: dict[str, int] = {}
 
-    def on_tick(self, tick: Tick) -> Sequence[Crossing]:
-        """The stops this tick fires, highest first."""
+    def on_tick(self, tick: Tick, before: Tick | None = None) -> Sequence[Crossing]:
+        """The stops this tick fires, highest first. `before`: the tick that was the newest of its instrument until now."""
         highest = self._highest.get(tick.instrument)
         if highest is None or tick.last_price > highest:
             return _NOTHING
-        return self._cross(tick)
+        return self._cross(tick, before)
 
-    def _cross(self, tick: Tick) -> Sequence[Crossing]:
+    def _cross(self, tick: Tick, before: Tick | None) -> Sequence[Crossing]:
         ladder = self._ladders[tick.instrument]
         reached = ladder[bisect_left(ladder, (tick.last_price, "")) :]
         crossed = []
         for _, run_id in reversed(reached):
             stop = self._watched[run_id]
-            if stop.counts(tick):
+            if stop.counts(tick, before):
                 crossed.append(Crossing(stop, tick.last_price, tick.received_at))
         if len(crossed) == len(reached):
             # The usual case, a thousand at once included: cut the top off instead of picking them out one by one.
