@@ -33,9 +33,9 @@ def round_to_tick(price: Decimal, tick_size: Decimal, *, up: bool) -> Decimal:
 def protected_limit(side: Side, *, last_price: Decimal, instrument: Instrument, step: int = 0) -> Decimal:
     """Limit price of a protected order: above the last price to buy, below it to sell, on the tick, inside the circuit limits.
 
-    Raises ValueError for a price that is not positive: such a price is a broken read, not a price.
+    Raises ValueError for a price that is not positive and finite: such a price is a broken read, not a price.
     """
-    if last_price <= 0:
+    if not last_price.is_finite() or last_price <= 0:
         raise ValueError(f"last price must be positive, was {last_price}")
     distance = last_price * band_percent(last_price, step) / 100
     buying = side is Side.BUY

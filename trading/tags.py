@@ -14,10 +14,11 @@ _LEG_LETTER = {Leg.ENTRY: "b", Leg.EXIT: "s"}
 def make_tag(run_id: str, *, leg: Leg, attempt: int, trading_day: date) -> str:
     """Twenty characters `[a-z0-9]`: day of the year, leg, attempt, and 13 characters (67 bits) of a hash over all of them.
 
-    The same attempt always gets the same tag, so a process that lost its memory looks for the right order.
+    The same attempt always gets the same tag, so a process that lost its memory looks for the right order. There is no last
+    attempt: an exit never gives up. The two characters that show it start over after 1,295; the hash tells such tags apart.
     """
-    if not 1 <= attempt <= 1295:
-        raise ValueError(f"attempt must be between 1 and 1295, was {attempt}")
+    if attempt < 1:
+        raise ValueError(f"attempt must be at least 1, was {attempt}")
     digest = hashlib.sha256(f"{run_id}|{leg.value}|{attempt}|{trading_day.isoformat()}".encode()).digest()
     number = int.from_bytes(digest[:16], "big")
     day = f"{trading_day.timetuple().tm_yday:03d}"
