@@ -77,7 +77,9 @@ def test_a_message_counts_its_packets_and_gives_each_its_length() -> None:
     assert message([b"12345678", b"1234"]) == b"\x00\x02\x00\x0812345678\x00\x041234"
 
 
-@pytest.mark.parametrize(("length", "header"), [(5, b"\x82\x05"), (126, b"\x82\x7e\x00\x7e"), (70_000, b"\x82\x7f" + (70_000).to_bytes(8, "big"))])
+@pytest.mark.parametrize(
+    ("length", "header"), [(5, b"\x82\x05"), (126, b"\x82\x7e\x00\x7e"), (70_000, b"\x82\x7f" + (70_000).to_bytes(8, "big"))]
+)
 def test_frames_of_every_size_have_the_right_header(length: int, header: bytes) -> None:
     assert binary_frame(bytes(length)) == header + bytes(length)
     assert text_frame(b"{}") == b"\x81\x02{}"

@@ -61,7 +61,9 @@ async def test_a_request_token_dies_after_five_minutes(kite: KiteClient, sim: Ru
     assert (await exchange_token(kite, token)).error == (403, "TokenException")
 
 
-async def test_a_new_login_kills_the_token_before(kite: KiteClient, control: aiohttp.ClientSession, sim: RunningSimulator) -> None:
+async def test_a_new_login_kills_the_token_before(
+    kite: KiteClient, control: aiohttp.ClientSession, sim: RunningSimulator
+) -> None:
     assert (await kite.get("/orders")).status == 200
     async with control.post(f"/control/accounts/{kite.account.api_key}/access-token") as answer:
         assert (await answer.json())["access_token"] != kite.account.access_token
@@ -69,7 +71,18 @@ async def test_a_new_login_kills_the_token_before(kite: KiteClient, control: aio
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "token", "token sim-alice", "token sim-alice:", "token sim-alice:wrong", "Bearer {}", "token nobody:{}", "token :{}"]
+    "header",
+    [
+        None,
+        "",
+        "token",
+        "token sim-alice",
+        "token sim-alice:",
+        "token sim-alice:wrong",
+        "Bearer {}",
+        "token nobody:{}",
+        "token :{}",
+    ],
 )
 async def test_a_missing_or_wrong_authorization_is_a_token_exception(kite: KiteClient, header: str | None) -> None:
     token = kite.account.access_token
