@@ -1,0 +1,85 @@
+"""Processes killed with -9 in the middle of a trade, in the whole platform; the supervisor starts them again."""
+
+from tests.e2e.conftest import Platform
+from tests.waiting import eventually_blocking
+
+
+def _sides(platform: Platform, name: str) -> list[str]:
+    return [row["parameters"]["transaction_type"] for row in platform.placed(name)]
+
+
+def _is_covered(status: dict[str, object]) -> bool:
+    orders = status["orders"]
+    assert isinstance(orders, list)
+    return any(order["leg"] == "exit" and order["state"] == "armed" for order in orders)
+
+
+def test_a_worker_killed_while_holding_still_sells_at_the_stop(platform: Platform) -> None:
+    platform.sign_up("asha")
+    platform.control("POST", "/prices", {"INFY": 1500})
+    strategy = platform.start_now(symbol="INFY", stop_loss=1450)
+    platform.until(strategy, _is_covered, "bought and covered")
+    platform.kill("worker-1")
+    platform.control("POST", "/prices", {"INFY": 1440})
+    platform.until(strategy, lambda status: status["status"] == "completed", "stopped out")
+    assert _sides(platform, "asha") == ["BUY", "SELL"]
+    assert platform.net_position("asha", "INFY") == 0
+
+
+def test_a_worker_killed_with_its_exit_on_the_wire_finds_it_and_does_not_sell_again(platform: Platform) -> None:
+    platform.sign_up("ravi")
+    platform.control("POST", "/prices", {"SBIN": 800})
+    strategy = platform.start_now(symbol="SBIN", stop_loss=780)
+    platform.until(strategy, _is_covered, "bought and covered")
+    platform.control(
+        "POST", "/faults", {"kind": "slow", "endpoint": "place", "account": "sim-ravi", "count": 1, "delay_ms": 3000}
+    )
+    platform.control("POST", "/prices", {"SBIN": 775})
+    eventually_blocking(lambda: _sides(platform, "ravi") == ["BUY", "SELL"], "the exit is at the exchange")
+    platform.kill("worker-1")
+    platform.until(strategy, lambda status: status["status"] == "completed", "found and ended")
+    assert _sides(platform, "ravi") == ["BUY", "SELL"]
+    assert platform.net_position("ravi", "SBIN") == 0
+
+
+def test_a_listener_killed_before_the_crossing_compares_the_first_price_with_the_stops(platform: Platform) -> None:
+    platform.sign_up("meena")
+    platform.control("POST", "/prices", {"RELIANCE": 1400})
+    strategy = platform.start_now(symbol="RELIANCE", stop_loss=1350)
+    platform.until(strategy, _is_covered, "bought and covered")
+    platform.kill("listener")
+    platform.control("POST", "/prices", {"RELIANCE": 1340})
+    platform.until(strategy, lambda status: status["status"] == "completed", "stopped out")
+    assert _sides(platform, "meena") == ["BUY", "SELL"]
+    assert platform.net_position("meena", "RELIANCE") == 0
+
+
+def test_redis_killed_while_holding_loses_nothing(platform: Platform) -> None:
+    platform.sign_up("kiran")
+    platform.control("POST", "/prices", {"HDFCBANK": 1000})
+    strategy = platform.start_now(symbol="HDFCBANK", stop_loss=950)
+    platform.until(strategy, _is_covered, "bought and covered")
+    platform.kill("redis")
+    platform.control("POST", "/prices", {"HDFCBANK": 940})
+    platform.until(strategy, lambda status: status["status"] == "completed", "stopped out")
+    assert _sides(platform, "kiran") == ["BUY", "SELL"]
+    assert platform.net_position("kiran", "HDFCBANK") == 0
+
+
+def test_postgres_killed_while_holding_comes_back_and_the_stop_still_sells(platform: Platform) -> None:
+    platform.sign_up("divya")
+    platform.control("POST", "/prices", {"ITC": 400})
+    strategy = platform.start_now(symbol="ITC", stop_loss=390)
+    platform.until(strategy, _is_covered, "bought and covered")
+    platform.kill("postgres")
+    platform.control("POST", "/prices", {"ITC": 385})
+
+    def completed() -> bool:
+        try:
+            return bool(platform.status(strategy)["status"] == "completed")
+        except OSError:
+            return False
+
+    eventually_blocking(completed, "stopped out", deadline_seconds=60)
+    assert _sides(platform, "divya") == ["BUY", "SELL"]
+    assert platform.net_position("divya", "ITC") == 0
