@@ -20,6 +20,8 @@ DERIVATIVES_CLOSE = time(15, 40)
 CONTINUOUS_END_WITH_DERIVATIVES = time(15, 15)
 LAST_SAFE_EXIT_WITH_DERIVATIVES = time(15, 10)
 LAST_SAFE_EXIT = time(15, 20)
+# Special sessions are short and have no square-off time of their own.
+LEFT_OF_A_SPECIAL_SESSION = timedelta(minutes=10)
 # How far ahead the next trading day is looked for; the longest closure in the exchange's history is far shorter.
 SEARCH_DAYS = 30
 
@@ -71,8 +73,9 @@ def session_of(instrument: Instrument, exchange_day: ExchangeDay) -> Session:
     if exchange_day.is_always_open:
         return ALL_DAY
     if not exchange_day.is_regular:
-        end = (datetime.combine(exchange_day.day, exchange_day.closes) - timedelta(minutes=10)).time()
-        return Session(exchange_day.opens, exchange_day.closes, exchange_day.closes, last_safe_exit=max(end, exchange_day.opens))
+        opens, closes = (datetime.combine(exchange_day.day, end) for end in (exchange_day.opens, exchange_day.closes))
+        last_safe_exit = max(closes - LEFT_OF_A_SPECIAL_SESSION, opens).time()
+        return Session(exchange_day.opens, exchange_day.closes, exchange_day.closes, last_safe_exit=last_safe_exit)
     if instrument.segment is Segment.DERIVATIVES:
         return Session(REGULAR_OPEN, DERIVATIVES_CLOSE, DERIVATIVES_CLOSE, last_safe_exit=LAST_SAFE_EXIT)
     if instrument.has_derivatives:
