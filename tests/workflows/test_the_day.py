@@ -1,0 +1,22 @@
+"""A day without surprises, in its own time."""
+
+from datetime import timedelta
+
+from activities.messages import ArmEntry, Enter, Leave
+from tests.workflows.day import Day
+from trading.runs import EndReason, ExitReason, Position
+
+
+async def test_a_day_started_the_night_before_arms_ahead_buys_and_sells_at_its_times_and_never_early(day: Day) -> None:
+    plan = day.plan(buy_in=timedelta(hours=9), sell_in=timedelta(hours=14))
+    handle = await day.start(plan, skipping=True)
+    result = await day.result(handle)
+    assert (result.end_reason, result.position, result.sold) == (EndReason.SOLD_AT_TIME, Position.SOLD, 10)
+    [armed], [entered], [left] = day.fakes.asked(ArmEntry), day.fakes.asked(Enter), day.fakes.asked(Leave)
+    assert plan.buy_at - timedelta(seconds=plan.lead_seconds) <= armed.at < plan.buy_at
+    assert armed.fire_at == plan.buy_at
+    assert armed.deadline_at == plan.buy_at + timedelta(seconds=plan.entry_deadline_seconds)
+    assert plan.buy_at <= entered.at < plan.buy_at + timedelta(minutes=1)
+    assert (left.reason, left.wanted_at) == (ExitReason.SELL_TIME, plan.sell_at)
+    assert plan.sell_at <= left.at < plan.sell_at + timedelta(minutes=1)
+    assert await day.time.now(handle) >= plan.sell_at
