@@ -87,7 +87,7 @@ class Ramp:
 
 @dataclass(slots=True)
 class Replay:
-    """Plays recorded rows of (seconds from the start, price)."""
+    """Plays recorded rows of (seconds from the start, price); repeated, the last row lasts as long as the one before it."""
 
     rows: Sequence[tuple[float, int]]
     speed: float = 1.0
@@ -95,6 +95,11 @@ class Replay:
     kind: str = "replay"
     _position: int = 0
     _offset: float = 0.0
+
+    @property
+    def _period(self) -> float:
+        last = self.rows[-1][0]
+        return last + (last - self.rows[-2][0] if len(self.rows) > 1 else 1.0)
 
     def next(self, market: Market, elapsed: float) -> tuple[int | None, float | None]:
         """The newest row whose moment has come."""
@@ -106,8 +111,8 @@ class Replay:
         if self._position == len(self.rows):
             if not self.loop or not self.rows:
                 return price, None
-            self._offset += self.rows[-1][0]
-            recorded -= self.rows[-1][0]
+            self._offset += self._period
+            recorded -= self._period
             self._position = 0
         return price, max(0.001, (self.rows[self._position][0] - recorded) / self.speed)
 

@@ -22,15 +22,18 @@ def enter_market(core: Core, order: Order) -> None:
 
 
 def price_moved(core: Core, market: Market) -> None:
-    """React to a new last price: fire triggers, then fill resting orders it has reached at their own limits."""
-    for order in market.triggers.take_hit(market.last_price):
-        order.rests_in = ""
-        activate(core, order)
+    """React to a new last price: fill the resting orders it has reached at their own limits, then fire triggers.
+
+    In that order, because a price trades only once every better order that rested on the way has been filled.
+    """
     for side in (Side.BUY, Side.SELL):
         for order in market.resting[side].crossing(market.last_price):
             quantity = min(order.can_fill, market.maker_left[side.other])
             if quantity > 0:
                 _trade_with_maker(core, market, order, quantity=quantity, price=order.price)
+    for order in market.triggers.take_hit(market.last_price):
+        order.rests_in = ""
+        activate(core, order)
 
 
 def activate(core: Core, order: Order) -> None:

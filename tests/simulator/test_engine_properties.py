@@ -13,7 +13,7 @@ from simulator.exchange.engine import Exchange, NoJournal
 from simulator.exchange.events import Event
 from simulator.exchange.orders import ModifyRequest, Order, Product, Side, Status
 from simulator.exchange.refusals import Refusal
-from simulator.journal import event_records, account_record, market_record
+from simulator.journal import account_record, event_records, market_record
 from simulator.money import to_price
 from simulator.restore import describe, restore
 from tests.simulator.market import TCS, Bench

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import pairwise
 
 import pytest
 
@@ -9,6 +10,12 @@ from simulator.clock import india_text
 from simulator.exchange.sessions import Hours
 from simulator.testing import RunningSimulator, running_simulator
 from tests.simulator.kite_client import KiteClient
+from tests.simulator.market import NOON
+
+
+def stand_still_at_noon(sim: RunningSimulator) -> None:
+    sim.exchange.clock = lambda: NOON
+    sim.exchange.accounts["sim-alice"].access_token_expires_ns = NOON + 1
 
 
 async def test_last_prices_by_key_and_token_without_the_unknown(kite: KiteClient) -> None:
@@ -86,14 +93,15 @@ async def test_extra_instruments_can_be_traded() -> None:
 
 @pytest.mark.parametrize(("interval", "step_minutes"), [("minute", 1), ("5minute", 5), ("60minute", 60)])
 async def test_candles_are_spaced_by_their_interval_and_repeat_themselves(
-    kite: KiteClient, interval: str, step_minutes: int
+    kite: KiteClient, sim: RunningSimulator, interval: str, step_minutes: int
 ) -> None:
+    stand_still_at_noon(sim)
     path = f"/instruments/historical/2953217/{interval}"
     query = {"from": "2026-11-20 09:15:00", "to": "2026-11-20 12:15:00"}
     candles = (await kite.get(path, **query)).data["candles"]
     assert candles == (await kite.get(path, **query)).data["candles"]
     minutes = [int(row[0][11:13]) * 60 + int(row[0][14:16]) for row in candles]
-    assert {later - earlier for earlier, later in zip(minutes, minutes[1:], strict=False)} == {step_minutes}
+    assert {later - earlier for earlier, later in pairwise(minutes)} == {step_minutes}
     assert candles[0][0].endswith("+0530")
     for _, opened, high, low, closed, volume in candles:
         assert low <= min(opened, closed) <= max(opened, closed) <= high
@@ -103,8 +111,7 @@ async def test_candles_are_spaced_by_their_interval_and_repeat_themselves(
 async def test_candles_keep_to_sessions_and_days(kite: KiteClient, sim: RunningSimulator) -> None:
     sim.exchange.hours = Hours.SESSIONS
     query = {"from": "2026-11-12", "to": "2026-11-18 23:59:59", "oi": "1"}
-    sim.exchange.clock = lambda now=sim.exchange.clock() + 10 * 86_400 * 10**9: now
-    sim.exchange.accounts["sim-alice"].access_token_expires_ns *= 2
+    stand_still_at_noon(sim)
     days = (await kite.get("/instruments/historical/2953217/day", **query)).data["candles"]
     assert [row[0][:10] for row in days] == ["2026-11-12", "2026-11-13", "2026-11-16", "2026-11-17", "2026-11-18"]
     assert {len(row) for row in days} == {7}

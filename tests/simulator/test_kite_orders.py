@@ -101,7 +101,8 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
     ({"price": "999999999999"}, "InputException", "Invalid `price`."),
     ({"price": "-3600"}, "InputException", "Invalid `price`."),
     ({"tag": "a" * 21}, "InputException", "Invalid `tag`. It should be at most 20 characters."),
-    ({"tradingsymbol": "NOPE"}, "InputException", "The instrument you are placing an order for has either expired or does not exist."),
+    ({"tradingsymbol": "NOPE"}, "InputException",
+     "The instrument you are placing an order for has either expired or does not exist."),
     ({"price": "9999"}, "InputException", "Your order price is higher than the current upper circuit limit of 4320.00."
      " Place an order within the daily range."),
     ({"order_type": "MARKET"}, "InputException", "Market orders without market protection are not allowed via API."

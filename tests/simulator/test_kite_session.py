@@ -23,7 +23,7 @@ async def request_token(control: aiohttp.ClientSession, api_key: str) -> str:
         return str((await answer.json())["request_token"])
 
 
-async def exchange_token(kite: KiteClient, token: str, *, api_key: str = "sim-carol", secret: str = "sim-carol-secret"):  # noqa: ANN201
+async def exchange_token(kite: KiteClient, token: str, *, api_key: str = "sim-carol", secret: str = "sim-carol-secret"):
     form = {"api_key": api_key, "request_token": token, "checksum": checksum(api_key, token, secret)}
     return await kite.request("POST", "/session/token", headers={}, data=form)
 

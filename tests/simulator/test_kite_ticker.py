@@ -14,7 +14,7 @@ INFY_TOKEN, NIFTY_TOKEN = 408065, 256265
 
 
 @pytest.fixture
-async def socket(kite: KiteClient, sim: RunningSimulator):  # noqa: ANN201
+async def socket(kite: KiteClient, sim: RunningSimulator):
     opened = await open_ticker(kite.session, sim.kite_ws_url, kite.account)
     yield opened
     await opened.close()
@@ -125,7 +125,8 @@ async def test_an_idle_socket_gets_one_byte_heartbeats(socket: Ticker) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    ["no json", "[]", "{}", '{"a":"dance","v":[]}', '{"a":"subscribe","v":"x"}', '{"a":"subscribe","v":["x"]}', '{"a":"subscribe","v":[true]}',
+    ["no json", "[]", "{}", '{"a":"dance","v":[]}', '{"a":"subscribe","v":"x"}',
+     '{"a":"subscribe","v":["x"]}', '{"a":"subscribe","v":[true]}',
      '{"a":"mode","v":["loud",[1]]}', '{"a":"mode","v":["ltp"]}', '{"a":["subscribe"],"v":[1]}'],
 )  # fmt: skip
 async def test_a_message_that_makes_no_sense_gets_an_error_frame_and_the_socket_lives(socket: Ticker, message: str) -> None:
