@@ -99,31 +99,32 @@ def idempotency_key(
     """Declares the header; `api/idempotency.py` acts on it."""
 
 
-def _path_id(prefix: str, missing: ErrorCode, value: str) -> str:
-    """An id that cannot exist is answered like one that does not."""
+def known_id(value: str, *, prefix: str, missing: ErrorCode) -> str:
+    """An id that cannot exist is answered like one that does not. Raises ApiError `missing`."""
     if not is_id(value, prefix):
         raise ApiError(missing)
     return value
 
 
-def strategy_id_of(strategy_id: Annotated[str, Path(examples=["str_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return _path_id("str", ErrorCode.STRATEGY_NOT_FOUND, strategy_id)
+# Each asks who is calling first: without a token nobody learns anything about an id.
+def strategy_id_of(_: CurrentCaller, strategy_id: Annotated[str, Path(examples=["str_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return known_id(strategy_id, prefix="str", missing=ErrorCode.STRATEGY_NOT_FOUND)
 
 
-def broker_id_of(broker_id: Annotated[str, Path(examples=["brk_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return _path_id("brk", ErrorCode.BROKER_NOT_FOUND, broker_id)
+def broker_id_of(_: CurrentCaller, broker_id: Annotated[str, Path(examples=["brk_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return known_id(broker_id, prefix="brk", missing=ErrorCode.BROKER_NOT_FOUND)
 
 
-def order_id_of(order_id: Annotated[str, Path(examples=["ord_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return _path_id("ord", ErrorCode.ORDER_NOT_FOUND, order_id)
+def order_id_of(_: CurrentCaller, order_id: Annotated[str, Path(examples=["ord_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return known_id(order_id, prefix="ord", missing=ErrorCode.ORDER_NOT_FOUND)
 
 
-def alert_id_of(alert_id: Annotated[str, Path(examples=["alt_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return _path_id("alt", ErrorCode.ALERT_NOT_FOUND, alert_id)
+def alert_id_of(_: CurrentCaller, alert_id: Annotated[str, Path(examples=["alt_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return known_id(alert_id, prefix="alt", missing=ErrorCode.ALERT_NOT_FOUND)
 
 
-def user_id_of(user_id: Annotated[str, Path(examples=["usr_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return _path_id("usr", ErrorCode.USER_NOT_FOUND, user_id)
+def user_id_of(_: CurrentAdmin, user_id: Annotated[str, Path(examples=["usr_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return known_id(user_id, prefix="usr", missing=ErrorCode.USER_NOT_FOUND)
 
 
 StrategyId = Annotated[str, Depends(strategy_id_of)]

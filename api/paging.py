@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import AfterValidator
 
 from api.errors import ApiError, ErrorCode
+from api.schemas.common import storable
 from storage.ids import is_id
 from storage.repositories.strategies import After
 
@@ -15,6 +17,9 @@ LARGEST_PAGE = 200
 
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Rows per page")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")]
+
+# An id to filter by; one that exists nowhere finds nothing.
+FilterText = Annotated[str, AfterValidator(storable), Query(max_length=64)]
 
 
 def cursor_of(created_at: datetime, row_id: str) -> str:

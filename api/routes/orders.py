@@ -10,7 +10,7 @@ from api.answers import order_answer
 from api.declared import BODY, SIGNED_IN, errors
 from api.deps import CurrentCaller, OrderId, Platform
 from api.errors import ApiError, ErrorCode
-from api.paging import Cursor, Limit, read_id_cursor
+from api.paging import Cursor, FilterText, Limit, read_id_cursor
 from api.plans import typical_session
 from api.routes.tags import INSTRUMENTS, ORDERS
 from api.schemas.common import Page, storable
@@ -26,15 +26,13 @@ from trading.instruments import Instrument, InstrumentId
 router = APIRouter(tags=[ORDERS])
 instruments = APIRouter(tags=[INSTRUMENTS])
 
-Text = Annotated[str, AfterValidator(storable), Query(max_length=64)]
-
 
 @router.get("/orders", operation_id="listOrders", responses=errors(SIGNED_IN, BODY, ErrorCode.INVALID_CURSOR))
 async def list_orders(
     caller: CurrentCaller,
     platform: Platform,
-    strategy_id: Text | None = None,
-    run_id: Text | None = None,
+    strategy_id: FilterText | None = None,
+    run_id: FilterText | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[OrderAnswer]:
@@ -59,7 +57,7 @@ async def get_order(order_id: OrderId, caller: CurrentCaller, platform: Platform
     shown = [
         FillAnswer(trade_id=fill.trade_id, quantity=fill.quantity, price=fill.price, filled_at=fill.filled_at) for fill in fills
     ]
-    return OrderWithFills(**order_answer(order).model_dump(), fills=shown)
+    return OrderWithFills(**dict(order_answer(order)), fills=shown)
 
 
 @instruments.get(

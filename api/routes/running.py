@@ -5,10 +5,10 @@ from fastapi import APIRouter, Depends
 from api import running, starting
 from api.answers import event_answer, run_answer, status_answer
 from api.declared import BODY, BROKER_CALL, IDEMPOTENT, SIGNED_IN, errors
-from api.deps import Caller, CurrentCaller, Platform, StrategyId, idempotency_key, strategy_id_of
+from api.deps import Caller, CurrentCaller, Platform, StrategyId, idempotency_key, known_id
 from api.errors import ApiError, ErrorCode
 from api.idempotency import IdempotentRoute
-from api.paging import Cursor, Limit, cursor_of, read_cursor, read_number_cursor
+from api.paging import Cursor, FilterText, Limit, cursor_of, read_cursor, read_number_cursor
 from api.plans import hot_price, stop_warnings
 from api.routes.strategies import PLAN_PROBLEMS
 from api.routes.tags import RUNNING
@@ -82,7 +82,11 @@ async def start(strategy_id: StrategyId, caller: CurrentCaller, platform: Platfo
 @router.post("/start", operation_id="startStrategyById", responses=_START)
 async def start_by_body(body: StartOne, caller: CurrentCaller, platform: Platform) -> Started:
     """As above, with the id in the body."""
-    return await _start(platform, caller, strategy_id_of(body.strategy_id), body)
+    return await _start(platform, caller, _in_body(body.strategy_id), body)
+
+
+def _in_body(strategy_id: str) -> str:
+    return known_id(strategy_id, prefix="str", missing=ErrorCode.STRATEGY_NOT_FOUND)
 
 
 async def _start(platform: Services, caller: Caller, strategy_id: str, body: StartBody) -> Started:
@@ -114,7 +118,7 @@ async def stop(strategy_id: StrategyId, caller: CurrentCaller, platform: Platfor
 @router.post("/stop", operation_id="stopStrategyById", responses=_STOP)
 async def stop_by_body(body: StopOne, caller: CurrentCaller, platform: Platform) -> Stopped:
     """As above, with the id in the body."""
-    return await _stop(platform, caller, strategy_id_of(body.strategy_id), body)
+    return await _stop(platform, caller, _in_body(body.strategy_id), body)
 
 
 async def _stop(platform: Services, caller: Caller, strategy_id: str, body: StopBody) -> Stopped:
@@ -200,7 +204,7 @@ async def get_timeline(
     strategy_id: StrategyId,
     caller: CurrentCaller,
     platform: Platform,
-    run_id: str | None = None,
+    run_id: FilterText | None = None,
     limit: Limit = 200,
     cursor: Cursor = None,
 ) -> Page[TimelineEvent]:

@@ -97,7 +97,7 @@ async def update(strategy_id: StrategyId, body: UpdateStrategy, caller: CurrentC
     now = platform.clock.now()
     async with platform.database.transaction() as session:
         strategy = await _editable(session, caller, strategy_id)
-        changes = body.model_dump(exclude_unset=True)
+        changes = {name: getattr(body, name) for name in body.model_fields_set}
         _apply(strategy, changes)
         # A refusal rolls the transaction back.
         plans.check(platform, strategies.plan_of(strategy))
@@ -188,4 +188,4 @@ def _apply(strategy: Strategy, changes: dict[str, object]) -> None:
 
 async def _with_warnings(platform: Services, strategy: Strategy) -> PlanWithWarnings:
     answer = plan_answer(platform, strategy)
-    return PlanWithWarnings(**answer.model_dump(), warnings=await plans.warnings(platform, strategies.plan_of(strategy)))
+    return PlanWithWarnings(**dict(answer), warnings=await plans.warnings(platform, strategies.plan_of(strategy)))

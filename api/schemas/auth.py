@@ -1,6 +1,5 @@
 """Registering, logging in, and who one is."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from email_validator import EmailNotValidError, validate_email
@@ -8,7 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from api import passwords
-from api.schemas.common import Answer, Body
+from api.schemas.common import Answer, Body, Instant
 from storage.models import Role
 
 
@@ -74,4 +73,4 @@ class Me(Answer):
     name: str
     role: Role
     broker: str | None = Field(None, description="For staff of a broker: which one")
-    created_at: datetime
+    created_at: Instant

@@ -1,12 +1,11 @@
 """Broker accounts: connecting, logging in, and reading the broker's own books."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 
-from api.schemas.common import Answer, Body, Rupees
+from api.schemas.common import Answer, Body, Instant, Rupees
 from trading.accounts import BrokerName, Environment
 from trading.instruments import Product
 from trading.orders import BrokerOrderStatus, Side
@@ -44,10 +43,10 @@ class Account(Answer):
     label: str
     broker_user_id: str
     status: Connection
-    token_expires_at: datetime | None
+    token_expires_at: Instant | None
     health: str
     health_detail: str
-    created_at: datetime
+    created_at: Instant
 
 
 class Accounts(Answer):
@@ -94,7 +93,7 @@ class BrokerOrderAnswer(Answer):
     message: str
     tag: str | None
     ours: bool = Field(description="Placed by this platform, judged by its tag")
-    updated_at: datetime | None
+    updated_at: Instant | None
 
 
 class Positions(Answer):

@@ -1,7 +1,7 @@
 """Kinds of values that many shapes share: text, prices, times of day."""
 
 from collections.abc import Sequence
-from datetime import time
+from datetime import UTC, datetime, time
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Generic, TypeVar
 
@@ -129,6 +129,8 @@ TimeOfDay = Annotated[
     PlainSerializer(lambda value: value.isoformat(timespec="seconds"), return_type=str),
     WithJsonSchema({"type": "string", "pattern": _TIME, "examples": ["09:30:00"]}),
 ]
+# Instants are answered in UTC, whatever zone they were reckoned in.
+Instant = Annotated[datetime, AfterValidator(lambda value: value.astimezone(UTC))]
 _PRICE_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,4})?$"}]}
 StopPrice = Annotated[
     Decimal, BeforeValidator(number_only), AfterValidator(_price), WithJsonSchema(_PRICE_SCHEMA | {"examples": [3500]})

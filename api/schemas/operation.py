@@ -1,20 +1,19 @@
 """Health, readiness, and what an Admin sees."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
 from api.readiness import PartState
-from api.schemas.common import Answer, StrictBody
+from api.schemas.common import Answer, Instant, StrictBody
 from storage.models import Role, UserState
 
 
 class Health(Answer):
     status: Literal["healthy"] = "healthy"
     version: str
-    timestamp: datetime
+    timestamp: Instant
 
 
 class PartAnswer(Answer):
@@ -30,7 +29,7 @@ class Readiness(Answer):
 
     status: Literal["ready", "degraded", "not_ready"]
     version: str
-    timestamp: datetime
+    timestamp: Instant
     parts: Sequence[PartAnswer]
 
 
@@ -41,7 +40,7 @@ class UserAnswer(Answer):
     role: Role
     state: UserState
     broker: str | None
-    created_at: datetime
+    created_at: Instant
 
 
 class ChangeUser(StrictBody):
@@ -67,7 +66,7 @@ class System(Answer):
 
 class AuditAnswer(Answer):
     sequence: int
-    at: datetime
+    at: Instant
     actor_id: str | None
     action: str
     subject_id: str | None

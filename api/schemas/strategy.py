@@ -1,12 +1,12 @@
 """Strategies: the plan as data, and the commands that run it."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.common import Answer, Body, Exchange, Quantity, Rupees, StopPrice, StrictBody, Symbol, TimeOfDay
+from api.schemas.common import Answer, Body, Exchange, Instant, Quantity, Rupees, StopPrice, StrictBody, Symbol, TimeOfDay
 from trading.accounts import Environment
 from trading.instruments import Product
 from trading.plan import Repeat
@@ -80,8 +80,8 @@ class PlanAnswer(Answer):
     max_lateness_seconds: int | None
     broker_id: str | None
     version: int
-    created_at: datetime
-    updated_at: datetime
+    created_at: Instant
+    updated_at: Instant
 
 
 class PlanWithWarnings(PlanAnswer):
@@ -113,8 +113,8 @@ class Started(Answer):
     broker_id: str
     environment: Environment
     trading_day: date
-    starts_at: datetime = Field(description="When it buys")
-    sells_at: datetime = Field(description="When it sells at the latest")
+    starts_at: Instant = Field(description="When it buys")
+    sells_at: Instant = Field(description="When it sells at the latest")
     message: str = Field(examples=["Buys 10 TCS at 09:30:00 on 21 Aug 2026"])
     warnings: Sequence[PlanWarning] = ()
 
@@ -143,7 +143,7 @@ class Changed(Answer):
     stop_loss: Rupees
     stop_version: int
     sell_time: TimeOfDay
-    sells_at: datetime
+    sells_at: Instant
     workflow_told: bool = Field(description="False: the orders carry the change already, the workflow learns it when it is back")
 
 
@@ -163,7 +163,7 @@ class Status(Answer):
     position: Position
     last_action: LastAction | None
     last_price: Rupees | None
-    last_price_at: datetime | None
+    last_price_at: Instant | None
     run_id: str | None
     run_state: RunState | None
     trading_day: date | None
@@ -173,13 +173,13 @@ class Status(Answer):
     realised_pnl: Rupees
     pnl: Rupees | None = Field(description="Realised and unrealised; null while there is no price for what is held")
     stop_loss: Rupees | None
-    buys_at: datetime | None
-    sells_at: datetime | None
+    buys_at: Instant | None
+    sells_at: Instant | None
     exit_reason: ExitReason | None
     end_reason: EndReason | None
     end_detail: str
     orders: Sequence[OrderState]
-    as_of: datetime
+    as_of: Instant
 
 
 class RunAnswer(Answer):
@@ -194,8 +194,8 @@ class RunAnswer(Answer):
     symbol: str
     product: Product
     quantity: int
-    buys_at: datetime
-    sells_at: datetime
+    buys_at: Instant
+    sells_at: Instant
     stop_loss: Rupees
     position: Position
     last_action: LastAction | None
@@ -209,9 +209,9 @@ class RunAnswer(Answer):
     end_detail: str
     entry_late_ms: int | None
     exit_late_ms: int | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    created_at: datetime
+    started_at: Instant | None
+    ended_at: Instant | None
+    created_at: Instant
 
 
 class TimelineEvent(Answer):
@@ -220,7 +220,7 @@ class TimelineEvent(Answer):
     sequence: int
     run_id: str
     strategy_id: str
-    at: datetime
+    at: Instant
     kind: str
     message: str
     price: Rupees | None

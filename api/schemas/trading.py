@@ -1,14 +1,14 @@
 """Orders, instruments, analytics, safety."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from api.schemas.common import LARGEST_PRICE, Answer, Exact, Rupees, StrictBody, TimeOfDay, number_only
+from api.schemas.common import LARGEST_PRICE, Answer, Exact, Instant, Rupees, StrictBody, TimeOfDay, number_only
 from storage.models import KillScope, Severity
 from trading.instruments import Product, Segment
 from trading.orders import Leg, OrderState, Side
@@ -54,19 +54,19 @@ class OrderAnswer(Answer):
     exchange_order_id: str | None
     message: str = Field(description="The broker's own words, if it said any")
     late_ms: int | None = Field(description="Milliseconds between the wanted instant and the sending")
-    wanted_at: datetime | None
-    sent_at: datetime | None
-    acknowledged_at: datetime | None
-    filled_at: datetime | None
-    ended_at: datetime | None
-    created_at: datetime
+    wanted_at: Instant | None
+    sent_at: Instant | None
+    acknowledged_at: Instant | None
+    filled_at: Instant | None
+    ended_at: Instant | None
+    created_at: Instant
 
 
 class FillAnswer(Answer):
     trade_id: str
     quantity: int
     price: Rupees
-    filled_at: datetime
+    filled_at: Instant
 
 
 class OrderWithFills(OrderAnswer):
@@ -136,7 +136,7 @@ class KillSwitchAnswer(Answer):
     scope_id: str
     square_off: bool
     reason: str
-    engaged_at: datetime
+    engaged_at: Instant
     status: Literal["engaged", "released"]
     runs_affected: int = 0
 
@@ -176,6 +176,6 @@ class AlertAnswer(Answer):
     message: str
     broker_id: str | None
     run_id: str | None
-    raised_at: datetime
-    cleared_at: datetime | None
-    acknowledged_at: datetime | None
+    raised_at: Instant
+    cleared_at: Instant | None
+    acknowledged_at: Instant | None

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from argon2 import PasswordHasher
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
@@ -26,6 +27,8 @@ PASSWORD = "correct horse battery staple"
 JWT_KEY = "k1:" + "a" * 40
 AES_KEY = "a1:" + base64.b64encode(b"k" * 32).decode()
 LIMIT_SECONDS = 20.0
+# The library's default draws tracebacks with all local values, which takes half a minute.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 _emails = count(1)
 
 PLAN = {"symbol": "TCS", "buy_time": "09:30:00", "sell_time": "15:30:00", "stop_loss": 3500, "quantity": 10}
@@ -154,7 +157,7 @@ async def running(settings: Settings, adapters: FakeAdapters, *, wait: bool = Tr
     replaced = Replacements(adapters=adapters, clock=clock, calendar=WeekdayCalendar(), passwords=passwords)
     app = create_app(settings, replaced=replaced)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(LifespanManager(app))
+        await stack.enter_async_context(LifespanManager(app, startup_timeout=LIMIT_SECONDS, shutdown_timeout=LIMIT_SECONDS))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://api.test"))
         http.event_hooks = {"response": [DeclaredErrors()]}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from brokers.zerodha.limits import LIMITS
 from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, Margins, Profile
@@ -66,7 +67,7 @@ class FakeBrokerWorld:
         """A new session; the one before is dead."""
         for token in [token for token, owner in self.tokens.items() if owner == api_key]:
             del self.tokens[token]
-        token = f"token-{api_key}-{len(self.tokens)}-{id(object())}"
+        token = f"token-{api_key}-{uuid4().hex}"
         self.tokens[token] = api_key
         return token
 

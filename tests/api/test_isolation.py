@@ -1,0 +1,215 @@
+"""Every route, asked by somebody it does not belong to. A route that is not in these tables fails the first test."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Client, Platform, openapi_document
+from tests.api.rows import add_alert, add_event, add_run
+
+Route = tuple[str, str]
+
+# Routes with an id of something that has an owner, and a body that is acceptable otherwise.
+OWNED: dict[Route, Any] = {
+    ("GET", "/broker/{broker_id}"): None,
+    ("DELETE", "/broker/{broker_id}"): None,
+    ("GET", "/broker/{broker_id}/login-url"): None,
+    ("POST", "/broker/{broker_id}/session"): {"access_token": "token"},
+    ("GET", "/broker/{broker_id}/positions"): None,
+    ("GET", "/broker/{broker_id}/orders"): None,
+    ("GET", "/broker/{broker_id}/margins"): None,
+    ("GET", "/strategy/{strategy_id}"): None,
+    ("PUT", "/strategy/{strategy_id}"): {"quantity": 5},
+    ("DELETE", "/strategy/{strategy_id}"): None,
+    ("POST", "/strategy/start/{strategy_id}"): {},
+    ("POST", "/strategy/stop/{strategy_id}"): {},
+    ("GET", "/strategy/status/{strategy_id}"): None,
+    ("PATCH", "/strategy/{strategy_id}/running"): {"stop_loss": 3400},
+    ("GET", "/strategy/{strategy_id}/runs"): None,
+    ("GET", "/strategy/{strategy_id}/timeline"): None,
+    ("GET", "/strategy/{strategy_id}/stream"): None,
+    ("GET", "/orders/{order_id}"): None,
+    ("POST", "/alerts/{alert_id}/acknowledge"): None,
+}
+# Routes that name somebody's thing in their body or query.
+NAMED: list[tuple[str, str, dict[str, str]]] = [
+    ("POST", "/strategy/start", {"strategy_id": "strategy_id"}),
+    ("POST", "/strategy/stop", {"strategy_id": "strategy_id"}),
+    ("PUT", "/risk-limits", {"broker_id": "broker_id"}),
+]
+# Lists and sums: they answer, and hold nothing of anybody else.
+OWN_ONLY: set[Route] = {
+    ("GET", "/broker/list"),
+    ("GET", "/strategy/list"),
+    ("GET", "/orders"),
+    ("GET", "/alerts"),
+    ("GET", "/kill-switch"),
+    ("GET", "/risk-limits"),
+    ("GET", "/analytics/summary"),
+    ("GET", "/analytics/pnl"),
+    ("GET", "/auth/me"),
+}
+# Tested in files of their own, with two users where it matters.
+ELSEWHERE: set[Route] = {
+    ("GET", "/stream"),
+    ("POST", "/kill-switch"),
+    ("DELETE", "/kill-switch"),
+    ("POST", "/broker/connect"),
+    ("POST", "/strategy/create"),
+    ("GET", "/instruments"),
+    ("POST", "/auth/logout"),
+}
+FOR_ADMINS: set[Route] = {
+    ("GET", "/admin/users"),
+    ("PATCH", "/admin/users/{user_id}"),
+    ("GET", "/admin/system"),
+    ("GET", "/admin/audit"),
+    ("GET", "/broker/stats"),
+}
+PUBLIC: set[Route] = {
+    ("POST", "/auth/register"),
+    ("POST", "/auth/login"),
+    ("POST", "/auth/refresh"),
+    ("GET", "/broker/{broker}/callback"),
+    ("POST", "/postback/{broker}"),
+    ("GET", "/health"),
+    ("GET", "/ready"),
+    ("GET", "/metrics"),
+}
+
+
+def all_routes() -> set[Route]:
+    paths = openapi_document()["paths"]
+    return {(method.upper(), path.removeprefix("/api/v1")) for path, methods in paths.items() for method in methods}
+
+
+def test_every_route_is_in_one_of_the_tables() -> None:
+    tables = [set(OWNED), {(method, path) for method, path, _ in NAMED}, OWN_ONLY, ELSEWHERE, FOR_ADMINS, PUBLIC]
+    listed = [route for table in tables for route in table]
+    assert set(listed) == all_routes()
+    assert len(listed) == len(set(listed))
+
+
+async def everything_of(platform: Platform, owner: Client) -> dict[str, str]:
+    """One of each thing a user can own."""
+    broker_id = await platform.connect(owner, f"key-{owner.user_id}")
+    run = await add_run(platform, owner, broker_id, order_tag="t1")
+    await add_event(platform, run, "bought")
+    alert = await add_alert(platform, owner.user_id, key=f"k-{owner.user_id}")
+    await owner.post("/kill-switch", {"scope": "account", "scope_id": broker_id, "square_off": False})
+    await owner.call("PUT", "/risk-limits", json={"max_orders_per_day": 5}, expect=200)
+    order_id = (await owner.get("/orders"))["items"][0]["order_id"]
+    return {"broker_id": broker_id, "strategy_id": run.strategy_id, "order_id": order_id, "alert_id": alert.id, "run_id": run.id}
+
+
+async def test_another_users_things_are_404_on_every_route(platform: Platform) -> None:
+    owner, stranger = await platform.user(), await platform.user()
+    owned = await everything_of(platform, owner)
+    await platform.connect(stranger, "stranger")
+    before = await snapshot(owner, owned)
+    for (method, path), body in OWNED.items():
+        response = await stranger.call(method, path.format(**owned), json=body)
+        assert (method, path, response.status_code) == (method, path, 404), response.text
+    for method, path, names in NAMED:
+        body = {field: owned[name] for field, name in names.items()}
+        response = await stranger.call(method, path, json=body)
+        assert (method, path, response.status_code) == (method, path, 404), response.text
+    assert await snapshot(owner, owned) == before
+
+
+async def snapshot(owner: Client, owned: dict[str, str]) -> dict[str, Any]:
+    """All the owner can see of it, without the instants at which it was looked at."""
+    shown = {
+        "plan": await owner.get(f"/strategy/{owned['strategy_id']}"),
+        "status": await owner.get(f"/strategy/status/{owned['strategy_id']}"),
+        "account": await owner.get(f"/broker/{owned['broker_id']}"),
+        "limits": await owner.get("/risk-limits"),
+        "alerts": await owner.get("/alerts"),
+        "switches": await owner.get("/kill-switch"),
+        "lines": await owner.get(f"/strategy/{owned['strategy_id']}/timeline"),
+    }
+    shown["status"].pop("as_of")
+    return shown
+
+
+async def test_the_owner_gets_none_of_these_404s(platform: Platform) -> None:
+    owner = await platform.user()
+    owned = await everything_of(platform, owner)
+    for method, path in OWNED:
+        # Streams never end, and what is deleted is gone for the routes after it.
+        if method == "GET" and not path.endswith("/stream"):
+            response = await owner.call(method, path.format(**owned))
+            assert (path, response.status_code) == (path, 200), response.text
+
+
+async def test_an_id_that_exists_nowhere_is_answered_like_a_strangers(platform: Platform) -> None:
+    user = await platform.user()
+    nowhere = {name: f"{name[:3]}_{'0' * 26}" for name in ("strategy_id", "broker_id", "order_id", "alert_id")}
+    nowhere |= {"broker_id": "brk_" + "0" * 26, "alert_id": "alt_" + "0" * 26}
+    for (method, path), body in OWNED.items():
+        for ids in (
+            nowhere,
+            dict.fromkeys(nowhere, "nonsense"),
+            dict.fromkeys(nowhere, "a%00b"),
+            dict.fromkeys(nowhere, "x" * 300),
+        ):
+            response = await user.call(method, path.format(**ids), json=body)
+            assert (method, path, response.status_code) == (method, path, 404), response.text
+
+
+async def test_lists_and_sums_hold_nothing_of_anybody_else(platform: Platform) -> None:
+    owner, stranger = await platform.user(), await platform.user()
+    owned = await everything_of(platform, owner)
+    for _, path in sorted(OWN_ONLY):
+        answer = json.dumps(await stranger.get(path))
+        assert not [name for name, value in owned.items() if value in answer], path
+        assert owner.user_id not in answer
+    assert (await stranger.get("/analytics/summary"))["open_runs"] == 0
+    filtered = await stranger.get("/orders", params={"run_id": owned["run_id"], "strategy_id": owned["strategy_id"]})
+    assert filtered["items"] == []
+
+
+async def test_without_a_token_every_route_but_the_public_ones_is_401(platform: Platform) -> None:
+    ids = {"strategy_id": "str_x", "broker_id": "brk_x", "order_id": "ord_x", "alert_id": "alt_x", "user_id": "usr_x"}
+    for method, path in sorted(all_routes() - PUBLIC):
+        response = await platform.anonymous().call(method, path.format(**ids))
+        assert (method, path, response.status_code, response.json()["error"]) == (method, path, 401, "UNAUTHENTICATED")
+
+
+async def test_what_is_for_admins_is_403_for_users(platform: Platform) -> None:
+    user = await platform.user()
+    for method, path in sorted(FOR_ADMINS):
+        response = await user.call(
+            method, path.format(user_id=user.user_id), json={"role": "Admin"} if method == "PATCH" else None
+        )
+        assert (path, response.status_code, response.json()["error"]) == (path, 403, "FORBIDDEN")
+    assert (await user.get("/auth/me"))["role"] == "User"
+
+
+@pytest.mark.parametrize("scope", ["account", "strategy", "user"])
+async def test_a_kill_switch_over_somebody_elses_things_is_refused(platform: Platform, scope: str) -> None:
+    owner, stranger = await platform.user(), await platform.user()
+    owned = await everything_of(platform, owner)
+    target = {"account": owned["broker_id"], "strategy": owned["strategy_id"], "user": owner.user_id}[scope]
+    body = {"scope": scope, "scope_id": target}
+    assert (await stranger.call("POST", "/kill-switch", json=body)).status_code in (403, 404)
+    assert (await stranger.call("DELETE", "/kill-switch", params=body)).status_code in (403, 404)
+    assert [switch["scope"] for switch in (await owner.get("/kill-switch"))["items"]] == ["account"]
+
+
+async def test_a_strategy_cannot_be_made_for_somebody_elses_account(platform: Platform) -> None:
+    owner, stranger = await platform.user(), await platform.user()
+    broker_id = await platform.connect(owner)
+    strategy_id = await stranger.create()
+    plan = {"symbol": "TCS", "buy_time": "09:30:00", "sell_time": "15:00:00", "stop_loss": 3500, "quantity": 1}
+    await stranger.refused("POST", "/strategy/create", 404, "BROKER_NOT_FOUND", json={**plan, "broker_id": broker_id})
+    await stranger.refused("PUT", f"/strategy/{strategy_id}", 404, "BROKER_NOT_FOUND", json={"broker_id": broker_id})
+
+
+async def test_the_same_broker_user_connected_by_two_users_is_two_accounts(platform: Platform) -> None:
+    first, second = await platform.user(), await platform.user()
+    one = await platform.connect(first, "one", user_id="AB1234")
+    two = await platform.connect(second, "two", user_id="AB1234")
+    assert one != two
+    assert [account["broker_id"] for account in (await first.get("/broker/list"))["items"]] == [one]

@@ -1,0 +1,237 @@
+"""Kill switches, risk limits, alerts, analytics."""
+
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import select, update
+from temporalio.client import Client as TemporalClient
+
+from storage.models import KillSwitch, Order, RiskLimit, Role, Run, User
+from tests.api.conftest import Client, Platform
+from tests.api.rows import add_alert, add_fill, add_run, ended_run, order_of
+from tests.api.test_running import arm
+from trading.orders import Leg, OrderState, SupersededFor
+from trading.runs import EndReason, ExitReason
+
+
+async def run_of(platform: Platform, run_id: str) -> Run:
+    async with platform.services.database.transaction() as session:
+        return await session.get_one(Run, run_id)
+
+
+async def make_admin(platform: Platform, user: Client) -> None:
+    async with platform.services.database.transaction() as session:
+        await session.execute(update(User).where(User.id == user.user_id).values(role=Role.ADMIN))
+
+
+async def test_the_kill_switch_stops_entries_and_asks_every_position_of_the_user_to_leave(platform: Platform) -> None:
+    user, other = await platform.user(), await platform.user()
+    mine = [await add_run(platform, user, await platform.connect(user, name)) for name in ("one", "two")]
+    theirs = await add_run(platform, other, await platform.connect(other, "three"))
+    await arm(platform, mine[0], Leg.ENTRY)
+    answer = await user.post("/kill-switch", {"reason": "enough"})
+    assert (answer["scope"], answer["status"], answer["runs_affected"]) == ("user", "engaged", 2)
+    assert [(await run_of(platform, run.id)).exit_reason for run in mine] == [ExitReason.KILL_SWITCH] * 2
+    assert (await run_of(platform, theirs.id)).exit_reason is None
+    async with platform.services.database.transaction() as session:
+        armed = (await session.scalars(select(Order))).one()
+    assert (armed.state, armed.superseded_for) == (OrderState.SUPERSEDED, SupersededFor.KILL_SWITCH)
+
+
+async def test_pressing_it_twice_is_the_same_switch_and_does_not_move_the_exit(platform: Platform) -> None:
+    user = await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    first = await user.post("/kill-switch")
+    wanted = (await run_of(platform, run.id)).exit_wanted_at
+    platform.clock.advance(seconds=3)
+    second = await user.post("/kill-switch")
+    assert second["kill_switch_id"] == first["kill_switch_id"]
+    assert (await run_of(platform, run.id)).exit_wanted_at == wanted
+
+
+async def test_without_square_off_positions_keep_their_stops(platform: Platform) -> None:
+    user = await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    await user.post("/kill-switch", {"square_off": False})
+    assert (await run_of(platform, run.id)).exit_wanted_at is None
+    stricter = await user.post("/kill-switch", {"square_off": True})
+    assert stricter["square_off"] is True
+    assert (await user.post("/kill-switch", {"square_off": False}))["square_off"] is True
+
+
+async def test_a_switch_over_one_account_leaves_the_other_alone(platform: Platform) -> None:
+    user = await platform.user()
+    one, two = await platform.connect(user, "one"), await platform.connect(user, "two")
+    first, second = await add_run(platform, user, one), await add_run(platform, user, two)
+    await user.post("/kill-switch", {"scope": "account", "scope_id": one})
+    assert (await run_of(platform, first.id)).exit_reason is ExitReason.KILL_SWITCH
+    assert (await run_of(platform, second.id)).exit_reason is None
+
+
+async def test_it_works_while_a_workflow_waits_and_tells_it(trading: Platform, temporal_client: TemporalClient) -> None:
+    user = await trading.user()
+    await trading.connect(user)
+    strategy_id = await user.create()
+    await user.post(f"/strategy/start/{strategy_id}")
+    await user.post("/kill-switch")
+    history = await temporal_client.get_workflow_handle(f"strategy-{strategy_id}-2026-11-20").fetch_history()
+    assert "stop_requested" in [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
+
+
+async def test_only_a_person_releases_it_and_only_once(platform: Platform) -> None:
+    user = await platform.user()
+    await user.post("/kill-switch")
+    released = (await user.call("DELETE", "/kill-switch", expect=200)).json()
+    assert released["status"] == "released"
+    assert (await user.get("/kill-switch"))["items"] == []
+    await user.refused("DELETE", "/kill-switch", 409, "KILL_SWITCH_NOT_ENGAGED")
+    async with platform.services.database.transaction() as session:
+        assert (await session.scalars(select(KillSwitch.released_by))).one() == user.user_id
+
+
+async def test_the_platforms_switch_is_for_admins_and_shown_to_everybody(platform: Platform) -> None:
+    admin, user = await platform.user(), await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    await user.refused("POST", "/kill-switch", 403, "FORBIDDEN", json={"scope": "platform"})
+    await make_admin(platform, admin)
+    assert (await admin.post("/kill-switch", {"scope": "platform"}))["runs_affected"] == 1
+    assert (await run_of(platform, run.id)).exit_reason is ExitReason.KILL_SWITCH
+    assert [switch["scope"] for switch in (await user.get("/kill-switch"))["items"]] == ["platform"]
+    await user.refused("DELETE", "/kill-switch?scope=platform", 403, "FORBIDDEN")
+
+
+async def test_a_misspelt_field_of_the_kill_switch_is_refused(platform: Platform) -> None:
+    user = await platform.user()
+    await user.refused("POST", "/kill-switch", 422, "INVALID_INPUT", json={"squareoff": False})
+    assert (await user.get("/kill-switch"))["items"] == []
+
+
+async def test_risk_limits_are_replaced_as_a_whole(platform: Platform) -> None:
+    user = await platform.user()
+    broker_id = await platform.connect(user)
+    assert (await user.get("/risk-limits"))["items"][0]["max_daily_loss"] is None
+    body = {"max_daily_loss": "5000.50", "max_orders_per_day": 20}
+    await user.call("PUT", "/risk-limits", json=body, expect=200)
+    assert (await user.get("/risk-limits"))["items"] == [
+        {
+            "broker_id": broker_id,
+            "max_order_value": None,
+            "max_open_value": None,
+            "max_orders_per_day": 20,
+            "max_daily_loss": 5000.5,
+        }
+    ]
+    await user.call("PUT", "/risk-limits", json={"broker_id": broker_id, "max_order_value": 100000}, expect=200)
+    async with platform.services.database.transaction() as session:
+        limits = (await session.scalars(select(RiskLimit))).one()
+    assert (limits.max_order_value, limits.max_daily_loss, limits.max_orders_per_day) == (Decimal(100_000), None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"max_daily_loss": 0}, 400),
+        ({"max_daily_loss": -5}, 400),
+        ({"max_daily_loss": 10**30}, 400),
+        ({"max_daily_loss": "NaN"}, 400),
+        ({"max_orders_per_day": 0}, 400),
+        ({"max_orders_per_day": 1.5}, 422),
+        ({"max_loss": 5}, 422),
+    ],
+)
+async def test_limits_that_make_no_sense_are_refused(platform: Platform, body: object, status: int) -> None:
+    user = await platform.user()
+    await platform.connect(user)
+    await user.call("PUT", "/risk-limits", json=body, expect=status)
+    async with platform.services.database.transaction() as session:
+        assert (await session.scalars(select(RiskLimit))).all() == []
+
+
+async def test_limits_need_an_account_and_a_choice_among_several(platform: Platform) -> None:
+    user = await platform.user()
+    await user.refused("PUT", "/risk-limits", 409, "BROKER_NOT_CONNECTED", json={})
+    await platform.connect(user, "one")
+    await platform.connect(user, "two")
+    await user.refused("PUT", "/risk-limits", 409, "BROKER_CHOICE_NEEDED", json={})
+
+
+async def test_alerts_stay_until_acknowledged_by_their_owner(platform: Platform) -> None:
+    user = await platform.user()
+    first = await add_alert(platform, user.user_id, key="one")
+    await add_alert(platform, user.user_id, key="two")
+    await add_alert(platform, None, key="the platform's own")
+    assert len((await user.get("/alerts"))["items"]) == 2
+    answer = await user.post(f"/alerts/{first.id}/acknowledge")
+    assert answer["acknowledged_at"] == "2026-11-20T03:50:00Z"
+    platform.clock.advance(seconds=5)
+    assert (await user.post(f"/alerts/{first.id}/acknowledge"))["acknowledged_at"] == answer["acknowledged_at"]
+    assert len((await user.get("/alerts"))["items"]) == 1
+    page = await user.get("/alerts?only_open=false&limit=1")
+    following = await user.get("/alerts", params={"only_open": False, "cursor": page["next_cursor"]})
+    assert [item["alert_id"] for item in following["items"]] == [first.id]
+
+
+async def test_orders_are_listed_newest_first_and_one_is_shown_with_its_fills(platform: Platform) -> None:
+    user = await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    entry = order_of(run, "t1", now=platform.clock.now())
+    later = order_of(run, "t2", now=None, leg=Leg.EXIT, state=OrderState.ARMED, filled_quantity=0)
+    async with platform.services.database.transaction() as session:
+        session.add(entry)
+    async with platform.services.database.transaction() as session:
+        session.add(later)
+    await add_fill(platform, entry, price="3512.456", quantity=4, trade_id="T1")
+    await add_fill(platform, entry, price="3512.53", quantity=6, trade_id="T2")
+    page = await user.get("/orders?limit=1")
+    following = await user.get("/orders", params={"cursor": page["next_cursor"]})
+    assert [item["order_id"] for item in [*page["items"], *following["items"]]] == [later.id, entry.id]
+    shown = await user.get(f"/orders/{entry.id}")
+    assert [(fill["quantity"], fill["price"]) for fill in shown["fills"]] == [(4, 3512.46), (6, 3512.53)]
+    assert (shown["price"], shown["average_price"], shown["tag"]) == (3515.12, 3512.5, "t1")
+
+
+async def test_the_summary_counts_ended_runs_only(platform: Platform) -> None:
+    user, other = await platform.user(), await platform.user()
+    broker_id = await platform.connect(user, "mine")
+    await ended_run(platform, user, broker_id, pnl="120.50")
+    await ended_run(platform, user, broker_id, pnl="-20.25", end_reason=EndReason.STOP_LOSS)
+    await ended_run(platform, user, broker_id, pnl="100", days_ago=1)
+    await ended_run(platform, user, broker_id, pnl="0", bought=0, end_reason=EndReason.ENTRY_SKIPPED)
+    await add_run(platform, user, broker_id, realised_pnl=Decimal(999))
+    await ended_run(platform, other, await platform.connect(other, "theirs"), pnl="5000")
+    summary = await user.get("/analytics/summary")
+    assert (summary["open_runs"], summary["ended_runs"], summary["traded_runs"]) == (1, 4, 3)
+    assert (summary["winning_runs"], summary["losing_runs"], summary["win_rate"]) == (2, 1, 0.6667)
+    assert (summary["realised_pnl"], summary["realised_pnl_today"]) == (200.25, 100.25)
+    assert (summary["stopped_by_stop_loss"], summary["end_reasons"]["entry_skipped"]) == (1, 1)
+
+
+async def test_the_profit_by_day_adds_up(platform: Platform) -> None:
+    user = await platform.user()
+    broker_id = await platform.connect(user)
+    for pnl, days_ago in (("10", 2), ("-4.50", 1), ("1.25", 1), ("7", 40)):
+        await ended_run(platform, user, broker_id, pnl=pnl, days_ago=days_ago)
+    answer = await user.get("/analytics/pnl")
+    assert [(day["trading_day"], day["runs"], day["realised_pnl"], day["cumulative_pnl"]) for day in answer["days"]] == [
+        ("2026-11-18", 1, 10.0, 10.0),
+        ("2026-11-19", 2, -3.25, 6.75),
+    ]
+    assert answer["realised_pnl"] == 6.75
+    longer = await user.get("/analytics/pnl?from_day=2026-10-01&to_day=2026-11-20")
+    assert longer["realised_pnl"] == 13.75
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("from_day=2026-11-21&to_day=2026-11-20", 400),
+        ("from_day=2024-01-01&to_day=2026-01-01", 400),
+        ("from_day=yesterday", 422),
+        ("from_day=0001-01-01&to_day=0001-01-02", 200),
+        ("to_day=0001-01-02", 200),
+        ("to_day=9999-12-31", 200),
+    ],
+)
+async def test_periods_out_of_bounds_are_refused(platform: Platform, query: str, status: int) -> None:
+    user = await platform.user()
+    await user.call("GET", f"/analytics/pnl?{query}", expect=status)
