@@ -114,6 +114,9 @@ class Dispatcher:
                 # Neither won nor lost: the sweep reads the rows again.
                 _log.error("claim_failed", error=str(error))
                 self._later(0.2)
+            except Exception as error:  # noqa: BLE001 (supervised loop: were it to end, no exit of this process would ever leave)
+                _log.error("dispatch_broken", error=repr(error), exc_info=True)
+                self._later(0.2)
 
     async def _pump(self) -> None:
         while self._waiting and not self._closed:
