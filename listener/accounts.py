@@ -1,5 +1,6 @@
 """Which account carries a broker's feed: the best that is logged in, and another one as soon as that fails."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,9 @@ from trading.ports.broker import Broker
 from trading.ports.clock import Clock
 
 # An account the broker refused is left alone until its next login, or this long: a data plan may have been bought meanwhile.
-REFUSED_SECONDS = 30.0
+REFUSED_SECONDS = 10.0
+# Whoever asks also minds the connection, and has no time for a database that hangs.
+READ_SECONDS = 2.0
 
 
 class OpensAccounts(Protocol):
@@ -45,7 +48,7 @@ class FeedAccounts:
 
     async def refresh(self) -> None:
         try:
-            async with self._database.transaction() as session:
+            async with asyncio.timeout(READ_SECONDS), self._database.transaction() as session:
                 self._known = await feed_accounts(session, broker=self._broker, now=self._clock.now())
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             self._complaints.about("feed_accounts_cannot_be_read", error=type(error).__name__)

@@ -100,6 +100,10 @@ class Signals:
         for run_id in [run_id for run_id in self._signals if run_id not in run_ids]:
             del self._signals[run_id]
 
+    def runs(self) -> list[str]:
+        """Those there is a signal of."""
+        return list(self._signals)
+
     @property
     def waiting(self) -> int:
         return sum(signal.stage in (_Stage.WAITING, _Stage.SENDING) for signal in self._signals.values())

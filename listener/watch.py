@@ -115,6 +115,9 @@ class Watch:
         row = run.exit
         if row is None or not row.is_armed or row.stop_price is None:
             return None
+        known = self._intake.triggers.watched(run.run_id)
+        if known is not None and known.version == row.stop_version:
+            return known
         opens = self._session_opens(run.instrument, run.trading_day)
         return WatchedStop(
             run.run_id, run.account_id, run.instrument, row.stop_price, row.stop_version, row.armed_at, session_opens=opens
@@ -128,10 +131,11 @@ class Watch:
         self._crossings.keep_only({crossing.trigger_id for crossing in fired.values()})
         self._signals.add([crossing for run in runs if (crossing := _stopped(run)) is not None], head_start=False)
         self._signals.keep_only(by_id)
-        for run in runs:
-            self._signals.know_workflow(run.run_id, run.workflow_id)
+        for run_id in self._signals.runs():
+            run = by_id[run_id]
+            self._signals.know_workflow(run_id, run.workflow_id)
             if run.state is not RunState.LEAVING:
-                self._signals.repeat(run.run_id)
+                self._signals.repeat(run_id)
 
     async def follow_armed(self) -> None:
         """Stops as the desks arm them, a moment after they are committed."""
