@@ -11,6 +11,8 @@ from decimal import Decimal
 from trading.orders import BrokerOrder, BrokerOrderStatus, BrokerTrade, OrderState
 
 ZERO = Decimal(0)
+# Held for certain: book and trades have agreed on how it ended.
+ENDED_STATES = frozenset({OrderState.FILLED, OrderState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ def follow(before: Progress, seen: BrokerOrder, traded: TradeSum | None) -> Prog
 def _average(before: Progress, seen: BrokerOrder, traded: TradeSum | None, filled: int) -> Decimal:
     if traded and traded.quantity == filled and filled:
         return traded.value / filled
+    if before.state in ENDED_STATES and filled == before.filled_quantity:
+        # It ended with the trades' own average; a late update brings only the broker's rounded one.
+        return before.average_price
     if seen.filled_quantity == filled and seen.average_price > 0:
         return seen.average_price
     return before.average_price
@@ -62,9 +67,9 @@ def _average(before: Progress, seen: BrokerOrder, traded: TradeSum | None, fille
 def _state(before: Progress, seen: BrokerOrder, traded: TradeSum | None, filled: int) -> OrderState:
     if not seen.status.is_terminal:
         # An older picture of an order that has already ended changes nothing.
-        return before.state if before.state in (OrderState.FILLED, OrderState.CANCELLED) else OrderState.OPEN
+        return before.state if before.state in ENDED_STATES else OrderState.OPEN
     if traded is None or not filled == seen.filled_quantity == traded.quantity:
-        return before.state if before.state in (OrderState.FILLED, OrderState.CANCELLED) else OrderState.OPEN
+        return before.state if before.state in ENDED_STATES else OrderState.OPEN
     if seen.status is BrokerOrderStatus.COMPLETE:
         return OrderState.FILLED
     if seen.status is BrokerOrderStatus.CANCELLED:
