@@ -12,16 +12,18 @@ from temporalio.service import RPCError
 
 from cache.connection import CacheUnavailable, connect
 from cache.heartbeats import beat
+from execution.tasks import end
 from runtime import temporal
 from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
+from runtime.guard import Guard
 from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
 from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
 from runtime.temporal_worker import ensure_schedule, make_worker
-from runtime.trading import TradingRoom, open_trading_room
+from runtime.trading import TradingRoom, lead_of, open_trading_room
 from storage.database import Database
 
 _log = structlog.get_logger()
@@ -82,8 +84,16 @@ async def _serve_temporal(settings: Settings, room: TradingRoom, stop: asyncio.E
 
 
 async def _run_worker(client: Client, settings: Settings, room: TradingRoom, stop: asyncio.Event) -> None:
+    tools = room.tools
+    guard = Guard(
+        database=tools.database, client=client, clock=tools.clock, lead=lead_of(settings), task_queue=settings.task_queue
+    )
     async with make_worker(client, settings, room.activities):
-        await stop.wait()
+        guarding = asyncio.create_task(guard.run(), name="guard")
+        try:
+            await stop.wait()
+        finally:
+            await end([guarding])
 
 
 async def _stopped_within(stop: asyncio.Event, seconds: float) -> None:

@@ -59,6 +59,13 @@ class CredentialsRenewed:
 
 
 @dataclass(frozen=True)
+class RunSettled:
+    """From the guard: the rows say that nothing is left to do, such as when somebody else has sold the shares."""
+
+    at: datetime
+
+
+@dataclass(frozen=True)
 class ChangePlan:
     """The row has been changed already (rows first, then the workflow); this tells the workflow what now holds."""
 

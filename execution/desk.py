@@ -33,6 +33,8 @@ IN_DOUBT = 0.7
 ALIVE = 0.8
 ALIVE_WITH_STREAM = 2.0
 WATCHING = 10.0
+# While shares are held the day's trades are compared with ours, also when nothing of ours is under way.
+HOLDING = 15.0
 LONGEST_BACKOFF = 5.0
 # How long a fill may wait for the answer to its own order, so that it is told after it.
 ANSWER_FIRST = 0.2
@@ -212,6 +214,8 @@ class Desk:
             return IN_DOUBT
         if result.alive:
             return ALIVE_WITH_STREAM if self._stream_is_up else ALIVE
+        if result.holding:
+            return HOLDING
         return WATCHING if result.watched else None
 
     # --- the account's own order stream -------------------------------------------------------------------------------

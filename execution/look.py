@@ -11,6 +11,7 @@ from execution.alarms import Alarm, raise_alarm
 from execution.change import settle_change
 from execution.claim import ClaimedOrder
 from execution.follow import Followed, record_look
+from execution.ledger import Ledger
 from execution.resolve import BookRead, is_healthy, matches, record_missing
 from execution.tools import Tools
 from storage.models import Order
@@ -32,6 +33,7 @@ class LookResult:
     alive: int
     watched: int
     looked: bool = False
+    holding: bool = False  # some run has shares that somebody else could sell
     unfinished: bool = False  # book and trades did not agree yet
     followed: list[Followed] = field(default_factory=list)
     long_in_doubt: list[tuple[str, str]] = field(default_factory=list)
@@ -50,6 +52,7 @@ class Look:
     def __init__(self, account_id: str, tools: Tools) -> None:
         self._account_id = account_id
         self._tools = tools
+        self._ledger = Ledger(account_id, database=tools.database, settle=tools.pace.settle)
         self._by_tag: dict[str, _Expected] = {}
 
     def expect(self, claimed: ClaimedOrder) -> None:
@@ -71,14 +74,18 @@ class Look:
         rows = await self._rows()
         result = LookResult(in_doubt=0, alive=0, watched=0)
         self._by_tag = {row.tag: _Expected(row.id, row.run_id) for row in rows}
-        if not rows:
+        holding = await self._ledger.has_positions()
+        if not rows and not holding:
             return result
+        result.holding = holding
         read = BookRead(*await _read_book(broker, self._tools))
         result.looked = True
-        trades = await broker.trades() if _needs_trades(rows, read.snapshot) else None
+        trades = await broker.trades() if holding or _needs_trades(rows, read.snapshot) else None
         healthy = is_healthy(read.snapshot, await self._known_ids())
         for row in rows:
             await self._compare(row, read, trades, healthy, broker, result)
+        if holding and healthy and trades is not None:
+            result.followed += await self._ledger.compare(broker, trades, now=read.requested_at)
         return result
 
     async def _rows(self) -> Sequence[Order]:

@@ -8,6 +8,7 @@ TRADING_DAY_WORKFLOW = "TradingDayWorkflow"
 STOP_LOSS_HIT = "stop_loss_hit"
 STOP_REQUESTED = "stop_requested"
 CREDENTIALS_RENEWED = "credentials_renewed"
+RUN_SETTLED = "run_settled"
 CHANGE_PLAN = "change_plan"
 STATUS = "status"
 

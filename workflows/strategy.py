@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         Finish,
         Leave,
         PlanChanged,
+        RunSettled,
         RunStatus,
         StopLossHit,
         StopRequested,
@@ -57,6 +58,7 @@ class StrategyWorkflow:
         self._hit: StopLossHit | None = None
         self._square_off = True
         self._exit_has_begun = False
+        self._is_settled = False
         self._plan_has_changed = False
         self._renewed = 0
 
@@ -135,14 +137,14 @@ class StrategyWorkflow:
     async def _watch(self, entering: workflow.ActivityHandle[Entered]) -> bool:
         """Wait for a reason to leave. False: the entry is over, nothing was bought, and there is nothing to leave."""
         await self._wait_for_exit(entering.done)
-        if self._exit_reason is None and entering.result().bought > 0:
+        if self._exit_reason is None and not self._is_settled and entering.result().bought > 0:
             self._now_in(RunState.HOLDING, "the stop-loss, a stop request or the sell time")
             await self._wait_for_exit(lambda: False)
-        return self._exit_reason is not None
+        return self._exit_reason is not None and not self._is_settled
 
     async def _wait_for_exit(self, otherwise: Callable[[], bool]) -> None:
         """Until the stop is hit, a stop is asked for, the sell time has come, or `otherwise` holds. The sell time may move."""
-        while self._exit_reason is None and not otherwise():
+        while self._exit_reason is None and not self._is_settled and not otherwise():
             left = self._sell_at - workflow.now()
             if left <= timedelta(0):
                 self._want_out(ExitReason.SELL_TIME, self._sell_at)
@@ -150,7 +152,7 @@ class StrategyWorkflow:
             self._plan_has_changed = False
             try:
                 await workflow.wait_condition(
-                    lambda: self._exit_reason is not None or self._plan_has_changed or otherwise(),
+                    lambda: self._exit_reason is not None or self._is_settled or self._plan_has_changed or otherwise(),
                     timeout=left,
                     timeout_summary=f"Sell time {_clock(self._sell_at)}",
                 )
@@ -173,7 +175,7 @@ class StrategyWorkflow:
             )
             if left.is_settled:
                 return True
-            if left.is_void and self._exit_reason is reason:
+            if left.is_void and self._exit_reason is reason and self._hit is request.hit:
                 self._exit_reason, self._exit_has_begun = None, False
                 await self._begin("Read the changed plan")
             elif left.waiting_for:
@@ -196,7 +198,8 @@ class StrategyWorkflow:
         """A price at or below the stop. A repeat, or one for an older and lower stop, changes nothing."""
         if hit.stop_version < self._stop_version and hit.price > self._stop_loss:
             return
-        if self._exit_reason is not ExitReason.STOP_LOSS:
+        if self._hit is None or hit.stop_version >= self._hit.stop_version:
+            # The newest one is sent: an older one may turn out to be void while this one is not.
             self._hit = hit
         self._want_out(ExitReason.STOP_LOSS, hit.at)
 
@@ -210,6 +213,11 @@ class StrategyWorkflow:
     def credentials_renewed(self, renewed: CredentialsRenewed) -> None:
         """The desk notices a new login by itself; in the history it explains why a waiting exit went on."""
         self._renewed += 1
+
+    @workflow.signal(name=names.RUN_SETTLED)
+    def run_settled(self, settled: RunSettled) -> None:
+        """Nothing is left to sell: end now instead of at the sell time."""
+        self._is_settled = True
 
     @workflow.update(name=names.CHANGE_PLAN)
     async def change_plan(self, change: ChangePlan) -> PlanChanged:

@@ -23,6 +23,7 @@ from runtime.accounts import BrokerAccounts
 from runtime.brokers import open_accounts
 from runtime.calendar import AlwaysOpen
 from runtime.clock import SystemClock
+from runtime.guard import Guard
 from runtime.instruments import load_master
 from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
@@ -181,6 +182,11 @@ class World:
             ]
             raise AssertionError("\n".join(["the run does not end", *await self.timeline(run.id), *orders])) from None
 
+    def guard(self) -> Guard:
+        return Guard(
+            database=self.database, client=self.client, clock=self.clock, lead=self.lead, task_queue=self.settings.task_queue
+        )
+
     # --- market -------------------------------------------------------------------------------------------------------
 
     async def price(self, symbol: str, price: str) -> None:
@@ -233,7 +239,7 @@ class World:
 
     def requests(self, action: str, name: str = "alice") -> list[dict[str, Any]]:
         """The exchange's own log of order requests of that account: place, modify or cancel."""
-        return list(self.sim.log.since(0, action=action, account=f"sim-{name}"))
+        return [row for row in self.sim.log.since(0, action=action, account=f"sim-{name}") if row["via_api"]]
 
     def sides(self, name: str = "alice") -> list[str]:
         """What was placed, in order of arrival."""

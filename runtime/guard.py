@@ -1,0 +1,165 @@
+"""The guard: nobody's run is without someone looking after it. Runs in every worker; a database lock lets one of them act.
+
+Two things it knows from the rows and from Temporal: a run whose rows say that all is done, but whose workflow does not know it
+(its shares were sold by somebody else, a signal was lost), is told. An open run whose workflow is gone or cannot go on is alarmed
+within seconds, and one that is gone gets a new workflow, which takes over from the rows. Until then the desk covers it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from activities.messages import RunSettled
+from execution.alarms import Alarm, clear_alarm, raise_alarm
+from execution.rows import load_runs
+from execution.starting import Lead, strategy_input
+from execution.timeline import tell
+from execution.views import holding_of, run_view
+from runtime.temporal import is_gone
+from storage.database import Database
+from storage.models import Order, Run
+from trading.next_step import is_settled
+from trading.ports.clock import Clock
+from trading.runs import RunState
+from workflows import names
+from workflows.strategy import StrategyWorkflow
+from workflows.trading_day import search_attributes
+
+_log = structlog.get_logger()
+
+ROUND_SECONDS = 2.0
+# Each open run's workflow is asked after about this often; a lost one is noticed within twice this time.
+CHECK_EVERY = timedelta(seconds=15)
+CHECKS_PER_ROUND = 200
+# A run is left to its own workflow for this long after its last change before the guard speaks.
+PATIENCE = timedelta(seconds=3)
+# A workflow task that has failed this often is a bug, not a hiccup.
+FAILED_ATTEMPTS = 3
+# Any constant; the worker that holds this lock is the guard.
+_GUARD_LOCK = 7_203_114_552
+
+
+class Guard:
+    def __init__(self, *, database: Database, client: Client, clock: Clock, lead: Lead, task_queue: str) -> None:
+        self._database = database
+        self._client = client
+        self._clock = clock
+        self._lead = lead
+        self._task_queue = task_queue
+        self._checked: dict[str, datetime] = {}
+
+    async def run(self) -> None:
+        """For ever; a store or Temporal that is away is tried again."""
+        while True:
+            try:
+                await self._guard_while_locked()
+            except (SQLAlchemyError, RPCError, OSError, TimeoutError) as error:
+                _log.warning("guard_waits", error=str(error))
+            await asyncio.sleep(ROUND_SECONDS)
+
+    async def _guard_while_locked(self) -> None:
+        """The lock lives as long as its connection: a guard that dies or hangs loses it."""
+        async with self._database.engine.connect() as connection:
+            autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            locked = (await autocommit.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _GUARD_LOCK})).scalar_one()
+            if not locked:
+                return
+            try:
+                while True:
+                    await autocommit.execute(text("SELECT 1"))
+                    await self.round()
+                    await asyncio.sleep(ROUND_SECONDS)
+            finally:
+                await autocommit.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _GUARD_LOCK})
+
+    async def round(self) -> None:
+        """One look at everything that is open."""
+        async with self._database.transaction() as session:
+            ids = list(await session.scalars(select(Run.id).where(Run.state != RunState.ENDED)))
+        await self._tell_settled(await self._settled_candidates())
+        await self._check_workflows(ids)
+
+    async def _settled_candidates(self) -> list[tuple[Run, list[Order]]]:
+        async with self._database.transaction() as session:
+            flat = select(Run.id).where(
+                Run.state.in_([RunState.ENTERING, RunState.HOLDING, RunState.LEAVING]),
+                Run.bought > 0,
+                Run.bought == Run.sold + Run.taken_elsewhere,
+                Run.updated_at < self._clock.now() - PATIENCE,
+            )
+            return await load_runs(session, list(await session.scalars(flat)))
+
+    async def _tell_settled(self, runs: Sequence[tuple[Run, list[Order]]]) -> None:
+        now = self._clock.now()
+        for run, orders in runs:
+            if holding_of(run).is_flat and is_settled(run_view(run, orders), now):
+                try:
+                    await self._client.get_workflow_handle(run.workflow_id).signal(names.RUN_SETTLED, RunSettled(now))
+                except RPCError as error:
+                    if not is_gone(error):
+                        raise
+
+    async def _check_workflows(self, open_ids: list[str]) -> None:
+        now = self._clock.now()
+        self._checked = {run_id: at for run_id, at in self._checked.items() if run_id in set(open_ids)}
+        due = [run_id for run_id in open_ids if now - self._checked.get(run_id, now - CHECK_EVERY) >= CHECK_EVERY]
+        for run_id in due[:CHECKS_PER_ROUND]:
+            self._checked[run_id] = now
+            await self._check(run_id)
+
+    async def _check(self, run_id: str) -> None:
+        async with self._database.transaction() as session:
+            run = await session.get(Run, run_id)
+        if run is None or run.state is RunState.ENDED or run.created_at > self._clock.now() - PATIENCE:
+            return
+        try:
+            seen = await self._client.get_workflow_handle(run.workflow_id).describe()
+        except RPCError as error:
+            if not is_gone(error):
+                raise
+            await self._take_over(run, "is gone")
+            return
+        if seen.status is not WorkflowExecutionStatus.RUNNING:
+            await self._take_over(run, f"has ended ({seen.status.name.lower() if seen.status else 'unknown'})")
+            return
+        attempt = seen.raw_description.pending_workflow_task.attempt
+        await self._note_stuck(run, stuck=attempt >= FAILED_ATTEMPTS)
+
+    async def _take_over(self, run: Run, what: str) -> None:
+        """Start the run's workflow again; it finds in the rows how far the run has come."""
+        plan = strategy_input(run, self._lead)
+        try:
+            await self._client.start_workflow(
+                StrategyWorkflow.run,
+                plan,
+                id=run.workflow_id,
+                task_queue=self._task_queue,
+                search_attributes=search_attributes(plan),
+            )
+        except WorkflowAlreadyStartedError:
+            return
+        message = f"The workflow of a run {what}; a new one has taken over from the rows"
+        async with self._database.transaction() as session:
+            row = await session.get_one(Run, run.id)
+            tell(session, row, "taken_over", message)
+            await raise_alarm(session, _alarm(run, "workflow_lost", message))
+        _log.error("workflow_taken_over", run_id=run.id, what=what)
+
+    async def _note_stuck(self, run: Run, *, stuck: bool) -> None:
+        alarm = _alarm(run, "workflow_stuck", "The workflow of a run fails again and again; its desk still covers the position")
+        async with self._database.transaction() as session:
+            if stuck and await raise_alarm(session, alarm):
+                _log.error("workflow_stuck", run_id=run.id)
+            elif not stuck:
+                await clear_alarm(session, alarm.key)
+
+
+def _alarm(run: Run, kind: str, message: str) -> Alarm:
+    return Alarm(f"{kind}:{run.id}", kind, message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)
