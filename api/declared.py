@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from fastapi import FastAPI
+
 from api.errors import MEANINGS, ErrorBody, ErrorCode
 
 Responses = dict[int | str, dict[str, Any]]
@@ -46,3 +48,37 @@ def _response(codes: list[ErrorCode]) -> dict[str, Any]:
 
 def _example(code: ErrorCode) -> dict[str, Any]:
     return {"error": code.value, "message": MEANINGS[code].text, "details": None, "request_id": "req_01jb3m5k8r2v9x4c7n6q1t0w3z"}
+
+
+def document(app: FastAPI) -> None:
+    """Put right what the framework writes about errors: its own shape, which no route answers with, and errors declared as
+    HTML or event streams on routes that answer those when all is well."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        known = app.openapi_schema is not None
+        found = generate()
+        return found if known else _put_right(found)
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _put_right(document: dict[str, Any]) -> dict[str, Any]:
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            operation["responses"] = {
+                status: _as_json(response)
+                for status, response in operation["responses"].items()
+                if "HTTPValidationError" not in str(response)
+            }
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document
+
+
+def _as_json(response: dict[str, Any]) -> dict[str, Any]:
+    content = response.get("content", {}).get("application/json", {})
+    if "examples" not in content:
+        return response
+    shape = {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}
+    return response | {"content": {"application/json": {"schema": shape, "examples": content["examples"]}}}

@@ -80,7 +80,7 @@ def translate(error: Exception) -> ApiError | None:
 
 def database_is_away(error: Exception) -> bool:
     """Whether Postgres could not be asked, rather than refused what it was asked."""
-    if isinstance(error, OSError | PoolTimeout | InterfaceError | OperationalError | _DATABASE_AWAY):
+    if isinstance(error, (OSError, PoolTimeout, InterfaceError, OperationalError, *_DATABASE_AWAY)):
         return True
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or isinstance(getattr(error.orig, "__cause__", None), _DATABASE_AWAY)

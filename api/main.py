@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import error_handlers
+from api import declared, error_handlers
 from api.middleware import BodyLimit, Edge
 from api.routes import admin, analytics, auth, broker, callbacks, operation, orders, running, safety, strategies, streams
 from api.services import Replacements, Services, open_services
@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None, *, replaced: Replacements | Non
     app = FastAPI(
         title="Algo trading", version=VERSION, description=DESCRIPTION, lifespan=lifespan, openapi_url=f"{PREFIX}/openapi.json"
     )
+    declared.document(app)
     error_handlers.install(app)
     _add_middleware(app, chosen)
     app.include_router(_versioned(), prefix=PREFIX)

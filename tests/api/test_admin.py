@@ -1,0 +1,220 @@
+"""What Admins may see and do, and the command line of the machine itself."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text, update
+from typer.testing import CliRunner
+
+from api.admin_cli import app
+from storage.models import AuditEntry, BrokerAccount, Role, User
+from storage.repositories import audit
+from tests.api.conftest import AES_KEY, JWT_KEY, PASSWORD, Client, Platform
+from tests.api.rows import add_run, order_of
+from trading.orders import OrderState
+
+
+async def as_admin(platform: Platform) -> Client:
+    user = await platform.user()
+    async with platform.services.database.transaction() as session:
+        await session.execute(update(User).where(User.id == user.user_id).values(role=Role.ADMIN))
+    return user
+
+
+async def test_users_are_listed_without_their_passwords(platform: Platform) -> None:
+    admin = await as_admin(platform)
+    others = [await platform.user() for _ in range(2)]
+    page = await admin.get("/admin/users?limit=2")
+    following = await admin.get("/admin/users", params={"cursor": page["next_cursor"]})
+    listed = [*page["items"], *following["items"]]
+    assert [user["user_id"] for user in listed] == [admin.user_id, *(other.user_id for other in others)]
+    assert "argon2" not in str(listed)
+
+
+async def test_a_suspended_user_is_out_at_once_and_may_be_let_back_in(platform: Platform) -> None:
+    admin, user = await as_admin(platform), await platform.user("asha@example.com")
+    path = f"/admin/users/{user.user_id}"
+    changed = (await admin.call("PATCH", path, json={"state": "suspended"}, expect=200)).json()
+    assert changed["state"] == "suspended"
+    await user.call("GET", "/auth/me", expect=401)
+    await admin.call("PATCH", path, json={"state": "active"}, expect=200)
+    await platform.anonymous().post("/auth/login", {"email": "asha@example.com", "password": PASSWORD})
+    await user.call("GET", "/auth/me", expect=401)
+
+
+async def test_a_role_counts_from_the_next_request_on(platform: Platform) -> None:
+    admin, user = await as_admin(platform), await platform.user()
+    await user.refused("GET", "/admin/users", 403, "FORBIDDEN")
+    await admin.call("PATCH", f"/admin/users/{user.user_id}", json={"role": "Admin"}, expect=200)
+    await user.get("/admin/users")
+
+
+@pytest.mark.parametrize("change", [{"role": "User"}, {"state": "suspended"}])
+async def test_the_last_admin_can_neither_step_down_nor_suspend_themselves(platform: Platform, change: Any) -> None:
+    admin = await as_admin(platform)
+    await admin.refused("PATCH", f"/admin/users/{admin.user_id}", 409, "LAST_ADMIN", json=change)
+    await admin.get("/admin/users")
+
+
+async def test_two_admins_who_demote_each_other_at_once_leave_one(platform: Platform) -> None:
+    one, two = await as_admin(platform), await as_admin(platform)
+    await asyncio.gather(
+        one.call("PATCH", f"/admin/users/{two.user_id}", json={"role": "User"}),
+        two.call("PATCH", f"/admin/users/{one.user_id}", json={"role": "User"}),
+    )
+    async with platform.services.database.transaction() as session:
+        assert len((await session.scalars(select(User).where(User.role == Role.ADMIN))).all()) == 1
+
+
+async def test_a_user_who_does_not_exist_is_404(platform: Platform) -> None:
+    admin = await as_admin(platform)
+    await admin.refused("PATCH", f"/admin/users/usr_{'0' * 26}", 404, "USER_NOT_FOUND", json={"role": "User"})
+
+
+async def test_the_system_at_a_glance(platform: Platform) -> None:
+    admin, user = await as_admin(platform), await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    async with platform.services.database.transaction() as session:
+        session.add(order_of(run, "t1", now=None, state=OrderState.UNKNOWN, filled_quantity=0))
+    answer = await admin.get("/admin/system")
+    assert (answer["users"], answer["strategies"], answer["open_runs"], answer["orders_in_doubt"]) == (2, 1, 1, 1)
+    assert answer["audit_chain_broken_at"] is None
+    assert answer["readiness"]["status"] == "not_ready"
+
+
+async def test_broker_statistics_show_counts_of_its_own_broker_only(platform: Platform) -> None:
+    admin, staff, user = await as_admin(platform), await platform.user(), await platform.user()
+    await add_run(platform, user, await platform.connect(user), order_tag="t1")
+    expected = {
+        "broker": "zerodha",
+        "accounts": 1,
+        "connected": 1,
+        "open_runs": 1,
+        "orders_today": 1,
+        "orders_rejected_today": 0,
+    }
+    assert (await admin.get("/broker/stats"))["items"] == [expected]
+    path = f"/admin/users/{staff.user_id}"
+    await admin.call("PATCH", path, json={"role": "Broker"}, expect=200)
+    await staff.refused("GET", "/broker/stats", 403, "FORBIDDEN")
+    await admin.call("PATCH", path, json={"broker": "dhan"}, expect=200)
+    assert (await staff.get("/broker/stats"))["items"] == []
+    await admin.call("PATCH", path, json={"broker": "zerodha"}, expect=200)
+    assert (await staff.get("/broker/stats"))["items"] == [expected]
+
+
+# --- the audit log -----------------------------------------------------------------------------------------------------
+
+
+async def test_every_mutation_is_in_the_audit_log_and_the_chain_is_whole(platform: Platform) -> None:
+    admin, user = await as_admin(platform), await platform.user()
+    broker_id = await platform.connect(user)
+    strategy_id = await user.create()
+    await user.call("PUT", f"/strategy/{strategy_id}", json={"quantity": 5}, expect=200)
+    await user.call("DELETE", f"/strategy/{strategy_id}", expect=200)
+    await user.call("PUT", "/risk-limits", json={"max_daily_loss": 1}, expect=200)
+    await user.post("/kill-switch")
+    await user.call("DELETE", "/kill-switch", expect=200)
+    await user.call("DELETE", f"/broker/{broker_id}", expect=200)
+    await user.post("/auth/logout")
+    page = await admin.get("/admin/audit?limit=200")
+    actions = [entry["action"] for entry in reversed(page["items"]) if entry["actor_id"] == user.user_id]
+    assert actions == [
+        "user.register",
+        "broker.connect",
+        "strategy.create",
+        "strategy.update",
+        "strategy.delete",
+        "risk_limits.set",
+        "kill_switch.engage",
+        "kill_switch.release",
+        "broker.delete",
+        "user.logout",
+    ]
+    async with platform.services.database.transaction() as session:
+        assert await audit.first_break(session) is None
+
+
+async def test_entries_written_at_once_form_one_chain(platform: Platform) -> None:
+    user = await platform.user()
+    await asyncio.gather(*(user.create() for _ in range(10)))
+    async with platform.services.database.transaction() as session:
+        assert await audit.first_break(session) is None
+        sequences = (await session.scalars(select(AuditEntry.sequence).order_by(AuditEntry.sequence))).all()
+    assert sequences == list(range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        "UPDATE audit_log SET data = '{\"quantity\": 1}' WHERE sequence = 3",
+        "UPDATE audit_log SET actor_id = NULL WHERE sequence = 3",
+        "UPDATE audit_log SET at = at - interval '1 microsecond' WHERE sequence = 3",
+        "DELETE FROM audit_log WHERE sequence = 3",
+    ],
+)
+async def test_a_changed_or_missing_entry_is_found(platform: Platform, tamper: str) -> None:
+    user = await platform.user()
+    for _ in range(4):
+        await user.create()
+    async with platform.services.database.transaction() as session:
+        await session.execute(text(tamper))
+    async with platform.services.database.transaction() as session:
+        assert await audit.first_break(session) == 3
+
+
+# --- the command line --------------------------------------------------------------------------------------------------
+
+
+def run_cli(platform: Platform, *arguments: str, **more: str) -> Any:
+    settings = platform.services.settings
+    environment = {
+        "DATABASE_URL": settings.database_url,
+        "AES_MASTER_KEYS": AES_KEY,
+        "JWT_KEYS": JWT_KEY,
+        "ADMIN_PASSWORD": PASSWORD,
+        **more,
+    }
+    return CliRunner(env=environment).invoke(app, list(arguments))
+
+
+async def test_the_first_admin_is_made_on_the_machine_itself(platform: Platform) -> None:
+    result = await asyncio.to_thread(run_cli, platform, "create-admin", "Root@Example.com")
+    assert result.exit_code == 0, result.output
+    client = platform.anonymous()
+    client.tokens = await client.post("/auth/login", {"email": "root@example.com", "password": PASSWORD})
+    assert (await client.get("/auth/me"))["role"] == "Admin"
+
+
+async def test_an_existing_user_becomes_admin_and_keeps_the_password(platform: Platform) -> None:
+    user = await platform.user("asha@example.com")
+    result = await asyncio.to_thread(run_cli, platform, "create-admin", "asha@example.com", ADMIN_PASSWORD="another password")
+    assert result.exit_code == 0, result.output
+    assert (await user.get("/auth/me"))["role"] == "Admin"
+    await platform.anonymous().post("/auth/login", {"email": "asha@example.com", "password": PASSWORD})
+
+
+async def test_keys_are_rotated_and_the_old_one_may_be_dropped(platform: Platform) -> None:
+    user = await platform.user()
+    broker_id = await platform.connect(user)
+    new_key = "a2:" + "bmV3IGtleSBvZiAzMiBieXRlcywgZXhhY3RseSE9PT0="
+    result = await asyncio.to_thread(run_cli, platform, "rotate-keys", AES_MASTER_KEYS=f"{new_key},{AES_KEY}")
+    assert result.exit_code == 0, result.output
+    async with platform.services.database.transaction() as session:
+        account = await session.get_one(BrokerAccount, broker_id)
+    assert account.sealed_api_secret.startswith("v1.a2.")
+    again = await asyncio.to_thread(run_cli, platform, "rotate-keys", AES_MASTER_KEYS=new_key)
+    assert "1 accounts sealed anew" in again.output
+    lost = await asyncio.to_thread(run_cli, platform, "rotate-keys")
+    assert (lost.exit_code, "could not be opened" in lost.output) == (1, True)
+
+
+async def test_the_audit_log_can_be_checked_on_the_machine(platform: Platform) -> None:
+    user = await platform.user()
+    await user.create()
+    assert (await asyncio.to_thread(run_cli, platform, "check-audit")).exit_code == 0
+    async with platform.services.database.transaction() as session:
+        await session.execute(text("UPDATE audit_log SET action = 'x' WHERE sequence = 1"))
+    broken = await asyncio.to_thread(run_cli, platform, "check-audit")
+    assert (broken.exit_code, "entry 1" in broken.output) == (1, True)
