@@ -113,7 +113,7 @@ class ChangingContract:
         request = world.resting()
         order_id = await world.place(request)
         world.fault(fault, endpoint=action, delay_ms=60_000)
-        assert isinstance(await change(world, action, order_id, timeout_seconds=1), Unknown)
+        assert isinstance(await change(world, action, order_id, timeout_seconds=1 if fault == "slow" else 5), Unknown)
         assert world.attempts(action, order_id=order_id) == world.accepted(action, order_id=order_id) == 1
         order = await world.only(request.tag)
         assert (order.status is BrokerOrderStatus.CANCELLED) == (action == "cancel")

@@ -46,7 +46,7 @@ class ReadingContract:
         read, endpoint = READS[name]
         world.fault(fault, endpoint=endpoint, delay_ms=60_000)
         with pytest.raises(error) as caught:
-            await read(world.another_broker(timeout_seconds=0.5), order_id)
+            await read(world.another_broker(timeout_seconds=0.5 if fault == "slow" else 5), order_id)
         assert type(caught.value) is error
         assert world.account.access_token not in str(caught.value)
 
