@@ -62,14 +62,25 @@ async def test_after_a_cut_the_first_price_is_compared_with_the_stops(world: Wor
 
 
 async def test_a_dead_token_moves_the_feed_to_another_account(world: World) -> None:
+    second = await world.log_in("bob")
+    # The newest login is preferred, also when it is dead and nobody has noticed.
     first = await world.log_in("alice")
     await world.hold(first)
     async with world.listening():
+        await world.until_beat("account_id", first)
         await world.subscribed_to("TCS")
-        second = await world.log_in("bob")
         world.sim.expire_token("alice")
         await world.until_beat("account_id", second)
         await world.until_beat("healthy", True)
+
+
+async def test_an_account_whose_token_was_dead_from_the_start_is_passed_over(world: World) -> None:
+    usable = await world.log_in("bob")
+    await world.hold(await world.log_in("alice"))
+    world.sim.expire_token("alice")
+    async with world.listening():
+        await world.until_beat("account_id", usable)
+        await world.subscribed_to("TCS")
 
 
 async def test_an_account_that_is_removed_is_left_at_once(world: World) -> None:
