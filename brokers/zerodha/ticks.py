@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import NamedTuple
 
 from trading.ports.broker import UnreadableAnswer
 
@@ -28,7 +27,8 @@ _DEPTH_LEVELS = 5
 
 LTP_LENGTH, QUOTE_LENGTH, FULL_LENGTH = 8, 44, 184
 INDEX_QUOTE_LENGTH, INDEX_FULL_LENGTH = 28, 32
-_LAST_TRADE_AT, _INDEX_TIME_AT = 44, 28
+# Where a packet of that length has its last trade's time, counted from the length in front of it.
+_TIME_AT = {FULL_LENGTH: 2 + 44, INDEX_FULL_LENGTH: 2 + 28}
 
 # Value of one raw unit in rupees, by segment, the low byte of the token.
 _PAISA, _FOUR_PLACES, _SEVEN_PLACES = Decimal("0.01"), Decimal("0.0001"), Decimal("0.0000001")
@@ -85,14 +85,6 @@ class Packet:
     asks: tuple[DepthEntry, ...] = ()
 
 
-class Price(NamedTuple):
-    """The part of a packet a stop needs. `raw` counts `unit_of(token)`; `seconds` is the last trade's time, 0 if not sent."""
-
-    token: int
-    raw: int
-    seconds: int
-
-
 def unit_of(token: int) -> Decimal:
     """What one raw price unit is worth, rupees. Raises UnreadableAnswer for a segment nobody knows."""
     unit = UNITS.get(token & 0xFF)
@@ -123,17 +115,26 @@ def decode_last_prices(frame: bytes) -> list[tuple[int, int]]:
     return prices
 
 
-def decode_prices(frame: bytes) -> list[Price]:
-    """As `decode_last_prices`, with the time of the last trade where the packet carries it."""
-    prices: list[Price] = []
-    for offset, length in _packets(frame):
-        token, raw = _LTP.unpack_from(frame, offset)
-        seconds = 0
-        if length == FULL_LENGTH:
-            (seconds,) = _SECONDS.unpack_from(frame, offset + _LAST_TRADE_AT)
-        elif length == INDEX_FULL_LENGTH:
-            (seconds,) = _SECONDS.unpack_from(frame, offset + _INDEX_TIME_AT)
-        prices.append(Price(token, raw, seconds))
+def decode_prices(frame: bytes) -> list[tuple[int, int, int]]:
+    """(token, raw price, last trade's epoch seconds) of every packet; 0 seconds where the packet carries no time.
+
+    A raw price counts `unit_of(token)`. Otherwise as `decode_last_prices`.
+    """
+    if len(frame) < _COUNT.size:
+        return []
+    prices: list[tuple[int, int, int]] = []
+    unpack, append, offset = _LENGTH_TOKEN_PRICE.unpack_from, prices.append, _COUNT.size
+    try:
+        for _ in range(_COUNT.unpack_from(frame)[0]):
+            length, token, raw = unpack(frame, offset)
+            if length < LTP_LENGTH:
+                raise UnreadableAnswer(f"a packet of {length} bytes")
+            time_at = _TIME_AT.get(length)
+            append((token, raw, _SECONDS.unpack_from(frame, offset + time_at)[0] if time_at else 0))
+            offset += 2 + length
+    except struct.error:
+        raise UnreadableAnswer("the frame ends inside a packet") from None
+    _check_end(frame, offset)
     return prices
 
 
