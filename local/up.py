@@ -51,8 +51,9 @@ async def _run(plan: Plan, parts: Sequence[Part], progress: Progress) -> None:
         await supervisor.start()
         ready = True
         write_record()
-        progress.console.print(stack_panel(plan))
+        # The addresses come last: after a trade has scrolled by, they are what stays on the screen.
         await _show_demo(plan, progress.console)
+        progress.console.print(stack_panel(plan))
         await supervisor.watch()
 
     supervisor = Supervisor(parts, logs=plan.logs, progress=progress, on_change=write_record)
