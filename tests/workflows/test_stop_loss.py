@@ -137,3 +137,16 @@ async def test_renewed_credentials_are_noted_and_change_nothing(day: Day) -> Non
     day.script.leave.open()
     assert (await day.result(handle)).end_reason is EndReason.STOP_LOSS
     assert len(day.fakes.asked(Leave)) == 2
+
+
+async def test_a_true_hit_that_comes_while_a_void_one_is_looked_into_still_sells(day: Day) -> None:
+    day.script.leave = Gate()
+    plan, handle = await day.hold()
+    day.row(plan).change_stop(Decimal(3400))
+    await day.hit_stop(handle, plan, "3450")
+    await day.script.leave.reached()
+    await day.hit_stop(handle, plan, "3390", version=2)
+    day.script.leave.open()
+    result = await day.result(handle)
+    assert result.end_reason is EndReason.STOP_LOSS
+    assert [left.hit.price for left in day.fakes.asked(Leave) if left.hit] == [Decimal(3450), Decimal(3390)]
