@@ -59,6 +59,7 @@ class StrategyWorkflow:
         self._square_off = True
         self._exit_has_begun = False
         self._is_settled = False
+        self._nothing_to_protect = False
         self._plan_has_changed = False
         self._renewed = 0
 
@@ -98,6 +99,7 @@ class StrategyWorkflow:
 
     async def _arm_in_time(self) -> tuple[EndReason | None, str] | None:
         """Sleep, then write the entry down before its moment. Returns how the run ends if there is nothing to enter."""
+        self._forget_hits()
         await self._sleep_until(self._plan.buy_at - timedelta(seconds=self._plan.lead_seconds), "the entry to be armed")
         if self._exit_reason is not None:
             return EndReason.STOPPED_BY_USER, "stopped before the entry"
@@ -112,6 +114,7 @@ class StrategyWorkflow:
         if timing is EntryTiming.MISSED:
             return EndReason.MISSED, f"woke {_seconds(now - self._plan.buy_at)} after the buy time, too late to enter"
         deadline = max(now, self._plan.buy_at) + timedelta(seconds=self._plan.entry_deadline_seconds)
+        self._nothing_to_protect = False
         request = ArmEntry(self._plan.run_id, self._plan.buy_at, min(deadline, self._sell_at), now)
         armed = await workflow.execute_activity_method(
             EntryActivities.arm_entry, request, **options.ROWS, summary=f"Arm the entry for {_clock(self._plan.buy_at)}"
@@ -196,6 +199,8 @@ class StrategyWorkflow:
     @workflow.signal(name=names.STOP_LOSS_HIT)
     def stop_loss_hit(self, hit: StopLossHit) -> None:
         """A price at or below the stop. A repeat, or one for an older and lower stop, changes nothing."""
+        if self._nothing_to_protect:
+            return
         if hit.stop_version < self._stop_version and hit.price > self._stop_loss:
             return
         if self._hit is None or hit.stop_version >= self._hit.stop_version:
@@ -244,6 +249,12 @@ class StrategyWorkflow:
         return RunStatus(self._state, self._waiting_for, self._sell_at, self._stop_loss, self._exit_reason)
 
     # --- small things -------------------------------------------------------------------------------------------------
+
+    def _forget_hits(self) -> None:
+        """Nothing is armed yet: a price from before then fires no stop. The price at the buy time will decide."""
+        self._nothing_to_protect = True
+        if self._exit_reason is ExitReason.STOP_LOSS:
+            self._exit_reason, self._exit_wanted_at, self._hit = None, None, None
 
     def _want_out(self, reason: ExitReason, at: datetime) -> None:
         """The first reason starts the exit; a stronger one replaces it, so that a stop beats everything."""

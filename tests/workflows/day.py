@@ -154,6 +154,9 @@ class Day:
     async def until_state(self, handle: Handle, state: RunState) -> None:
         await until(lambda: self.status(handle), lambda status: status.state is state, f"the run is {state.value}")
 
+    async def until_it_waits_for(self, handle: Handle, what: str) -> None:
+        await until(lambda: self.status(handle), lambda status: status.waiting_for == what, f"the run waits for {what}")
+
     async def until_asked(self, kind: type[object], times: int = 1) -> None:
         await eventually(lambda: len(self.fakes.asked(kind)) >= times, f"{times} x {kind.__name__}")
 

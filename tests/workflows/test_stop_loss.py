@@ -1,5 +1,6 @@
 """The stop-loss signal: at once, once, for the plan that holds, and for nothing else."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -150,3 +151,32 @@ async def test_a_true_hit_that_comes_while_a_void_one_is_looked_into_still_sells
     result = await day.result(handle)
     assert result.end_reason is EndReason.STOP_LOSS
     assert [left.hit.price for left in day.fakes.asked(Leave) if left.hit] == [Decimal(3450), Decimal(3390)]
+
+
+async def test_a_hit_before_the_entry_is_armed_says_nothing_and_the_run_buys(day: Day) -> None:
+    plan = day.plan(buy_in=timedelta(hours=1))
+    handle = await day.start(plan)
+    await day.until_it_waits_for(handle, "the entry to be armed")
+    await day.hit_stop(handle, plan)
+    assert (await day.status(handle)).exit_reason is None
+    result = await day.result(handle)
+    assert (result.end_reason, result.bought) == (EndReason.SOLD_AT_TIME, 10)
+
+
+async def test_a_hit_before_the_run_begins_says_nothing_about_a_run_without_an_entry(unattended_day: Day) -> None:
+    plan = unattended_day.plan(buy_in=timedelta(hours=1))
+    handle = await unattended_day.start(plan)
+    await unattended_day.hit_stop(handle, plan)
+    async with unattended_day.worker():
+        result = await unattended_day.result(handle)
+    assert (result.end_reason, result.bought) == (EndReason.SOLD_AT_TIME, 10)
+
+
+async def test_a_hit_before_the_run_begins_sells_what_an_earlier_workflow_of_the_run_has_bought(unattended_day: Day) -> None:
+    plan = unattended_day.plan()
+    unattended_day.row(plan).buy()
+    handle = await unattended_day.start(plan)
+    await unattended_day.hit_stop(handle, plan)
+    async with unattended_day.worker():
+        result = await unattended_day.result(handle)
+    assert (result.end_reason, result.sold) == (EndReason.STOP_LOSS, 10)
