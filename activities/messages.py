@@ -34,7 +34,7 @@ class StrategyInput:
 
 @dataclass(frozen=True)
 class StopLossHit:
-    """From the listener. `trigger_id` makes repeats harmless."""
+    """From the listener. `trigger_id` begins with the run it is for: a workflow id may be used again by a later run."""
 
     symbol: str
     price: Decimal

@@ -199,7 +199,9 @@ class StrategyWorkflow:
     @workflow.signal(name=names.STOP_LOSS_HIT)
     def stop_loss_hit(self, hit: StopLossHit) -> None:
         """A price at or below the stop. A repeat, or one for an older and lower stop, changes nothing."""
-        if self._nothing_to_protect:
+        is_ours = hit.trigger_id.startswith(self._plan.run_id)
+        if not is_ours or self._nothing_to_protect:
+            # A strategy that is started again on the same day has the same workflow id.
             return
         if hit.stop_version < self._stop_version and hit.price > self._stop_loss:
             return

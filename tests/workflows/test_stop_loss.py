@@ -180,3 +180,11 @@ async def test_a_hit_before_the_run_begins_sells_what_an_earlier_workflow_of_the
     async with unattended_day.worker():
         result = await unattended_day.result(handle)
     assert (result.end_reason, result.sold) == (EndReason.STOP_LOSS, 10)
+
+
+async def test_a_hit_of_an_earlier_run_of_the_same_strategy_and_day_is_ignored(day: Day) -> None:
+    earlier = day.plan()
+    _, handle = await day.hold()
+    await day.hit_stop(handle, earlier)
+    assert (await day.status(handle)).exit_reason is None
+    assert (await day.result(handle)).end_reason is EndReason.SOLD_AT_TIME
