@@ -16,6 +16,8 @@ ENDPOINTS = frozenset({
     "place", "modify", "cancel", "orders", "order", "trades", "positions", "holdings", "margins", "quote",
     "instruments", "session", "profile", "gtt", "any",
 })  # fmt: skip
+_LASTING = frozenset({"mute"})
+_LARGEST = 10**9
 WRITES = ("place", "modify", "cancel")
 
 TRANSPORT: dict[str, tuple[str, ...]] = {
@@ -68,7 +70,7 @@ class Fault:
     count: int | None
     skip: int
     probability: float
-    delay_ms: int
+    delay_ms: float
     symbol: str | None
     side: str | None
     tag: str | None
@@ -173,30 +175,73 @@ class FaultBook:
         return None
 
 
-_COMMON = frozenset({"account", "endpoint", "count", "skip", "probability", "seed", "delay_ms", "symbol", "side", "tag"})
-_LASTING = frozenset({"mute"})
+_NUMBER = (int, float)
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "account": str,
+    "endpoint": (str, list, tuple),
+    "count": int,
+    "skip": int,
+    "probability": _NUMBER,
+    "seed": (int, str),
+    "delay_ms": _NUMBER,
+    "symbol": str,
+    "side": str,
+    "tag": str,
+}
+"""Fields every fault may have."""
+_SETTINGS: dict[str, type | tuple[type, ...]] = {
+    "accepted": bool,
+    "answer": str,
+    "asynchronous": bool,
+    "error_type": str,
+    "heartbeats": bool,
+    "how": str,
+    "message": str,
+    "quantity": int,
+    "seconds": _NUMBER,
+    "status": int,
+    "to": str,
+    "when": str,
+}
+"""Fields of single kinds."""
 
 
-def _make_fault(fault_id: int, kind: str, fields: dict[str, Any]) -> Fault:
+def _check_fields(fields: dict[str, Any]) -> None:
+    known = _FIELDS | _SETTINGS
+    for name, value in fields.items():
+        if name not in known:
+            raise UnknownFault(f"A fault has no field {name!r}; known: {', '.join(sorted(known))}.")
+        if value is None:
+            continue
+        if not isinstance(value, known[name]) or (isinstance(value, bool) and known[name] is not bool):
+            raise UnknownFault(f"The field {name!r} of a fault cannot be {value!r}.")
+        if isinstance(value, int | float) and not 0 <= value <= _LARGEST:
+            raise UnknownFault(f"The field {name!r} of a fault must be between 0 and {_LARGEST}.")
+
+
+def _make_fault(fault_id: int, kind: str, given: dict[str, Any]) -> Fault:
+    _check_fields(given)
+    count = given.get("count", None if kind in _LASTING else 1)
+    fields = {name: value for name, value in given.items() if value is not None}
     endpoint = fields.get("endpoint")
-    endpoints = KINDS[kind] if endpoint is None else (endpoint,) if isinstance(endpoint, str) else tuple(endpoint)
+    endpoints = KINDS[kind] if endpoint is None else (endpoint,) if isinstance(endpoint, str) else tuple(map(str, endpoint))
     if kind not in UPDATES and kind not in SOCKETS and not ENDPOINTS.issuperset(endpoints):
         raise UnknownFault(f"There is no endpoint {endpoint!r}; known: {', '.join(sorted(ENDPOINTS))}.")
-    settings = {name: value for name, value in fields.items() if name not in _COMMON}
+    settings = {name: value for name, value in fields.items() if name in _SETTINGS}
     seconds = settings.get("seconds") if kind == "mute" else None
     return Fault(
         fault_id=fault_id,
         kind=kind,
         account=fields.get("account"),
         endpoints=endpoints,
-        count=fields.get("count", None if kind in _LASTING else 1),
-        skip=int(fields.get("skip", 0)),
-        probability=float(fields.get("probability", 1)),
-        delay_ms=int(fields.get("delay_ms", 0)),
+        count=count,
+        skip=fields.get("skip", 0),
+        probability=fields.get("probability", 1),
+        delay_ms=fields.get("delay_ms", 0),
         symbol=fields.get("symbol"),
         side=fields.get("side"),
         tag=fields.get("tag"),
         settings=settings,
         rng=random.Random(fields.get("seed")),
-        until_ns=None if seconds is None else now_ns() + int(float(seconds) * SECOND_NS),
+        until_ns=None if seconds is None else now_ns() + int(seconds * SECOND_NS),
     )

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections import Counter, deque
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ from simulator.exchange.events import Event, Filled, OrderCancelRequested, Order
 from simulator.exchange.orders import Order, Origin
 from simulator.money import rupees
 
-KEPT_IN_MEMORY = 500_000
+KEPT_IN_MEMORY = 200_000
+_DROPPED_AT_ONCE = 20_000
 Entry = dict[str, Any]
 
 
 class ExchangeLog:
-    """Entries in memory (the newest 500,000) and, with a path, appended to a file, each write flushed."""
+    """Entries in memory (the newest 200,000) and, with a path, appended to a file, each write flushed."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.entries: deque[Entry] = deque(maxlen=KEPT_IN_MEMORY)
+        self.entries: list[Entry] = []
         self.sequence = _last_sequence(path)
         self._file: int | None = None
         if path is not None:
@@ -42,6 +43,8 @@ class ExchangeLog:
         if not entry["monotonic_ns"]:
             entry["monotonic_ns"] = time.monotonic_ns()
         self.entries.append(entry)
+        if len(self.entries) > KEPT_IN_MEMORY + _DROPPED_AT_ONCE:
+            del self.entries[:_DROPPED_AT_ONCE]
         if self._file is not None:
             os.write(self._file, orjson.dumps(entry) + b"\n")
         return entry
@@ -122,20 +125,19 @@ class ExchangeLog:
     def since(self, sequence: int, *, limit: int | None = None, **filters: str | None) -> list[Entry]:
         """Entries after a sequence number whose fields equal the given filters (None matches all)."""
         wanted = {name: value for name, value in filters.items() if value is not None}
-        found = (
-            entry
-            for entry in self.entries
-            if entry["sequence"] > sequence and all(entry.get(name) == value for name, value in wanted.items())
-        )
+        newer = islice(self.entries, self._first_after(sequence), None)
+        found = (entry for entry in newer if all(entry.get(name) == value for name, value in wanted.items()))
         return list(islice(found, limit))
+
+    def _first_after(self, sequence: int) -> int:
+        """Where the entries after a sequence number begin: they are numbered without gaps."""
+        return max(0, len(self.entries) - max(0, self.sequence - sequence))
 
     def stats(self, *, since: int = 0) -> dict[str, Any]:
         """Counts per action, order writes per second and a histogram of arrivals by second."""
         counts: Counter[str] = Counter()
         seconds: Counter[int] = Counter()
-        for entry in self.entries:
-            if entry["sequence"] <= since:
-                continue
+        for entry in islice(self.entries, self._first_after(since), None):
             counts[entry["action"]] += 1
             if entry["action"] in ("place", "modify", "cancel"):
                 seconds[entry["arrived_ns"] // SECOND_NS] += 1

@@ -1,11 +1,12 @@
 """Accounts: making them, logging them in, looking into them, trading in them by hand."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from simulator.clock import india_text
-from simulator.control.answers import ControlError, answer, field, instrument_key, price, read_object, whole
+from simulator.control.answers import ControlError, answer, field, instrument_key, price, read_object, text, whole
 from simulator.dialects.kite.call import Call
 from simulator.dialects.kite.envelope import KiteError
 from simulator.dialects.kite.orders import parse_order
@@ -20,6 +21,7 @@ from simulator.settings import RateLimits
 if TYPE_CHECKING:
     from simulator.server import Simulator
 
+_API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TEXT_FIELDS = ("api_secret", "redirect_url", "postback_url")
 CANCELLED_BY_BROKER = "Order cancelled by the broker's risk management."
 
@@ -62,13 +64,13 @@ class AccountControls:
         body = await read_object(request)
         try:
             account = self._simulator.registry.register(
-                str(field(body, "api_key")),
-                api_secret=body.get("api_secret"),
-                user_id=body.get("user_id"),
+                _api_key(body),
+                api_secret=text(body, "api_secret"),
+                user_id=text(body, "user_id"),
                 funds=_funds(body),
                 rate_limits=_rate_limits(body),
-                redirect_url=body.get("redirect_url"),
-                postback_url=body.get("postback_url"),
+                redirect_url=text(body, "redirect_url"),
+                postback_url=text(body, "postback_url"),
             )
         except AccountExists as error:
             raise ControlError(str(error)) from None
@@ -88,7 +90,7 @@ class AccountControls:
         account, body = self._account(request), await read_object(request)
         for name in _TEXT_FIELDS:
             if name in body:
-                setattr(account, name, body[name])
+                setattr(account, name, text(body, name))
         if "funds" in body:
             account.funds = _funds(body)
         if "rate_limits" in body:
@@ -200,6 +202,13 @@ def describe(account: Account) -> dict[str, Any]:
         "orders": len(account.orders),
         "trades": len(account.trades),
     }
+
+
+def _api_key(body: dict[str, Any]) -> str:
+    api_key = text(body, "api_key")
+    if api_key is None or not _API_KEY.fullmatch(api_key):
+        raise ControlError("An api_key has 1 to 64 letters, digits, - or _.")
+    return api_key
 
 
 def _funds(body: dict[str, Any]) -> int:

@@ -50,6 +50,14 @@ def field(body: dict[str, Any], name: str) -> Any:
     return value
 
 
+def text(body: dict[str, Any], name: str) -> str | None:
+    """A text field, None if absent, null or empty. Raises ControlError."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ControlError(f"The field {name!r} must be a text.")
+    return value or None
+
+
 def price(value: object) -> int:
     """Rupees, more than zero, as price units. Raises ControlError."""
     units = any_price(value)

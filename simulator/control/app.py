@@ -19,6 +19,7 @@ _PAGE = Path(__file__).parent / "page.html"
 _SHOWN_ORDERS = 40
 _SHOWN_ACCOUNTS = 50
 _DEFAULT_LOG_LIMIT = 10_000
+_MOST_DIGITS = 18
 
 
 class ControlApi:
@@ -117,9 +118,10 @@ class ControlApi:
     async def remove_fault(self, request: web.Request) -> web.Response:
         """Remove one fault."""
         fault_id = request.match_info["fault_id"]
-        if not fault_id.isdigit() or not self._simulator.faults.remove(int(fault_id)):
+        number = _number(fault_id, 0)
+        if not self._simulator.faults.remove(number):
             raise ControlError(f"There is no fault {fault_id}.", 404)
-        return answer({"removed": int(fault_id)})
+        return answer({"removed": number})
 
     async def log(self, request: web.Request) -> web.Response:
         """Entries of the exchange's own log."""
@@ -139,7 +141,7 @@ class ControlApi:
 def _number(text: str | None, default: int) -> int:
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
         raise ControlError(f"Not a number: {text}.")
     return int(text)
 

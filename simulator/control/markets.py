@@ -1,5 +1,7 @@
 """Instruments, prices and market hours by command."""
 
+import re
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,12 @@ from simulator.control.answers import (
     read_json,
     read_object,
     shown_symbol,
+    text,
     whole,
 )
 from simulator.dialects.kite.packets import raw_ltp
 from simulator.dialects.kite.tokens import instrument_token
 from simulator.exchange.instruments import Instrument, Kind, tick_for_price
-from simulator.exchange.listing import equity
 from simulator.exchange.market import Market
 from simulator.exchange.sessions import Hours
 from simulator.money import rupees
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _FIRST_ADDED_TOKEN = 800_001
 _FREEZE = 1_000_000
+_LARGEST_TOKEN = 2**23 - 1
+_SYMBOL = re.compile(r"[A-Z0-9&-]{1,30}")
 
 
 class MarketControls:
@@ -69,25 +73,36 @@ class MarketControls:
     async def add_instrument(self, request: web.Request) -> web.Response:
         """List a new share."""
         body = await read_object(request)
+        instrument = self._new_share(body)
+        return answer(_describe(self._exchange.add_instrument(instrument, price=price(body["price"]))), status=201)
+
+    def _new_share(self, body: dict[str, Any]) -> Instrument:
         key, first = instrument_key(field(body, "symbol")), price(field(body, "price"))
+        exchange, _, symbol = key.partition(":")
+        if exchange not in ("NSE", "BSE") or not _SYMBOL.fullmatch(symbol):
+            raise ControlError("A share is named NSE:SYMBOL or BSE:SYMBOL, in capitals and digits.")
         if key in self._exchange.markets:
             raise ControlError(f"There is an instrument {key} already.")
-        exchange, _, symbol = key.partition(":")
-        if exchange not in ("NSE", "BSE"):
-            raise ControlError("Shares can be added on NSE and BSE.")
-        usual = equity(exchange, symbol, str(body.get("name", symbol)), 0, price=first).instrument
-        token = body.get("exchange_token") or _FIRST_ADDED_TOKEN + len(self._exchange.markets)
-        instrument = Instrument(
+        return Instrument(
             exchange,
             symbol,
-            usual.name,
-            whole(token, "exchange_token"),
+            text(body, "name") or symbol,
+            self._free_token(exchange, body.get("exchange_token")),
             Kind.EQUITY,
             price(body["tick_size"]) if body.get("tick_size") else tick_for_price(first),
             max(1, whole(body.get("lot_size", 1), "lot_size")),
             whole(body.get("freeze_quantity", _FREEZE), "freeze_quantity"),
         )
-        return answer(_describe(self._exchange.add_instrument(instrument, price=first)), status=201)
+
+    def _free_token(self, exchange: str, wanted: object) -> int:
+        instruments = (market.instrument for market in self._exchange.markets.values())
+        taken = {instrument.exchange_token for instrument in instruments if instrument.exchange == exchange}
+        if wanted is None:
+            return next(token for token in count(_FIRST_ADDED_TOKEN) if token not in taken)
+        token = whole(wanted, "exchange_token")
+        if token in taken or not 0 < token <= _LARGEST_TOKEN:
+            raise ControlError(f"The exchange token {token} is taken or not between 1 and {_LARGEST_TOKEN}.")
+        return token
 
     async def set_circuit(self, request: web.Request) -> web.Response:
         """Set the circuit limits."""
@@ -143,9 +158,11 @@ class MarketControls:
         """Choose where prices come from."""
         body = await read_object(request)
         symbols, source = field(body, "symbols"), field(body, "source")
-        keys = list(self._exchange.markets) if symbols == "all" else [instrument_key(symbol) for symbol in symbols]
+        if symbols != "all" and not isinstance(symbols, list):
+            raise ControlError("The symbols must be a list or the word all.")
         if not isinstance(source, dict):
             raise ControlError("The source must be an object with a kind.")
+        keys = list(self._exchange.markets) if symbols == "all" else [instrument_key(symbol) for symbol in symbols]
         for key in keys:
             self._exchange.market(key)
         used = self._use(keys, source, replays_all=symbols == "all")

@@ -103,6 +103,8 @@ class Exchange(Core):
 
     def modify(self, request: ModifyRequest, origin: Origin = NO_ORIGIN) -> Order:
         """Change an open order. Raises Refusal."""
+        if not self.is_open():
+            raise Refusal(Reason.MARKET_CLOSED)
         with self._operation():
             return changing.modify(self, request, origin)
 
@@ -130,7 +132,7 @@ class Exchange(Core):
     def release_hold(self, order: Order) -> None:
         """Let an order that a fault held back trade like any other."""
         order.fill_cap = None
-        if order.rests_in == "book":
+        if order.rests_in == "book" and self.is_open():
             with self._operation():
                 self.unrest(order)
                 enter_market(self, order)
@@ -150,10 +152,15 @@ class Exchange(Core):
         for observer in self.on_prices:
             observer(markets)
         self.journal.write_prices(markets)
-        with self._operation():
-            for market in markets:
-                price_moved(self, market)
+        self._react(markets)
         return sent_ns
+
+    def _react(self, markets: Sequence[Market]) -> None:
+        """Let orders react to prices; a closed market only remembers them."""
+        if self.is_open():
+            with self._operation():
+                for market in markets:
+                    price_moved(self, market)
 
     def set_circuit(self, instrument: str, *, lower: int, upper: int) -> None:
         """Set an instrument's circuit limits. Raises Refusal for an unknown instrument."""
@@ -167,8 +174,7 @@ class Exchange(Core):
         market = self.market(instrument)
         market.set_depth(quantity)
         self.journal.write_instrument(market)
-        with self._operation():
-            price_moved(self, market)
+        self._react([market])
 
     def convert_position(self, *, account: str, instrument: str, side: Side, quantity: int, old: Product, new: Product) -> None:
         """Move part of a net position to another product. Raises Refusal NO_POSITION if there is not that much."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from simulator.clock import INDIA_OFFSET_SECONDS, SECOND_NS, parse_india
 from simulator.dialects.kite.call import Call
 from simulator.dialects.kite.envelope import Reply, input_error, success
-from simulator.dialects.kite.tokens import TokenMap
+from simulator.dialects.kite.tokens import TokenMap, parse_token
 from simulator.exchange.engine import Exchange
 from simulator.exchange.market import Bar, Market
 from simulator.exchange.sessions import Hours
@@ -36,8 +36,8 @@ class CandleEndpoints:
         width = _MINUTES.get(call.path("interval"))
         if width is None:
             raise input_error("Invalid `interval`.")
-        token = call.path("token")
-        market = self._tokens.market(int(token)) if token.isascii() and token.isdigit() else None
+        token = parse_token(call.path("token"))
+        market = None if token is None else self._tokens.market(token)
         if market is None:
             raise input_error("Invalid `instrument_token`.")
         first, last = self._range(call)

@@ -10,7 +10,7 @@ from simulator.clock import india_text
 from simulator.dialects.kite.call import Call
 from simulator.dialects.kite.envelope import KiteError, Reply, input_error, refusal_error, success
 from simulator.dialects.kite.shapes import Row
-from simulator.dialects.kite.tokens import TokenMap
+from simulator.dialects.kite.tokens import TokenMap, parse_token
 from simulator.exchange.engine import Exchange
 from simulator.exchange.gtt import LIFETIME_NS, Gtt
 from simulator.exchange.market import Market
@@ -79,8 +79,8 @@ class GttEndpoints:
         self._exchange.keep_gtt(replace(fired, fired_leg=leg, result=result))
 
     def _own(self, call: Call) -> Gtt:
-        trigger_id = call.path("trigger_id")
-        gtt = self._exchange.gtts.get(int(trigger_id)) if trigger_id.isascii() and trigger_id.isdigit() else None
+        trigger_id = parse_token(call.path("trigger_id"))
+        gtt = None if trigger_id is None else self._exchange.gtts.get(trigger_id)
         if gtt is None or gtt.account != call.account.api_key:
             raise KiteError(404, "GeneralException", "Couldn't find that `trigger_id`.")
         return gtt

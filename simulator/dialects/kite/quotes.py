@@ -6,7 +6,7 @@ from simulator.clock import india_text
 from simulator.dialects.kite.call import Call
 from simulator.dialects.kite.envelope import Reply, input_error, success
 from simulator.dialects.kite.shapes import Row
-from simulator.dialects.kite.tokens import TokenMap
+from simulator.dialects.kite.tokens import TokenMap, parse_token
 from simulator.exchange.engine import Exchange
 from simulator.exchange.instruments import Kind
 from simulator.exchange.market import Level, Market
@@ -47,9 +47,8 @@ class QuoteEndpoints:
         return success({key: row(market) for key, market in found if market is not None})
 
     def _find(self, key: str) -> Market | None:
-        if key.isascii() and key.isdigit():
-            return self._tokens.market(int(key))
-        return self._exchange.markets.get(key)
+        token = parse_token(key)
+        return self._exchange.markets.get(key) if token is None else self._tokens.market(token)
 
     def _ltp(self, market: Market) -> Row:
         return {"instrument_token": self._tokens.token(market.instrument.key), "last_price": rupees(market.last_price)}

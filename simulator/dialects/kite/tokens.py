@@ -7,6 +7,7 @@ from simulator.money import PRICE_SCALE
 
 _SEGMENTS = {"NSE": 1, "NFO": 2, "CDS": 3, "BSE": 4, "BFO": 5, "BCD": 6, "MCX": 7}
 INDEX_SEGMENT = 9
+_MOST_DIGITS = 18
 _DIVISORS = {3: 10_000_000, 6: 10_000}
 
 
@@ -28,6 +29,11 @@ def wire_price(price: int, divisor: int) -> int:
 def divisor(token: int) -> int:
     """What the client divides wire prices by: 100, currencies 10,000,000 (NSE) or 10,000 (BSE)."""
     return _DIVISORS.get(token & 0xFF, 100)
+
+
+def parse_token(text: str) -> int | None:
+    """A token or other number in an address, None if it is not one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 class TokenMap:
