@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from api.allowed import allowed_methods
 from api.errors import MEANINGS, ApiError, ErrorBody, ErrorCode, FieldProblem
 from runtime.accounts import AccountNotFound, BrokerNotSupported
 from runtime.instruments import InstrumentsNotLoaded
@@ -113,6 +114,8 @@ async def _http(request: Request, error: Exception) -> Response:
     code = _HTTP_CODES.get(error.status_code, ErrorCode.MALFORMED_JSON if error.status_code == 400 else ErrorCode.INVALID_VALUE)
     response = answer(request, ApiError(code))
     response.headers.update(error.headers or {})
+    if error.status_code == 405 and (allowed := allowed_methods(request.app, request.url.path)):
+        response.headers["Allow"] = allowed
     return response
 
 

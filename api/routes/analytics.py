@@ -10,6 +10,7 @@ from api.declared import BODY, SIGNED_IN, errors
 from api.deps import CurrentCaller, Platform
 from api.errors import ApiError, ErrorCode
 from api.routes.tags import ANALYTICS
+from api.schemas.common import Day
 from api.schemas.trading import Pnl, PnlOfDay, Summary
 from storage.repositories import order_list
 from storage.repositories.order_list import DaySum
@@ -44,7 +45,7 @@ async def summary(caller: CurrentCaller, platform: Platform) -> Summary:
 
 
 @router.get("/pnl", operation_id="getPnl", responses=errors(SIGNED_IN, BODY))
-async def pnl(caller: CurrentCaller, platform: Platform, from_day: date | None = None, to_day: date | None = None) -> Pnl:
+async def pnl(caller: CurrentCaller, platform: Platform, from_day: Day | None = None, to_day: Day | None = None) -> Pnl:
     """Realised profit and loss by trading day; the last 30 days unless said otherwise, at most a year."""
     last = to_day or trading_date(platform.clock.now())
     first = from_day or max(date.min + timedelta(days=DEFAULT_DAYS), last) - timedelta(days=DEFAULT_DAYS - 1)

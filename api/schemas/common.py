@@ -1,7 +1,8 @@
 """Kinds of values that many shapes share: text, prices, times of day."""
 
+import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Generic, TypeVar
 
@@ -24,6 +25,7 @@ PAISA = Decimal("0.01")
 LARGEST_PRICE = Decimal(10_000_000)
 LARGEST_QUANTITY = 10_000_000
 DEEPEST = 20
+_DAY = r"\d{4}-\d{2}-\d{2}"
 _TIME = r"^([01]\d|2[0-3]):[0-5]\d:[0-5]\d$"
 
 
@@ -129,6 +131,16 @@ TimeOfDay = Annotated[
     PlainSerializer(lambda value: value.isoformat(timespec="seconds"), return_type=str),
     WithJsonSchema({"type": "string", "pattern": _TIME, "examples": ["09:30:00"]}),
 ]
+
+
+def _day(value: object) -> object:
+    """Text only: a number would be taken for seconds."""
+    if isinstance(value, str) and not re.fullmatch(_DAY, value):
+        raise PydanticCustomError("date_parsing", "must be YYYY-MM-DD")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
 # Instants are answered in UTC, whatever zone they were reckoned in.
 Instant = Annotated[datetime, AfterValidator(lambda value: value.astimezone(UTC))]
 _PRICE_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,4})?$"}]}

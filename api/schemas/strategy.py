@@ -133,6 +133,8 @@ class Stopped(Answer):
 class ChangeRunning(StrictBody):
     """At least one of the two."""
 
+    model_config = {"json_schema_extra": {"minProperties": 1, "examples": [{"stop_loss": 3520}]}}
+
     stop_loss: StopPrice | None = None
     sell_time: TimeOfDay | None = None
 

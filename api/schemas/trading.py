@@ -23,11 +23,17 @@ def _amount(value: Decimal) -> Decimal:
     return value.quantize(Decimal("0.01"))
 
 
+_AMOUNT_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,2})?$"}]}
 Amount = Annotated[
     Decimal,
     BeforeValidator(number_only),
     AfterValidator(_amount),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}], "examples": [100000]}),
+    WithJsonSchema(_AMOUNT_SCHEMA | {"examples": [100000]}),
+        {
+            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,2})?$"}],
+            "examples": [100000],
+        }
+    ),
 ]
 
 

@@ -130,6 +130,8 @@ async def test_what_is_not_there_has_the_same_shape(platform: Platform) -> None:
     user = await platform.user()
     await user.refused("GET", "/nowhere", 404, "NOT_FOUND")
     await user.refused("PUT", "/auth/me", 405, "METHOD_NOT_ALLOWED")
+    response = await user.call("PATCH", "/kill-switch", expect=405)
+    assert response.headers["allow"] == "DELETE, GET, POST"
 
 
 async def test_an_answer_to_bad_input_repeats_none_of_it(platform: Platform) -> None:
