@@ -29,11 +29,6 @@ Amount = Annotated[
     BeforeValidator(number_only),
     AfterValidator(_amount),
     WithJsonSchema(_AMOUNT_SCHEMA | {"examples": [100000]}),
-        {
-            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,2})?$"}],
-            "examples": [100000],
-        }
-    ),
 ]
 
 
