@@ -18,6 +18,7 @@ ENDPOINTS = frozenset({
 })  # fmt: skip
 _LASTING = frozenset({"mute"})
 _LARGEST = 10**9
+_MOST_REMEMBERED = 200
 WRITES = ("place", "modify", "cancel")
 
 TRANSPORT: dict[str, tuple[str, ...]] = {
@@ -116,7 +117,7 @@ class Fault:
 
 @dataclass(slots=True)
 class FaultBook:
-    """The faults now in force. `on_socket_fault` is told of `cut` as it is added."""
+    """The faults in force, and some that struck as often as they were to. `on_cut` is told of `cut` as it is added."""
 
     faults: list[Fault] = field(default_factory=list)
     on_cut: list[Callable[[Fault], None]] = field(default_factory=list)
@@ -132,8 +133,14 @@ class FaultBook:
                 listener(fault)
             fault.hits, fault.count = 1, 0
             return fault
+        self._forget_oldest_spent()
         self.faults.append(fault)
         return fault
+
+    def _forget_oldest_spent(self) -> None:
+        if len(self.faults) >= _MOST_REMEMBERED:
+            alive = [fault for fault in self.faults if not fault.is_spent]
+            self.faults = [fault for fault in self.faults if fault.is_spent][-_MOST_REMEMBERED // 2 :] + alive
 
     def remove(self, fault_id: int) -> bool:
         """Take one fault out of force; answers whether it was there."""

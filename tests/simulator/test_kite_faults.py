@@ -273,6 +273,25 @@ def test_probability_is_seeded() -> None:
     assert 10 < sum(run(1)) < 40
 
 
+def test_spent_faults_are_forgotten_in_time_and_living_ones_never() -> None:
+    book = FaultBook()
+    lasting = book.add("status_503", endpoint="orders", count=None)
+    for _ in range(1_000):
+        book.add("status_500", endpoint="place")
+        assert strikes(book, 1) == [True]
+    assert len(book.faults) <= 200
+    assert lasting in book.faults
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"cuont": 1}, {"count": "1"}, {"count": True}, {"count": -1}, {"account": 5}, {"delay_ms": 10**12}, {"accepted": 1}],
+)
+def test_fields_that_make_no_sense_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(UnknownFault):
+        FaultBook().add("status_500", **fields)
+
+
 def test_faults_that_cannot_be_are_refused() -> None:
     with pytest.raises(UnknownFault):
         FaultBook().add("nonsense")

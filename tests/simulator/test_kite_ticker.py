@@ -191,6 +191,33 @@ async def test_a_dead_token_closes_its_sockets(socket: Ticker, kite: KiteClient,
         await open_ticker(kite.session, sim.kite_ws_url, kite.account)
 
 
+async def test_a_client_that_does_not_read_is_cut_off(sim: RunningSimulator) -> None:
+    from simulator.dialects.kite.hub import Socket
+
+    class Full(asyncio.Transport):
+        written, aborted, backlog = b"", False, 0
+
+        def write(self, data: bytes) -> None:
+            self.written += data
+
+        def get_write_buffer_size(self) -> int:
+            return self.backlog
+
+        def is_closing(self) -> bool:
+            return self.aborted
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    transport = Full()
+    socket = Socket(transport, "k")
+    socket.write(b"one")
+    transport.backlog = 9 * 1024 * 1024
+    socket.write(b"two")
+    socket.write(b"three")
+    assert (transport.written, transport.aborted) == (b"onetwo", True)
+
+
 async def test_thousands_of_subscribers_get_a_packet_that_was_encoded_once(
     sim: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
