@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -26,6 +27,8 @@ from trading.runs import ExitReason, RunState
 from trading.sessions import trading_date
 
 COMPARE_SECONDS = 2.0
+# With very many runs a full read takes a while; the rest after it is at least this many times as long.
+REST_FACTOR = 4
 RECONNECT_SECONDS = 0.5
 # Runs that buy this soon have their symbols subscribed, so that there is a price when they do.
 SOON = timedelta(minutes=15)
@@ -72,17 +75,22 @@ class Watch:
     async def compare_for_ever(self) -> None:
         while True:
             self._nudged.clear()
+            began_at = self._clock.monotonic()
             try:
                 await self.compare()
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 self._complaints.about("stops_cannot_be_read", error=type(error).__name__)
             else:
                 self._complaints.over("stops_cannot_be_read")
-            try:
-                async with asyncio.timeout(COMPARE_SECONDS):
-                    await self._nudged.wait()
-            except TimeoutError:
-                continue
+            await self._rest(self._clock.monotonic() - began_at)
+
+    async def _rest(self, took: float) -> None:
+        """Until the next round is due or somebody asks for it, and never shorter than the last one took: many who ask at once
+        get one round, and ticks get the processor in between."""
+        await asyncio.sleep(took)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(COMPARE_SECONDS, REST_FACTOR * took)):
+                await self._nudged.wait()
 
     async def compare(self) -> None:
         """One full look at Postgres; everything known is made to agree with it."""

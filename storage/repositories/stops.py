@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, or_, select, true
+from sqlalchemy import Row, Select, bindparam, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.models import BrokerAccount, Order, Run, Setting
@@ -15,7 +15,7 @@ from trading.orders import Leg, OrderState
 from trading.runs import ExitReason, RunState
 
 # Rows per statement: each is a millisecond or two of work, and ticks are taken between them.
-PAGE_SIZE = 500
+PAGE_SIZE = 200
 _FEED_ACCOUNT = "feed_account"
 
 
@@ -59,17 +59,26 @@ class FeedAccount:
     is_chosen: bool
 
 
-async def open_runs_page(session: AsyncSession, *, after: str, today: date, soon: datetime) -> list[OpenRun]:
-    """Runs of today, or that buy before `soon`, or that hold something, by id; pass on the last id until a page is short."""
+def _open_runs() -> Select[Any]:
     newest_exit = (
-        select(Order)
+        select(
+            Order.state,
+            Order.quantity,
+            Order.stop_price,
+            Order.stop_version,
+            Order.created_at,
+            Order.updated_at,
+            Order.reason,
+            Order.trigger_price,
+            Order.wanted_at,
+        )
         .where(Order.run_id == Run.id, Order.leg == Leg.EXIT)
         .order_by(Order.attempt.desc())
         .limit(1)
         .lateral("newest_exit")
     )
     held = newest_exit.c
-    statement = (
+    return (
         select(
             Run.id,
             Run.workflow_id,
@@ -94,13 +103,22 @@ async def open_runs_page(session: AsyncSession, *, after: str, today: date, soon
         .where(
             Run.state != RunState.ENDED,
             Run.deleted_at.is_(None),
-            Run.id > after,
-            or_(Run.trading_day <= today, Run.buy_at <= soon, held.id.is_not(None)),
+            Run.id > bindparam("after"),
+            or_(Run.trading_day <= bindparam("today"), Run.buy_at <= bindparam("soon"), held.state.is_not(None)),
         )
         .order_by(Run.id)
         .limit(PAGE_SIZE)
     )
-    return [_open_run(row) for row in (await session.execute(statement)).all()]
+
+
+# Built once: it is read every few seconds, and building it takes longer than running it.
+_OPEN_RUNS = _open_runs()
+
+
+async def open_runs_page(session: AsyncSession, *, after: str, today: date, soon: datetime) -> list[OpenRun]:
+    """Runs of today, or that buy before `soon`, or that hold something, by id; pass on the last id until a page is short."""
+    rows = await session.execute(_OPEN_RUNS, {"after": after, "today": today, "soon": soon})
+    return [_open_run(row) for row in rows.all()]
 
 
 def _open_run(row: Row[Any]) -> OpenRun:
