@@ -6,6 +6,7 @@ bought and not sold is covered by exactly one exit, armed while nobody wants to 
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import TypeAlias
 
 from trading.orders import IN_DOUBT_STATES, LIVE_STATES, OrderState, RefusalKind, SupersededFor
@@ -220,13 +221,21 @@ def _pause_is_over(run: RunView, last: AttemptView, now: datetime) -> bool:
         return True
     if last.state is OrderState.CANCELLED:
         return last.cancel_wanted_at is not None or now - last.ended_at >= SETTLE
-    if last.state is OrderState.REJECTED and last.refusal is RefusalKind.SESSION:
-        return run.session_since is not None and run.session_since > last.ended_at
-    if last.state is OrderState.REJECTED and last.refusal is not RefusalKind.NOT_SENT:
-        refused = sum(1 for order in run.exits if order.state is OrderState.REJECTED)
-        pause = min(timedelta(seconds=2 ** min(refused - 1, 10)), LONGEST_PAUSE)
-        return now - last.ended_at >= pause
+    if last.state is OrderState.REJECTED:
+        is_renewed = last.refusal is RefusalKind.SESSION and run.session_since is not None and run.session_since > last.ended_at
+        return is_renewed or now - last.ended_at >= _pause_after_refusals(run, last)
     return True
+
+
+def _pause_after_refusals(run: RunView, last: AttemptView) -> timedelta:
+    """How long the next exit waits. `last` was refused."""
+    if last.refusal is RefusalKind.SESSION:
+        # A person has to log in. A login made just before the refusal, and not yet in use, counts as older: so look again.
+        return LONGEST_PAUSE
+    in_a_row = len(list(takewhile(lambda order: order.state is OrderState.REJECTED, reversed(run.exits))))
+    # What never left costs nothing: the first time it is tried again at once, on a fresh connection.
+    doublings = in_a_row - (2 if last.refusal is RefusalKind.NOT_SENT else 1)
+    return min(timedelta(seconds=2 ** min(doublings, 10)), LONGEST_PAUSE) if doublings >= 0 else timedelta(0)
 
 
 def _armed_steps(run: RunView, live: AttemptView, now: datetime) -> tuple[Step, ...]:
