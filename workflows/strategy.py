@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         StrategyResult,
     )
     from activities.signatures import EntryActivities, ExitActivities, RunActivities
-    from trading.runs import EndReason, ExitReason, RunState
+    from trading.runs import END_REASON_OF_EXIT, EndReason, ExitReason, RunState
     from trading.schedule import EntryTiming, entry_timing
     from workflows import names, options
 
@@ -102,7 +102,7 @@ class StrategyWorkflow:
         self._forget_hits()
         await self._sleep_until(self._plan.buy_at - timedelta(seconds=self._plan.lead_seconds), "the entry to be armed")
         if self._exit_reason is not None:
-            return EndReason.STOPPED_BY_USER, "stopped before the entry"
+            return END_REASON_OF_EXIT[self._exit_reason], "stopped before the entry"
         now = workflow.now()
         timing = entry_timing(
             now=now,
