@@ -40,6 +40,7 @@ async def run(*, api_url: str, simulator_control_url: str, console: Console) -> 
     timeout = aiohttp.ClientTimeout(total=20)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         demo = Demo(Caller(http, f"{api_url}/api/v1"), Caller(http, f"{simulator_control_url}/control"), console)
+        await demo.wait_until_ready()
         await demo.log_in()
         await demo.connect_account()
         await demo.trade()
@@ -70,6 +71,15 @@ class Demo:
         self._simulator = simulator
         self._console = console
         self._broker_id = ""
+
+    async def wait_until_ready(self) -> None:
+        """The processes answer before they are ready: instruments have to be loaded, the worker has to show itself."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (ready := await self._api("GET", "/ready", accept=(503,)))["status"] == "not_ready":
+            if time.monotonic() > deadline:
+                waiting = ", ".join(part["name"] for part in ready["parts"] if part["needed"] and part["state"] != "ok")
+                raise StackError(f"the platform is not ready after {PATIENCE_SECONDS:.0f} s: {waiting}")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def log_in(self) -> None:
         who = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
