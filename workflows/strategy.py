@@ -168,9 +168,10 @@ class StrategyWorkflow:
         False: it was a stop of a plan that had been changed in the meantime, so there is nothing to leave for.
         """
         self._exit_has_begun = True
+        waiting_for = ""
         while self._exit_reason is not None:
             reason, words = self._exit_reason, self._exit_reason.value.replace("_", " ")
-            self._now_in(RunState.LEAVING, f"the position to be flat ({words})")
+            self._now_in(RunState.LEAVING, waiting_for or f"the position to be flat ({words})")
             wanted_at = self._exit_wanted_at or workflow.now()
             request = Leave(self._plan.run_id, reason, wanted_at, workflow.now(), self._square_off, self._hit)
             left = await workflow.execute_activity_method(
@@ -181,8 +182,7 @@ class StrategyWorkflow:
             if left.is_void and self._exit_reason is reason and self._hit is request.hit:
                 self._exit_reason, self._exit_has_begun = None, False
                 await self._begin("Read the changed plan")
-            elif left.waiting_for:
-                self._say(left.waiting_for)
+            waiting_for = left.waiting_for
         return False
 
     async def _finish(self, reason: EndReason | None = None, detail: str = "") -> StrategyResult:
@@ -237,6 +237,7 @@ class StrategyWorkflow:
             raise ApplicationError(changed.message, type=changed.refusal, non_retryable=True)
         self._sell_at, self._stop_loss, self._stop_version = changed.sell_at, changed.stop_loss, changed.stop_version
         self._plan_has_changed = True
+        self._say(self._waiting_for)
         return PlanChanged(self._sell_at, self._stop_loss, self._stop_version)
 
     @change_plan.validator
