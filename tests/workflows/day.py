@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from activities.messages import (
     ChangePlan,
     CredentialsRenewed,
     PlanChanged,
+    RunSettled,
     RunStatus,
     StopLossHit,
     StopRequested,
@@ -31,6 +32,7 @@ from tests.waiting import DEADLINE_SECONDS, eventually
 from tests.workflows.fakes import FakeActivities, Script
 from tests.workflows.rows import RunRow
 from tests.workflows.time import WorkflowTime
+from trading.orders import OrderState
 from trading.runs import RunState
 from trading.sessions import trading_date
 from workflows import names
@@ -55,7 +57,8 @@ class Day:
     time: WorkflowTime
     settings: Settings
     fakes: FakeActivities
-    handles: list[Handle] = field(default_factory=list)
+    # None: the server's ten seconds. After so long a task is given again that a worker took with it when it left.
+    task_timeout: timedelta | None = None
 
     @property
     def script(self) -> Script:
@@ -97,15 +100,14 @@ class Day:
     async def start(self, plan: StrategyInput, *, skipping: bool = False) -> Handle:
         """In real time, unless `skipping`: then it jumps over every idle stretch by itself."""
         client = self.time.skipping_client if skipping else self.client
-        handle = await client.start_workflow(
+        return await client.start_workflow(
             StrategyWorkflow.run,
             plan,
             id=names.strategy_workflow_id(plan.strategy_id, plan.trading_day),
             task_queue=self.settings.task_queue,
+            task_timeout=self.task_timeout,
             search_attributes=search_attributes(plan),
         )
-        self.handles.append(handle)
-        return handle
 
     async def result(self, handle: Handle) -> StrategyResult:
         """How the run ends, jumping over the time until then. Its history must replay."""
@@ -120,6 +122,10 @@ class Day:
         handle = await self.start(plan)
         await self.until_state(handle, RunState.HOLDING)
         return plan, handle
+
+    def fill_partly(self, plan: StrategyInput, filled: int) -> None:
+        """The entry is out, and rests with a part of it filled."""
+        self.row(plan).entries[0].end(OrderState.OPEN, filled=filled)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -144,6 +150,10 @@ class Day:
 
     async def renew_credentials(self, handle: Handle, plan: StrategyInput) -> None:
         await handle.signal(names.CREDENTIALS_RENEWED, CredentialsRenewed(plan.account_id, datetime.now(UTC)))
+
+    async def tell_settled(self, handle: Handle) -> None:
+        """As the guard does when the rows say that nothing is left to sell."""
+        await handle.signal(names.RUN_SETTLED, RunSettled(datetime.now(UTC)))
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -193,6 +203,7 @@ async def replay(history: WorkflowHistory) -> None:
 async def open_day(client: Client, settings: Settings, *, with_worker: bool = True) -> AsyncIterator[Day]:
     day = Day(client, WorkflowTime(client), settings, FakeActivities())
     if not with_worker:
+        day.task_timeout = timedelta(seconds=2)
         yield day
         return
     async with day.worker():

@@ -9,7 +9,6 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.messages import Begin, Finish, Leave
 from tests.workflows.day import Day
 from tests.workflows.fakes import Gate
-from trading.orders import OrderState
 from trading.runs import EndReason, ExitReason, Position, RunState
 
 
@@ -30,7 +29,7 @@ async def test_a_stop_while_the_entry_works_leaves_at_once_and_the_run_ends_when
     plan = day.plan()
     handle = await day.start(plan)
     await day.script.enter.reached()
-    day.row(plan).entries[0].end(OrderState.OPEN, filled=4)
+    day.fill_partly(plan, 4)
     await day.hit_stop(handle, plan)
     await day.until_asked(Leave)
     assert (await day.status(handle)).state is RunState.LEAVING

@@ -108,7 +108,7 @@ async def test_a_stop_while_the_entry_works_sells_what_was_filled(day: Day) -> N
     plan = day.plan()
     handle = await day.start(plan)
     await day.script.enter.reached()
-    day.row(plan).entries[0].end(OrderState.OPEN, filled=3)
+    day.fill_partly(plan, 3)
     await day.request_stop(handle, plan, square_off=True)
     await day.until_state(handle, RunState.LEAVING)
     day.script.enter.open()
