@@ -1,7 +1,7 @@
 """Trading calendars: the exchange's own (XBOM, with an override file), and one that never closes for demos and tests."""
 
 import json
-from datetime import date, time
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,11 @@ class BombayCalendar:
 
     @property
     def known_until(self) -> date:
-        """The last day this calendar can tell; readiness warns when it comes near."""
-        return max([self._last, *self._overrides])
+        """The last day up to which this calendar can tell every day; readiness warns when it comes near."""
+        last = self._last
+        while last + timedelta(days=1) in self._overrides:
+            last += timedelta(days=1)
+        return last
 
     def day(self, day: date) -> ExchangeDay | None:
         if day in self._overrides:
@@ -57,18 +60,25 @@ class BombayCalendar:
 
 
 def read_overrides(path: str) -> dict[date, ExchangeDay | None]:
-    """Raises ValueError naming the line of thought that failed; a calendar is never half read."""
-    days: dict[date, ExchangeDay | None] = {}
-    for text, session in json.loads(Path(path).read_text(encoding="utf-8")).items():
+    """Raises ValueError naming what could not be read; a calendar is never half read."""
+    try:
+        listed = json.loads(Path(path).read_text(encoding="utf-8")).items()
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is not a JSON object of days: {error}") from error
+    return dict(_override(path, text, session) for text, session in listed)
+
+
+def _override(path: str, text: str, session: Any) -> tuple[date, ExchangeDay | None]:
+    try:
         day = date.fromisoformat(text)
         if session is None:
-            days[day] = None
-            continue
+            return day, None
         opens, closes = time.fromisoformat(session["opens"]), time.fromisoformat(session["closes"])
-        if opens >= closes:
-            raise ValueError(f"{path}: {text} opens at {opens}, which is not before {closes}")
-        days[day] = ExchangeDay(day, opens, closes, is_regular=(opens, closes) == (REGULAR_OPEN, REGULAR_CLOSE))
-    return days
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: cannot read {text!r}: {session!r} ({error})") from error
+    if opens >= closes:
+        raise ValueError(f"{path}: {text} opens at {opens}, which is not before {closes}")
+    return day, ExchangeDay(day, opens, closes, is_regular=(opens, closes) == (REGULAR_OPEN, REGULAR_CLOSE))
 
 
 def make_calendar(settings: Settings) -> TradingCalendar:

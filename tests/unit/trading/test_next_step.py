@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.unit.trading.toy_market import ToyMarket
 from trading.next_step import (
     LONGEST_PAUSE,
     MAX_ENTRY_ATTEMPTS,
@@ -26,7 +27,7 @@ from trading.next_step import (
     is_settled,
     next_steps,
 )
-from trading.orders import DEAD_STATES, IN_DOUBT_STATES, OrderState, RefusalKind, SupersededFor
+from trading.orders import DEAD_STATES, IN_DOUBT_STATES, Leg, OrderState, RefusalKind, SupersededFor
 
 NOW = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
 DEADLINE = NOW + timedelta(seconds=20)
@@ -384,3 +385,59 @@ def test_a_run_is_settled_when_nothing_lives_and_nothing_is_left_to_do(view: Run
 @pytest.mark.parametrize("state", [state for state in OrderState if state not in DEAD_STATES])
 def test_a_live_attempt_is_never_settled(state: OrderState) -> None:
     assert not is_settled(run(replace(ENTRY, state=state)), NOW)
+
+
+# --- long stories -----------------------------------------------------------------------------------------------------
+
+
+def holding_market() -> ToyMarket:
+    """A run that has bought everything and is covered."""
+    market = ToyMarket()
+    entry = market.rows[0]
+    market.claim(entry)
+    market.placed(entry)
+    assert entry.order is not None
+    entry.order.fill(entry.quantity)
+    market.look(entry, trades=entry.quantity)
+    market.settle()
+    return market
+
+
+def a_second_passes(market: ToyMarket) -> None:
+    """Every order is placed and every change taken; nothing is filled."""
+    market.now += timedelta(seconds=1)
+    market.settle()
+    for row in list(market.rows):
+        if row.state is OrderState.SENDING:
+            market.placed(row)
+        if row.change is not None:
+            market.change_answered(row, taken=True)
+        if row.order is not None:
+            market.look(row, trades=row.order.filled)
+
+
+def test_an_exit_nobody_buys_is_repriced_and_replaced_for_as_long_as_it_takes() -> None:
+    market = holding_market()
+    market.leave()
+    for _ in range(600):
+        a_second_passes(market)
+    exits = [row.order for row in market.of(Leg.EXIT) if row.order]
+    assert len(exits) > 5
+    assert max(order.modifications for order in exits) == MAX_MODIFICATIONS
+    assert [order.is_open for order in exits] == [False] * (len(exits) - 1) + [True]
+    exits[-1].fill(10)
+    a_second_passes(market)
+    assert market.is_settled
+
+
+def test_a_broker_that_cannot_be_reached_for_an_hour_is_not_asked_without_pause() -> None:
+    market = holding_market()
+    market.leave()
+    for _ in range(3_600):
+        market.now += timedelta(seconds=1)
+        market.settle()
+        for row in market.of(Leg.EXIT):
+            if row.state is OrderState.SENDING:
+                market.refused(row, RefusalKind.NOT_SENT)
+    assert 100 < len(market.of(Leg.EXIT)) < 150
+    assert market.open_quantity == 10
