@@ -92,6 +92,15 @@ def test_a_cancelled_order_keeps_its_fills(bench: Bench) -> None:
     assert (order.filled, bench.net()) == (4, 4)
 
 
+def test_what_the_broker_cancels_says_why_in_both_messages(bench: Bench) -> None:
+    order = bench.place("BUY", 10, 3500)
+    bench.exchange.broker_cancel(order, message="RMS:Auto square off")
+    last = order.history[-1]
+    assert (last.status, last.message, last.message_raw) == (Status.CANCELLED, "RMS:Auto square off", "RMS:Auto square off")
+    bench.exchange.broker_cancel(order, message="again")
+    assert order.history[-1] is last, "an order that is done is left alone"
+
+
 def test_done_and_foreign_orders_cannot_be_changed(bench: Bench) -> None:
     done, foreign = bench.place("BUY", 10, 3610), bench.place("BUY", 10, 3500, account="bob")
     with pytest.raises(Refusal, match="ORDER_DONE"):

@@ -187,6 +187,8 @@ async def test_the_log_says_what_reached_the_exchange_and_what_came_of_it(
     assert (refused["outcome"], refused["order_id"], refused["tag"]) == ("400 InputException: Invalid `quantity`.", None, "t2")
     filtered = await call(control, "GET", "/control/log?since=1&action=place")
     assert [entry["sequence"] for entry in filtered["entries"]] == [5]
+    one_kind = await call(control, "GET", "/control/log?action=modify")
+    assert ([entry["sequence"] for entry in one_kind["entries"]], one_kind["next"]) == ([2], 5)
     limited = await call(control, "GET", "/control/log?limit=2")
     assert ([entry["sequence"] for entry in limited["entries"]], limited["next"]) == ([1, 2], 2)
     stats = await call(control, "GET", "/control/stats")

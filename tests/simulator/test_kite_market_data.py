@@ -2,11 +2,13 @@
 
 import csv
 import io
+from datetime import date
 from itertools import pairwise
 
 import pytest
 
 from simulator.clock import india_text
+from simulator.exchange.listing import monthly_expiry
 from simulator.exchange.sessions import Hours
 from simulator.testing import RunningSimulator, running_simulator
 from tests.simulator.kite_client import KiteClient
@@ -82,6 +84,14 @@ async def test_the_whole_master_has_unique_tokens_and_live_derivatives(kite: Kit
     assert {row["instrument_type"] for row in options} == {"CE", "PE"}
     assert all(row["expiry"] >= sim.exchange.trading_day for row in rows if row["expiry"])
     assert (await kite.get("/instruments/XYZ")).error == (400, "InputException")
+
+
+@pytest.mark.parametrize(
+    ("day", "expiry"), [("2026-11-01", "2026-11-24"), ("2026-11-24", "2026-11-24"), ("2026-11-25", "2026-12-29"),
+                        ("2026-12-30", "2027-01-26")]
+)  # fmt: skip
+def test_derivatives_expire_on_the_last_tuesday_of_a_month(day: str, expiry: str) -> None:
+    assert monthly_expiry(date.fromisoformat(day)).isoformat() == expiry
 
 
 async def test_extra_instruments_can_be_traded() -> None:

@@ -1,5 +1,7 @@
 """Funds, positions, holdings, conversions, the end of a day."""
 
+import pytest
+
 from simulator.testing import RunningSimulator
 from tests.simulator.kite_client import KiteClient
 
@@ -121,6 +123,28 @@ async def test_a_day_ends_with_expired_orders_delivered_shares_and_closed_intrad
     assert (await kite.place(product="CNC", transaction_type="SELL", price="3650", quantity="10")).status == 200
     sim.simulator.roll_day()
     assert (await kite.get("/portfolio/holdings")).data == []
+
+
+@pytest.mark.parametrize(("side", "sign"), [("BUY", 1), ("SELL", -1)])
+async def test_a_carried_position_is_valued_from_its_cost_and_marked_from_the_close(
+    kite: KiteClient, sim: RunningSimulator, side: str, sign: int
+) -> None:
+    future = next(market for market in sim.exchange.markets.values() if market.instrument.kind == "FUT")
+    lot, symbol, key = future.instrument.lot_size, future.instrument.symbol, future.instrument.key
+    sim.set_price(key, 24_000)
+    order = {"exchange": "NFO", "tradingsymbol": symbol, "product": "NRML", "quantity": str(lot)}
+    await kite.placed(**order, transaction_type=side, price="24000")
+    sim.set_price(key, 24_100)
+    sim.simulator.roll_day()
+    await kite.placed(**order, transaction_type=side, price="24100")
+    sim.set_price(key, 24_150)
+    found = await positions(kite)
+    (net,), (day,) = found["net"], found["day"]
+    assert (net["quantity"], net["overnight_quantity"], day["quantity"]) == (2 * lot * sign, lot * sign, lot * sign)
+    assert (net["average_price"], day["average_price"], net["close_price"]) == (24_050, 24_100, 24_100)
+    assert (net["pnl"], net["m2m"], day["pnl"]) == (200 * lot * sign, 100 * lot * sign, 50 * lot * sign)
+    name = side.lower()
+    assert (net[f"{name}_value"], net[f"{name}_m2m"]) == (48_100 * lot, 48_200 * lot)
 
 
 async def test_margin_calculators_answer_per_order(kite: KiteClient) -> None:
