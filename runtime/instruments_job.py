@@ -59,7 +59,7 @@ class InstrumentJob:
         try:
             await self.step()
         except (SQLAlchemyError, OSError) as error:
-            log.warning("instruments_wait_for_database", error=type(error).__name__)
+            log.warning("instruments_wait_for_database", error=str(error)[:300])
             return False
         return not self.report.failures
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 # A statement that runs longer than this is stuck; orders must not wait behind it (milliseconds).
 STATEMENT_TIMEOUT_MS = 10_000
 # A transaction left open this long by a stalled process is ended by the server, so that its locks do not outlive it.
-IDLE_TRANSACTION_TIMEOUT_MS = 5_000
+IDLE_TRANSACTION_TIMEOUT_MS = 15_000
 
 
 class Database:

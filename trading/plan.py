@@ -14,6 +14,11 @@ class Repeat(str, Enum):
     DAILY = "daily"
 
 
+# Brokers' lists do not always name the freeze quantity, above which the exchange refuses an order. Without one this ceiling
+# holds: far above what one person trades in an order, far below what a slip of the finger writes.
+MOST_WITHOUT_FREEZE = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Times are the exchange's local times of day; `stop_loss` is a price in rupees; `max_lateness_seconds` None: no limit."""
@@ -75,8 +80,10 @@ def _quantity_problems(plan: Plan, instrument: Instrument) -> list[PlanProblem]:
     if plan.quantity % instrument.lot_size:
         message = f"quantity must be a multiple of the lot size {instrument.lot_size}, was {plan.quantity}"
         problems.append(PlanProblem(PlanProblemCode.QUANTITY_NOT_IN_LOTS, "quantity", message))
-    if instrument.freeze_quantity is not None and plan.quantity > instrument.freeze_quantity:
-        message = f"quantity must be at most the exchange's freeze quantity {instrument.freeze_quantity}, was {plan.quantity}"
+    most = MOST_WITHOUT_FREEZE if instrument.freeze_quantity is None else instrument.freeze_quantity
+    if plan.quantity > most:
+        whose = "our own ceiling for one order" if instrument.freeze_quantity is None else "the exchange's freeze quantity"
+        message = f"quantity must be at most {most} ({whose}), was {plan.quantity}"
         problems.append(PlanProblem(PlanProblemCode.QUANTITY_ABOVE_FREEZE, "quantity", message))
     return problems
 
