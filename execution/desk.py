@@ -21,6 +21,7 @@ from execution.tasks import end
 from execution.tools import Tools
 from storage.models import BrokerAccount, Severity
 from trading.accounts import Environment
+from trading.instruments import InstrumentId
 from trading.orders import BrokerOrder, Leg, OrderState, Placed, RefusalKind, Refused, Unknown
 from trading.ports.broker import Broker, BrokerError, SessionExpired
 
@@ -113,6 +114,10 @@ class Desk:
         tag = claimed.request.tag
         self._answers[tag] = self.keep(self._send(claimed, self.broker))
         self._answers[tag].add_done_callback(lambda _: self._answers.pop(tag, None))
+
+    def resting_buys(self, instrument: InstrumentId) -> list[str]:
+        """Ids of our orders that may still buy that instrument in this account."""
+        return self._look.resting_buys(instrument)
 
     def keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run work that must finish before the desk closes."""

@@ -33,6 +33,9 @@ CLAIM_AT_ONCE = 200
 # A row that was locked for a moment (its fills were being stored) is tried again this soon, this often.
 LOCKED_RETRY_SECONDS = 0.015
 LOCKED_RETRIES = 8
+# A sale waits this long at most, and looks this often, for our own resting buys in its way to be cancelled.
+SELF_TRADE_WAIT = 0.5
+SELF_TRADE_POLL = 0.02
 # An entry without any price waits this long for the next look at prices.
 NO_PRICE_RETRY_SECONDS = 0.25
 
@@ -47,6 +50,7 @@ class Due:
     reason: ExitReason | None = None
     trigger: Decimal | None = None
     tries: int = 0
+    held_since: float | None = None  # monotonic seconds: waits for a resting buy of ours to be taken back
 
     def beats(self, other: "Due") -> bool:
         if self.reason is None or other.reason is None:
@@ -79,13 +83,20 @@ class Measured:
         )
 
 
+# Cancels orders of ours, by id, at that desk.
+TakeBack = Callable[[Desk, list[str]], None]
+
+
 class Dispatcher:
     """Takes what is due and sees to it. One per process."""
 
-    def __init__(self, tools: Tools, *, desk_of: Callable[[str], Desk | None], mark: Callable[[str], None]) -> None:
+    def __init__(
+        self, tools: Tools, *, desk_of: Callable[[str], Desk | None], mark: Callable[[str], None], take_back: TakeBack
+    ) -> None:
         self._tools = tools
         self._desk_of = desk_of
         self._mark = mark
+        self._take_back = take_back
         self._waiting: dict[str, Due] = {}
         self._wake = asyncio.Event()
         self._closed = False
@@ -143,6 +154,9 @@ class Dispatcher:
                 del self._waiting[due.order.order_id]
                 self._mark(due.order.run_id)
                 continue
+            if self._is_in_the_way(due, desk, now):
+                next_free = now + SELF_TRADE_POLL if next_free is None else min(next_free, now + SELF_TRADE_POLL)
+                continue
             priority = Priority.EXIT if due.order.leg is Leg.EXIT else Priority.ENTRY
             if desk.budget.available(priority, now=now, open_positions=desk.open_positions) > 0:
                 desk.budget.spend(1, now=now)
@@ -155,6 +169,18 @@ class Dispatcher:
         if next_free is not None:
             self._later(next_free - now)
         return admitted
+
+    def _is_in_the_way(self, due: Due, desk: Desk, now: float) -> bool:
+        """A resting buy of ours would meet this sale, and exchanges cancel self-trades: it is taken back first, for a moment."""
+        if due.order.leg is Leg.ENTRY:
+            return False
+        resting = desk.resting_buys(due.order.instrument)
+        if not resting or (due.held_since is not None and now - due.held_since >= SELF_TRADE_WAIT):
+            return False
+        if due.held_since is None:
+            self._waiting[due.order.order_id] = replace(due, held_since=now)
+            self._take_back(desk, resting)
+        return True
 
     def _later(self, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, self._wake.set)

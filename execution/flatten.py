@@ -107,6 +107,18 @@ class Flattener:
         desk.budget.spend(1, now=now)
         return True
 
+    def take_back(self, desk: Desk, order_ids: Sequence[str]) -> None:
+        """Cancel resting orders of ours, whatever run they belong to, as soon as the budget allows."""
+        for order_id in order_ids:
+            if self._may_write(desk):
+                desk.keep(self._cancel_by_id(desk, order_id))
+
+    async def _cancel_by_id(self, desk: Desk, order_id: str) -> None:
+        async with self._tools.database.transaction() as session:
+            order = await session.get(Order, order_id)
+        if order is not None:
+            await self._cancel(desk, order)
+
     async def _cancel(self, desk: Desk, order: Order) -> None:
         if desk.broker is None:
             return

@@ -50,8 +50,8 @@ class Floor:
         self.desks: dict[str, Desk] = {}
         self._tools = tools
         self._redis = redis
-        self.dispatcher = Dispatcher(tools, desk_of=self.desks.get, mark=self.mark)
         self._flattener = Flattener(tools, self)
+        self.dispatcher = Dispatcher(tools, desk_of=self.desks.get, mark=self.mark, take_back=self._flattener.take_back)
         self._dirty: set[str] = set()
         self._views: set[str] = set()
         self._sweep_wanted = asyncio.Event()

@@ -16,7 +16,8 @@ from execution.resolve import BookRead, is_healthy, matches, record_missing
 from execution.tools import Tools
 from storage.models import Order
 from trading.fills import trades_of
-from trading.orders import IN_DOUBT_STATES, BookSnapshot, BrokerOrder, BrokerTrade, OrderState
+from trading.instruments import InstrumentId
+from trading.orders import IN_DOUBT_STATES, LIVE_STATES, BookSnapshot, BrokerOrder, BrokerTrade, Leg, OrderState
 from trading.ports.broker import Broker
 from trading.sessions import INDIA
 
@@ -54,9 +55,17 @@ class Look:
         self._tools = tools
         self._ledger = Ledger(account_id, database=tools.database, settle=tools.pace.settle)
         self._by_tag: dict[str, _Expected] = {}
+        # Buys of ours that may still fill, by instrument: an exchange cancels a sale that would meet one of them.
+        self._resting_buys: dict[str, InstrumentId] = {}
 
     def expect(self, claimed: ClaimedOrder) -> None:
         self._by_tag[claimed.request.tag] = _Expected(claimed.order_id, claimed.run_id)
+        if claimed.leg is Leg.ENTRY:
+            self._resting_buys[claimed.order_id] = claimed.request.instrument
+
+    def resting_buys(self, instrument: InstrumentId) -> list[str]:
+        """Ids of our orders that may still buy that instrument."""
+        return [order_id for order_id, bought in self._resting_buys.items() if bought == instrument]
 
     def concerns(self, seen: BrokerOrder) -> bool:
         """Whether an update is about an order of ours, or may be about one in doubt."""
@@ -65,6 +74,8 @@ class Look:
     async def take_hint(self, seen: BrokerOrder) -> Followed | None:
         """Store what an update says of fills; only a look makes an order terminal."""
         expected = self._by_tag.get(seen.tag or "")
+        if expected is not None and (seen.status.is_terminal or seen.filled_quantity >= seen.quantity):
+            self._resting_buys.pop(expected.order_id, None)
         if expected is None or seen.filled_quantity == 0:
             return None
         return await self._record(expected.order_id, expected.run_id, seen, None)
@@ -74,6 +85,7 @@ class Look:
         rows = await self._rows()
         result = LookResult(in_doubt=0, alive=0, watched=0)
         self._by_tag = {row.tag: _Expected(row.id, row.run_id) for row in rows}
+        self._resting_buys = {row.id: InstrumentId(row.exchange, row.symbol) for row in rows if _rests(row)}
         holding = await self._ledger.has_positions()
         if not rows and not holding:
             return result
@@ -132,6 +144,8 @@ class Look:
         if row.change_kind is not None:
             await self._settle_change(row, seen, read)
         executions = None if trades is None else trades_of(seen.broker_order_id, trades)
+        if seen.status.is_terminal or seen.filled_quantity >= seen.quantity:
+            self._resting_buys.pop(row.id, None)
         if _tells_something(row, seen):
             followed = await self._record(row.id, row.run_id, seen, executions)
             result.followed.append(followed)
@@ -220,3 +234,7 @@ def _tells_something(row: Order, seen: BrokerOrder) -> bool:
     if row.state is not OrderState.OPEN:
         return row.state in IN_DOUBT_STATES or seen.filled_quantity > row.filled_quantity or seen.status.is_terminal
     return seen.status.is_terminal or seen.filled_quantity != row.filled_quantity
+
+
+def _rests(row: Order) -> bool:
+    return row.leg is Leg.ENTRY and row.state in LIVE_STATES and row.filled_quantity < row.quantity

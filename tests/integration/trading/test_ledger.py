@@ -116,3 +116,19 @@ async def test_an_exit_cancelled_as_a_self_trade_is_placed_again_and_ends_flat(w
     result = await world.result(run)
     assert result.sold == 10
     assert world.sim.net_position("alice", "TCS") == 0
+
+
+async def test_a_resting_buy_of_another_run_is_taken_back_before_a_sale_could_meet_it(world: World) -> None:
+    account = await world.add_account()
+    holding = await world.start_run(account, quantity=10)
+    await world.until_holding(holding)
+    world.sim.add_fault("never_fill", endpoint="place", count=1)
+    buying = await world.start_run(account, quantity=5, stop_loss="3300")
+    await world.until(buying.id, lambda _, orders: any(order.state == "open" for order in orders), "a buy rests")
+    await world.cross_stop(holding, "3490")
+    result = await world.result(holding)
+    assert result.sold == 10
+    sells = [row for row in world.requests("place") if row["side"] == "SELL"]
+    assert len(sells) == 1, "the exchange met our own buy and cancelled the sale"
+    cancelled, sold = world.requests("cancel")[0]["arrived_ns"], sells[0]["arrived_ns"]
+    assert cancelled < sold

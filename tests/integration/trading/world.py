@@ -239,7 +239,7 @@ class World:
 
     def requests(self, action: str, name: str = "alice") -> list[dict[str, Any]]:
         """The exchange's own log of order requests of that account: place, modify or cancel."""
-        return [row for row in self.sim.log.since(0, action=action, account=f"sim-{name}") if row["via_api"]]
+        return [row for row in self.sim.log.since(0, action=action, account=f"sim-{name}") if row.get("via_api", True)]
 
     def sides(self, name: str = "alice") -> list[str]:
         """What was placed, in order of arrival."""
