@@ -4,6 +4,7 @@ Reads like the plan it carries out: sleep, arm, buy, watch, sell, prove.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -180,7 +181,7 @@ class StrategyWorkflow:
             if left.is_settled:
                 return True
             if left.is_void and self._exit_reason is reason and self._hit is request.hit:
-                self._exit_reason, self._exit_has_begun = None, False
+                self._exit_reason, self._exit_has_begun, self._hit = None, False, None
                 await self._begin("Read the changed plan")
             waiting_for = left.waiting_for
         return False
@@ -205,9 +206,7 @@ class StrategyWorkflow:
             return
         if hit.stop_version < self._stop_version and hit.price > self._stop_loss:
             return
-        if self._hit is None or hit.stop_version >= self._hit.stop_version:
-            # The newest one is sent: an older one may turn out to be void while this one is not.
-            self._hit = hit
+        self._hit = _strongest(self._hit, hit)
         self._want_out(ExitReason.STOP_LOSS, hit.at)
 
     @workflow.signal(name=names.STOP_REQUESTED)
@@ -293,6 +292,13 @@ class StrategyWorkflow:
             f"**{plan.quantity} {plan.exchange}:{plan.symbol}**, {self._state.value}: waits for {waiting_for}.\n\n"
             f"Buys {_clock(plan.buy_at)}, sells {_clock(self._sell_at)}, stop-loss ₹{self._stop_loss}. Run `{plan.run_id}`."
         )
+
+
+def _strongest(known: StopLossHit | None, hit: StopLossHit) -> StopLossHit:
+    """What both say together: if either holds for the plan as it is now, so does this."""
+    if known is None:
+        return hit
+    return replace(hit, price=min(known.price, hit.price), stop_version=max(known.stop_version, hit.stop_version))
 
 
 def _clock(instant: datetime) -> str:

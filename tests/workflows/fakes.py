@@ -4,7 +4,6 @@ They follow the bodies' rules where a workflow can tell the difference; how orde
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -81,8 +80,8 @@ class FakeActivities(EntryActivities, ExitActivities, RunActivities, TradingDayA
         self.script = Script()
         self.rows: dict[str, RunRow] = {}
         self.requests: list[object] = []
-        self.at_once: dict[str, int] = defaultdict(int)
-        self.most_leaves_at_once = 0
+        self.left: list[tuple[Leave, Left]] = []
+        self.leaves_at_once = self.most_leaves_at_once = 0
 
     @property
     def all(self) -> list[Callable[..., Any]]:
@@ -136,12 +135,14 @@ class FakeActivities(EntryActivities, ExitActivities, RunActivities, TradingDayA
     @activity.defn
     async def leave(self, request: Leave) -> Left:
         self.requests.append(request)
-        self.at_once["leave"] += 1
-        self.most_leaves_at_once = max(self.most_leaves_at_once, self.at_once["leave"])
+        self.leaves_at_once += 1
+        self.most_leaves_at_once = max(self.most_leaves_at_once, self.leaves_at_once)
         try:
-            return await self._leave(self.rows[request.run_id], request)
+            answer = await self._leave(self.rows[request.run_id], request)
         finally:
-            self.at_once["leave"] -= 1
+            self.leaves_at_once -= 1
+        self.left.append((request, answer))
+        return answer
 
     async def _leave(self, run: RunRow, request: Leave) -> Left:
         is_void = _is_outdated(run, request)

@@ -106,6 +106,23 @@ async def test_a_stop_of_an_older_plan_is_void_and_the_run_goes_on_holding_by_th
     assert [left.reason for left in day.fakes.asked(Leave)] == [ExitReason.STOP_LOSS, ExitReason.SELL_TIME]
 
 
+async def test_a_higher_price_reported_after_a_true_hit_does_not_hide_it(day: Day) -> None:
+    """The first request to leave is under way when the stop is lowered below the later price, but not below the earlier one."""
+    day.script.enter, day.script.leave, day.script.unsettled = Gate(), Gate(), 1
+    plan = day.plan()
+    handle = await day.start(plan)
+    await day.script.enter.reached()
+    await day.hit_stop(handle, plan, "3390")
+    await day.script.leave.reached()
+    await day.hit_stop(handle, plan, "3450")
+    day.row(plan).change_stop(Decimal(3400))
+    day.script.leave.open()
+    await day.until_asked(Leave, 2)
+    day.script.enter.open()
+    await day.result(handle)
+    assert [answer.is_void for _, answer in day.fakes.left] == [False, False]
+
+
 async def test_a_user_stop_that_comes_while_a_void_hit_is_looked_into_still_sells(day: Day) -> None:
     day.script.leave = Gate()
     plan, handle = await day.hold()
