@@ -1,5 +1,6 @@
 """Modifying and cancelling."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -73,6 +74,20 @@ def test_a_waiting_stop_can_be_moved_and_turned_into_a_limit(bench: Bench) -> No
     assert stop.status is Status.TRIGGER_PENDING
     modify(bench, stop, order_type=OrderType.LIMIT, price=3480)
     assert fill_prices(bench, stop) == [(10, 3490)]
+
+
+def test_an_order_becomes_a_stop_market_order_only_with_protection_and_keeps_it_when_moved(bench: Bench) -> None:
+    order = bench.place("SELL", 10, 3700)
+    with pytest.raises(Refusal, match="NO_PROTECTION"):
+        modify(bench, order, order_type=OrderType.STOP_MARKET, trigger_price=3500)
+    modify(bench, order, order_type=OrderType.STOP_MARKET, trigger_price=3500, protection=Decimal(2))
+    assert (order.price, order.market_protection, order.status) == (0, "2", Status.TRIGGER_PENDING)
+    modify(bench, order, trigger_price=3450)
+    assert order.market_protection == "2"
+    modify(bench, order, protection=Decimal(1))
+    bench.exchange.set_depth(TCS, 0)
+    bench.price(3400)
+    assert (order.order_type, order.price) == ("LIMIT", to_price(3366))
 
 
 def test_a_fired_stop_is_repriced_without_a_new_trigger(bench: Bench) -> None:

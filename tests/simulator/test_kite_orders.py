@@ -186,6 +186,12 @@ async def test_autoslice_cuts_at_the_freeze_quantity(kite: KiteClient, sim: Runn
     assert refused == (400, "MarginException")
 
 
+async def test_nothing_is_sliced_up_to_the_freeze_quantity(kite: KiteClient) -> None:
+    assert set((await kite.place(quantity="27777", autoslice="true")).data) == {"order_id"}
+    assert (await kite.place(quantity="300000", autoslice="true")).error == (400, "InputException"), "more than ten slices"
+    assert [row.get("tags") for row in await kite.book()] == [None]
+
+
 async def test_a_slice_that_is_refused_is_told_among_the_children(kite: KiteClient, sim: RunningSimulator) -> None:
     sim.account("alice", funds=3610 * 27777 // 5 + 1000)
     children = (await kite.place(quantity="30000", autoslice="true")).data["children"]

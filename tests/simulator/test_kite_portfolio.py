@@ -58,11 +58,15 @@ async def test_funds_fall_by_the_margin_and_move_with_realised_profit(kite: Kite
     assert await net() == full + 1_000 - 37_000, "delivery is paid in full"
 
 
-async def test_closing_orders_block_nothing(kite: KiteClient, sim: RunningSimulator) -> None:
-    await kite.placed()
+@pytest.mark.parametrize(("opening", "closing", "price"), [("BUY", "SELL", "3700"), ("SELL", "BUY", "3500")])
+async def test_orders_that_close_block_nothing_until_all_is_covered(
+    kite: KiteClient, sim: RunningSimulator, opening: str, closing: str, price: str
+) -> None:
+    await kite.placed(transaction_type=opening, price="3600")
     sim.account("alice", funds=7_300)
-    assert (await kite.place(transaction_type="SELL", price="3700")).status == 200
-    assert (await kite.place(transaction_type="SELL", price="3700")).error == (400, "MarginException")
+    for quantity in ("4", "6"):
+        assert (await kite.place(transaction_type=closing, price=price, quantity=quantity)).status == 200
+    assert (await kite.place(transaction_type=closing, price=price, quantity="1")).error == (400, "MarginException")
 
 
 async def test_both_segments_have_the_documented_fields(kite: KiteClient) -> None:
