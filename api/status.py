@@ -2,11 +2,15 @@
 
 from datetime import timedelta
 
+import structlog
+
 from api.plans import hot_price
 from api.services import Services
 from cache import rebuild
 from cache.connection import CacheUnavailable
 from cache.runtime_view import RuntimeView, View
+
+log = structlog.get_logger()
 
 # An older view is not shown: whoever should have brought it up to date may have been unable to reach Redis.
 FRESH = timedelta(seconds=10)
@@ -15,7 +19,7 @@ FRESH = timedelta(seconds=10)
 async def read_status(services: Services, *, strategy_id: str, user_id: str) -> View | None:
     """None: no such strategy of that user."""
     cached = await _cached(services, strategy_id)
-    if cached is not None and cached.user_id == user_id and services.clock.now() - cached.as_of < FRESH:
+    if cached is not None and cached.user_id == user_id and abs(services.clock.now() - cached.as_of) < FRESH:
         return cached
     async with services.database.transaction() as session:
         found = await rebuild.read_views(session, [strategy_id])
@@ -29,6 +33,7 @@ async def read_status(services: Services, *, strategy_id: str, user_id: str) -> 
 async def _cached(services: Services, strategy_id: str) -> View | None:
     try:
         return await RuntimeView(services.redis).read(strategy_id)
-    except CacheUnavailable:
+    except CacheUnavailable as error:
         services.metrics.count("redis_failures")
+        log.warning("status_without_redis", error=str(error))
         return None

@@ -30,7 +30,6 @@ class PlanView:
 
     strategy_id: str
     user_id: str
-    account_id: str | None
     name: str
     exchange: str
     symbol: str
@@ -41,6 +40,7 @@ class PlanView:
     stop_loss: Decimal
     repeat: Repeat
     version: int
+    account_id: str | None = None
 
     @property
     def instrument(self) -> InstrumentId:

@@ -63,7 +63,8 @@ async def test_a_sealed_secret_moved_to_another_account_does_not_open(platform: 
         source = await session.get_one(BrokerAccount, first)
         target = await session.get_one(BrokerAccount, second)
         target.sealed_access_token, target.session_version = source.sealed_access_token, 99
-    await user.refused("GET", f"/broker/{second}/margins", 409, "BROKER_NOT_CONNECTED")
+    answer = await user.refused("GET", f"/broker/{second}/margins", 409, "BROKER_NOT_CONNECTED")
+    assert "cannot be opened" in answer["message"]
 
 
 async def test_credentials_the_broker_refuses_are_not_stored(platform: Platform) -> None:

@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecutionStatus
 
 from cache.prices import HotPrice, PriceCache
+from cache.runtime_view import RuntimeView
 from storage.models import AuditEntry, Order, Run, Strategy
 from tests.api.conftest import Client, Platform, make_settings, running
 from tests.api.fakes import TCS, FakeAdapters
@@ -353,16 +354,16 @@ async def test_without_redis_everything_still_answers(database_url: str, redis_u
         assert next(part for part in ready["parts"] if part["name"] == "redis")["state"] == "down"
 
 
-async def test_a_view_that_redis_has_kept_too_long_is_not_shown(platform: Platform) -> None:
+@pytest.mark.parametrize(("age", "shown"), [(9, "created"), (11, "failed")])
+async def test_a_view_of_redis_is_shown_while_it_is_fresh_and_not_longer(platform: Platform, age: float, shown: str) -> None:
     user, strategy_id = await connected(platform)
-    await user.get(f"/strategy/status/{strategy_id}")
     async with platform.services.database.transaction() as session:
         (await session.get_one(Strategy, strategy_id)).state = StrategyState.FAILED
-        as_of = await session.scalar(select(func.clock_timestamp()))
-    assert as_of is not None
-    platform.clock.at = as_of + timedelta(seconds=11)
+    view = await RuntimeView(platform.services.redis).read(strategy_id)
+    assert view is not None
+    platform.clock.at = view.as_of + timedelta(seconds=age)
     await fresh_login(platform, user)
-    assert (await user.get(f"/strategy/status/{strategy_id}"))["status"] == "failed"
+    assert (await user.get(f"/strategy/status/{strategy_id}"))["status"] == shown
 
 
 async def test_runs_and_timeline_are_paged(platform: Platform) -> None:
