@@ -123,8 +123,14 @@ class Desk:
         """Run work that must finish before the desk closes."""
         task = asyncio.create_task(work)
         self._sends.add(task)
-        task.add_done_callback(self._sends.discard)
+        task.add_done_callback(self._kept)
         return task
+
+    def _kept(self, task: asyncio.Task[None]) -> None:
+        """What failed on the way (a database that is away) is found again by the sweep, from the rows."""
+        self._sends.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("desk_work_failed", account_id=self.account_id, error=repr(error))
 
     async def _send(self, claimed: ClaimedOrder, broker: Broker) -> None:
         sent = await self._tools.sender.send(claimed, broker)

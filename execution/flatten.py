@@ -16,13 +16,13 @@ from execution.budget import Priority
 from execution.desk import Desk
 from execution.dispatch import Due
 from execution.follow import Followed, carry_out_rows
-from execution.rows import KillSwitches, armed_order, lock_run, open_positions
+from execution.rows import KillSwitches, armed_order, lock_run
 from execution.tools import Tools
 from execution.views import run_view
 from storage.models import Order, Run
 from trading.bands import protected_limit
 from trading.instruments import InstrumentId
-from trading.next_step import ArmExit, Cancel, Fire, Modify, ResizeArmed, RetryEntry, Step, Supersede, next_steps
+from trading.next_step import ArmExit, Cancel, Fire, Modify, ResizeArmed, RetryEntry, RunView, Step, Supersede, next_steps
 from trading.orders import Leg
 from trading.runs import ExitReason
 
@@ -42,13 +42,6 @@ class Flattener:
 
     async def carry_out(self, runs: Sequence[tuple[Run, list[Order]]], switches: KillSwitches) -> None:
         """Plan those runs and do what they need. One that fails does not hold the others up."""
-        by_account: dict[str, list[tuple[Run, list[Order]]]] = {}
-        for run, orders in runs:
-            by_account.setdefault(run.account_id, []).append((run, orders))
-        for account_id, of_account in by_account.items():
-            desk = self._floor.desks.get(account_id)
-            if desk is not None:
-                desk.open_positions = max(open_positions(of_account), 0)
         now = self._tools.clock.now()
         planned = [
             (run, orders, desk, steps)
@@ -62,7 +55,16 @@ class Flattener:
         desk = self._floor.desks.get(run.account_id)
         if desk is None:
             return None, ()
-        return desk, next_steps(run_view(run, orders, entries_locked=switches.lock(run), session_since=desk.session_since), now)
+        return desk, next_steps(self._view(run, orders, desk, switches), now)
+
+    def _view(self, run: Run, orders: list[Order], desk: Desk, switches: KillSwitches) -> RunView:
+        return run_view(
+            run,
+            orders,
+            entries_locked=switches.lock(run),
+            session_since=desk.session_since,
+            fires_by_itself=self._tools.pace.head_start,
+        )
 
     async def _one(self, run: Run, orders: list[Order], desk: Desk, steps: tuple[Step, ...], switches: KillSwitches) -> None:
         async with self._slots:
@@ -84,8 +86,8 @@ class Flattener:
                 return
             run, orders = locked
             now = self._tools.clock.now()
-            view = run_view(run, orders, entries_locked=switches.lock(run), session_since=desk.session_since)
-            carry_out_rows(session, run, orders, next_steps(view, now), now=now, followed=followed)
+            steps = next_steps(self._view(run, orders, desk, switches), now)
+            carry_out_rows(session, run, orders, steps, now=now, followed=followed)
         if followed.changed:
             self._floor.followed(followed)
             await self._tools.notices.followed(followed)
@@ -153,8 +155,14 @@ class Flattener:
 
 
 def due_now(run: Run, order: Order) -> Due:
-    """An order somebody wants out now: an exit for the run's reason, an entry because its activity asked."""
+    """An armed order that shall leave now: because somebody wants it to, or because its instant has passed."""
     if order.leg is Leg.ENTRY:
-        return Due(armed_order(order), order.fire_at or order.wanted_at or run.buy_at, "activity")
+        return Due(armed_order(order), order.fire_at or order.wanted_at or run.buy_at, _asked_by(order))
+    if run.exit_reason is None and order.wanted_at is None:
+        return Due(armed_order(order), order.fire_at or run.sell_at, _asked_by(order), ExitReason.SELL_TIME)
     wanted_at = run.exit_wanted_at or order.wanted_at or run.sell_at
-    return Due(armed_order(order), wanted_at, "activity", run.exit_reason or ExitReason.LATE_FILL)
+    return Due(armed_order(order), wanted_at, _asked_by(order), run.exit_reason or ExitReason.LATE_FILL)
+
+
+def _asked_by(order: Order) -> str:
+    return "sweep" if order.wanted_at is None else "activity"

@@ -23,7 +23,7 @@ from execution.desk import Desk
 from execution.dispatch import Dispatcher, Due
 from execution.flatten import Flattener
 from execution.follow import Followed
-from execution.rows import armed_order, load_armed, load_kill_switches, load_runs, runs_to_plan
+from execution.rows import armed_order, load_armed, load_kill_switches, load_runs, open_positions, runs_to_plan
 from execution.tasks import end
 from execution.tools import Tools
 from storage.models import BrokerAccount, Order
@@ -281,6 +281,9 @@ class Floor:
             run_ids = set(dirty)
             if full:
                 run_ids.update(await runs_to_plan(session, accounts, now=self._tools.clock.now()))
+                holding = await open_positions(session, accounts)
+                for account_id, desk in self.desks.items():
+                    desk.open_positions = holding.get(account_id, 0)
             switches = await load_kill_switches(session)
             runs = await load_runs(session, list(run_ids)) if run_ids else []
         self._views.update(run.strategy_id for run, _ in runs if run.id in dirty)

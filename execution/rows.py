@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.armed import ArmedOrder
 from storage.models import KillScope, KillSwitch, Order, Run
 from trading.instruments import InstrumentId
 from trading.orders import OrderState
+from trading.runs import RunState
 
 _ARMED = select(
     Order.id,
@@ -68,7 +69,7 @@ _TO_PLAN = text(
     SELECT o.run_id FROM orders o JOIN runs r ON r.id = o.run_id
     WHERE o.account_id = ANY(:account_ids)
       AND (o.state = 'open'
-           OR (o.state = 'armed' AND (o.wanted_at IS NOT NULL OR o.deadline_at <= :now
+           OR (o.state = 'armed' AND (o.wanted_at IS NOT NULL OR o.deadline_at <= :now OR o.fire_at <= :now
                                       OR r.exit_wanted_at IS NOT NULL OR r.leave_open)))
     UNION
     SELECT r.id FROM runs r
@@ -129,5 +130,8 @@ async def load_kill_switches(session: AsyncSession) -> KillSwitches:
     return KillSwitches([(row.scope, row.scope_id) for row in rows])
 
 
-def open_positions(runs: Sequence[tuple[Run, list[Order]]]) -> int:
-    return sum(1 for run, _ in runs if run.bought > run.sold + run.taken_elsewhere)
+async def open_positions(session: AsyncSession, account_ids: Sequence[str]) -> dict[str, int]:
+    """How many runs of each account hold shares; accounts without any are absent."""
+    holding = (Run.account_id.in_(account_ids), Run.state != RunState.ENDED, Run.bought > Run.sold + Run.taken_elsewhere)
+    rows = await session.execute(select(Run.account_id, func.count()).where(*holding).group_by(Run.account_id))
+    return {account_id: count for account_id, count in rows}

@@ -21,6 +21,7 @@ def attempt_view(order: Order) -> AttemptView:
         change_pending=order.change_kind is not None,
         cancel_wanted_at=order.cancel_wanted_at,
         wanted_at=order.wanted_at,
+        fire_at=order.fire_at,
         deadline_at=order.deadline_at,
         touched_at=max((at for at in (order.acknowledged_at, order.changed_at) if at is not None), default=order.claimed_at),
         ended_at=order.ended_at,
@@ -29,7 +30,12 @@ def attempt_view(order: Order) -> AttemptView:
 
 
 def run_view(
-    run: Run, orders: Iterable[Order], *, entries_locked: bool = False, session_since: datetime | None = None
+    run: Run,
+    orders: Iterable[Order],
+    *,
+    entries_locked: bool = False,
+    session_since: datetime | None = None,
+    fires_by_itself: bool = False,
 ) -> RunView:
     attempts = sorted(orders, key=lambda order: order.attempt)
     return RunView(
@@ -43,6 +49,7 @@ def run_view(
         leave_open=run.leave_open,
         entries_locked=entries_locked,
         session_since=session_since,
+        fires_by_itself=fires_by_itself,
     )
 
 

@@ -19,6 +19,8 @@ REPRICE_AFTER = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(seconds=30)
 # A cancellation nobody of us asked for is looked at again for this long before anything new is sent.
 SETTLE = timedelta(seconds=3)
+# An armed order that is this late after its instant is fired by the sweep instead of its timer.
+OVERDUE = timedelta(milliseconds=500)
 # An exit waits at most this long for the run's own resting buy to be gone.
 SELF_TRADE_WAIT = timedelta(milliseconds=500)
 
@@ -37,6 +39,7 @@ class AttemptView:
     change_pending: bool = False
     cancel_wanted_at: datetime | None = None
     wanted_at: datetime | None = None  # somebody asked for it to leave now
+    fire_at: datetime | None = None
     deadline_at: datetime | None = None
     touched_at: datetime | None = None
     ended_at: datetime | None = None
@@ -66,6 +69,7 @@ class RunView:
     leave_open: bool = False
     entries_locked: bool = False  # a kill switch is engaged: nothing new is bought
     session_since: datetime | None = None  # when the account's current login was made
+    fires_by_itself: bool = False  # the desk's head start is on: an instant that has passed is reason enough
 
     @property
     def open_quantity(self) -> int:
@@ -157,7 +161,7 @@ def _entry_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
     unwanted = run.wants_out or run.entries_locked or too_late
     if last.state is OrderState.ARMED and unwanted:
         return (Supersede(last.order_id, _why_unwanted(run)),)
-    if last.state is OrderState.ARMED and last.wanted_at is not None:
+    if last.state is OrderState.ARMED and (last.wanted_at is not None or _is_overdue(run, last, now)):
         return (Fire(last.order_id),)
     if last.state is OrderState.OPEN and last.rests and unwanted and not last.change_pending and _may_cancel_again(last, now):
         return (Cancel(last.order_id),)
@@ -243,10 +247,15 @@ def _armed_steps(run: RunView, live: AttemptView, now: datetime) -> tuple[Step, 
         return (Supersede(live.order_id, SupersededFor.NOT_NEEDED),)
     if live.quantity != run.open_quantity:
         return (ResizeArmed(live.order_id, run.open_quantity),)
-    wanted = run.exit_wanted_at is not None or live.wanted_at is not None
+    wanted = run.exit_wanted_at is not None or live.wanted_at is not None or _is_overdue(run, live, now)
     if wanted and not _own_buy_is_in_the_way(run, now):
         return (Fire(live.order_id),)
     return ()
+
+
+def _is_overdue(run: RunView, armed: AttemptView, now: datetime) -> bool:
+    """Its timer has come and gone, and still it is armed: the claim was lost to a lock or to a database that was away."""
+    return run.fires_by_itself and armed.fire_at is not None and now - armed.fire_at >= OVERDUE
 
 
 def _own_buy_is_in_the_way(run: RunView, now: datetime) -> bool:

@@ -70,3 +70,14 @@ async def test_a_run_whose_stop_signal_was_lost_ends_soon_after_its_desk_has_sol
     result = await guarded.result(run)
     assert result.end_reason is EndReason.STOP_LOSS
     assert guarded.sides() == ["BUY", "SELL"]
+
+
+async def test_an_exit_whose_timer_was_lost_is_fired_by_the_sweep(world: World) -> None:
+    """The claim at the instant fails as if the database were away; with the head start on nobody else asks for it."""
+    account = await world.add_account()
+    run = await world.start_run(account, sell_in=3.0)
+    await world.until_holding(run)
+    await world.workflow(run).terminate("only the desk is left")
+    world.floor.armed.replace_all([])
+    await world.until(run.id, lambda row, _: row.sold == 10, "sold by the desk alone")
+    assert world.sides() == ["BUY", "SELL"]

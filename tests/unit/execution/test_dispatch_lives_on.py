@@ -42,9 +42,9 @@ class World:
 
     def dispatcher(self) -> Dispatcher:
         clock = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time(), now=lambda: NOW)
-        desk = SimpleNamespace(broker=object(), budget=Budget((Rate(8, 1),)), open_positions=0)
+        desk = SimpleNamespace(broker=object(), budget=Budget((Rate(8, 1),)), open_positions=0, resting_buys=lambda _: [])
         tools = SimpleNamespace(clock=clock, instruments=self.instruments, prices=NoPrices())
-        return Dispatcher(tools, desk_of=lambda _account_id: desk, mark=lambda _run_id: None)  # type: ignore[arg-type]
+        return Dispatcher(tools, desk_of=lambda _account_id: desk, mark=lambda _run_id: None, take_back=lambda desk, ids: None)  # type: ignore[arg-type]
 
 
 def an_exit(order_id: str) -> Due:
