@@ -138,7 +138,7 @@ async def test_a_run_told_that_it_is_settled_ends_at_once_and_sells_nothing(day:
     plan, handle = await day.hold()
     day.row(plan).taken_elsewhere = 10
     await day.tell_settled(handle)
-    result = await handle.result()
+    result = await day.result(handle)
     assert (result.end_reason, result.sold) == (EndReason.CLOSED_ELSEWHERE, 0)
     assert day.fakes.asked(Leave) == []
 

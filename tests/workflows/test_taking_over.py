@@ -69,7 +69,7 @@ async def test_a_position_the_user_keeps_is_not_sold_by_a_workflow_that_takes_ov
 async def test_a_stop_taken_before_the_workflow_began_keeps_it_from_buying(day: Day) -> None:
     plan = day.plan(buy_in=HOUR)
     day.row(plan).take_stop(square_off=True, at=datetime.now(UTC))
-    result = await (await day.start(plan)).result()
+    result = await day.result(await day.start(plan))
     assert result.end_reason is EndReason.STOPPED_BY_USER
     assert [type(request) for request in day.fakes.requests] == [Begin, Finish]
 
@@ -77,7 +77,7 @@ async def test_a_stop_taken_before_the_workflow_began_keeps_it_from_buying(day: 
 async def test_a_kill_switch_engaged_before_the_workflow_began_is_the_reason_it_ends_with(day: Day) -> None:
     plan = day.plan(buy_in=HOUR)
     day.row(plan).want_exit(ExitReason.KILL_SWITCH, datetime.now(UTC))
-    result = await (await day.start(plan)).result()
+    result = await day.result(await day.start(plan))
     assert result.end_reason is EndReason.KILL_SWITCH
 
 

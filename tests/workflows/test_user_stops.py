@@ -73,7 +73,7 @@ async def test_a_stop_before_arming_ends_the_run_at_once_and_nothing_is_armed(da
     plan = day.plan(buy_in=timedelta(hours=1))
     handle = await day.start(plan)
     await day.request_stop(handle, plan, square_off=True)
-    result = await handle.result()
+    result = await day.result(handle)
     assert (result.end_reason, result.position) == (EndReason.STOPPED_BY_USER, Position.NONE)
     [finish] = day.fakes.asked(Finish)
     assert finish.at < plan.buy_at - timedelta(minutes=30), "it did not sleep on"
@@ -86,7 +86,7 @@ async def test_a_stop_between_arming_and_the_buy_time_ends_the_run_before_it_buy
     await day.time.forward_to(handle, plan.buy_at - timedelta(seconds=500))
     await day.until_asked(ArmEntry)
     await day.request_stop(handle, plan, square_off=True)
-    result = await handle.result()
+    result = await day.result(handle)
     assert (result.end_reason, result.bought) == (EndReason.STOPPED_BY_USER, 0)
     assert day.row(plan).entries[0].state is OrderState.SUPERSEDED
     assert day.fakes.asked(Finish)[0].at < plan.buy_at
