@@ -24,7 +24,7 @@ from runtime.settings import Settings
 from tests.api.fakes import NOW, FakeAdapters, FakeBrokerWorld, HeldClock, WeekdayCalendar
 
 PASSWORD = "correct horse battery staple"
-JWT_KEY = "k1:" + "a" * 40
+JWT_KEY = "k1:" + "a" * 64
 AES_KEY = "a1:" + base64.b64encode(b"k" * 32).decode()
 LIMIT_SECONDS = 20.0
 # The library's default draws tracebacks with all local values, which takes half a minute.

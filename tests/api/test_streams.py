@@ -18,7 +18,7 @@ from execution.timeline import tell
 from storage.database import Database
 from storage.models import User, UserState
 from storage.repositories.timeline import SettledEvents
-from tests.api.conftest import Client, Platform, make_settings, running
+from tests.api.conftest import Client, Platform, make_settings, running, until
 from tests.api.fakes import FakeAdapters
 from tests.api.rows import add_event, add_run
 
@@ -32,6 +32,7 @@ async def served(platform: Platform) -> AsyncIterator[str]:
     listening.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(platform.app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
+    await until(lambda: server.started, "the server listens")
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1"
     finally:
