@@ -38,10 +38,15 @@ def get_services(request: Request) -> Services:
     return services
 
 
-Platform = Annotated[Services, Depends(get_services)]
+# Dependencies are coroutines although they wait for nothing: plain functions would each be sent to a thread.
+async def services_of(request: Request) -> Services:
+    return get_services(request)
 
 
-def client_address(request: Request) -> str:
+Platform = Annotated[Services, Depends(services_of)]
+
+
+async def client_address(request: Request) -> str:
     """Behind a proxy uvicorn has put the caller's own address here."""
     return request.client.host if request.client else "unknown"
 
@@ -76,7 +81,7 @@ async def get_caller(platform: Platform, credentials: Annotated[HTTPAuthorizatio
 CurrentCaller = Annotated[Caller, Depends(get_caller)]
 
 
-def get_admin(caller: CurrentCaller) -> Caller:
+async def get_admin(caller: CurrentCaller) -> Caller:
     if caller.role is not Role.ADMIN:
         raise ApiError(ErrorCode.FORBIDDEN)
     return caller
@@ -85,7 +90,7 @@ def get_admin(caller: CurrentCaller) -> Caller:
 CurrentAdmin = Annotated[Caller, Depends(get_admin)]
 
 
-def idempotency_key(
+async def idempotency_key(
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -107,23 +112,23 @@ def known_id(value: str, *, prefix: str, missing: ErrorCode) -> str:
 
 
 # Each asks who is calling first: without a token nobody learns anything about an id.
-def strategy_id_of(_: CurrentCaller, strategy_id: Annotated[str, Path(examples=["str_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+async def strategy_id_of(_: CurrentCaller, strategy_id: Annotated[str, Path(examples=["str_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
     return known_id(strategy_id, prefix="str", missing=ErrorCode.STRATEGY_NOT_FOUND)
 
 
-def broker_id_of(_: CurrentCaller, broker_id: Annotated[str, Path(examples=["brk_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+async def broker_id_of(_: CurrentCaller, broker_id: Annotated[str, Path(examples=["brk_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
     return known_id(broker_id, prefix="brk", missing=ErrorCode.BROKER_NOT_FOUND)
 
 
-def order_id_of(_: CurrentCaller, order_id: Annotated[str, Path(examples=["ord_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+async def order_id_of(_: CurrentCaller, order_id: Annotated[str, Path(examples=["ord_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
     return known_id(order_id, prefix="ord", missing=ErrorCode.ORDER_NOT_FOUND)
 
 
-def alert_id_of(_: CurrentCaller, alert_id: Annotated[str, Path(examples=["alt_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+async def alert_id_of(_: CurrentCaller, alert_id: Annotated[str, Path(examples=["alt_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
     return known_id(alert_id, prefix="alt", missing=ErrorCode.ALERT_NOT_FOUND)
 
 
-def user_id_of(_: CurrentAdmin, user_id: Annotated[str, Path(examples=["usr_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+async def user_id_of(_: CurrentAdmin, user_id: Annotated[str, Path(examples=["usr_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
     return known_id(user_id, prefix="usr", missing=ErrorCode.USER_NOT_FOUND)
 
 

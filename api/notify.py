@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 
 from api.services import Services
 from cache import rebuild
-from cache.channels import publish_order_hint, publish_run_event, publish_runs_changed
+from cache.channels import ArmedStop, publish_armed, publish_order_hint, publish_run_event, publish_runs_changed
 from cache.connection import CacheUnavailable
 from cache.runtime_view import RuntimeView
 from runtime.temporal import is_gone
@@ -35,6 +35,16 @@ async def strategy_changed(services: Services, *, strategy_id: str, user_id: str
         await publish_runs_changed(services.redis)
         if account_id is not None:
             await publish_order_hint(services.redis, account_id)
+    except CacheUnavailable as error:
+        _redis_is_away(services, error)
+
+
+async def stop_moved(services: Services, stop: ArmedStop | None) -> None:
+    """Tell the listener of the new stop at once: a price may cross it before the listener reads the rows again."""
+    if stop is None:
+        return
+    try:
+        await publish_armed(services.redis, [stop])
     except CacheUnavailable as error:
         _redis_is_away(services, error)
 

@@ -110,6 +110,7 @@ async def change(
             stop_loss=None if stop_loss is None else str(stop_loss),
             sell_time=None if sell_time is None else sell_time.isoformat(),
         )
+    await notify.stop_moved(services, taken.armed)
     await notify.strategy_changed(services, strategy_id=strategy_id, user_id=caller.user_id, account_id=run.account_id)
     return Changed(taken, await _tell_change(services, taken))
 

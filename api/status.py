@@ -8,7 +8,7 @@ from api.plans import hot_price
 from api.services import Services
 from cache import rebuild
 from cache.connection import CacheUnavailable
-from cache.runtime_view import RuntimeView, View
+from cache.runtime_view import PlanView, RuntimeView, View
 
 log = structlog.get_logger()
 
@@ -26,6 +26,7 @@ async def read_status(services: Services, *, strategy_id: str, user_id: str) -> 
     if not found or found[0][0].user_id != user_id:
         return None
     view, plan = found[0]
+    await _keep(services, view, plan)
     hot = await hot_price(services, plan.instrument)
     return view.at_price(hot.price, at=hot.at) if hot else view.at_price(None, at=None)
 
@@ -37,3 +38,11 @@ async def _cached(services: Services, strategy_id: str) -> View | None:
         services.metrics.count("redis_failures")
         log.warning("status_without_redis", error=str(error))
         return None
+
+
+async def _keep(services: Services, view: View, plan: PlanView) -> None:
+    """Whoever asks again within the next seconds is answered from Redis."""
+    try:
+        await RuntimeView(services.redis).write_many([(view, plan)])
+    except CacheUnavailable:
+        services.metrics.count("redis_failures")
