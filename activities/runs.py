@@ -4,7 +4,7 @@ from temporalio import activity
 
 from activities.messages import Begin, Begun, ChangeRun, Finish, RunChanged, StrategyResult
 from activities.signatures import RunActivities
-from execution.commands import PlanChangeRefused, take_plan_change
+from execution.commands import PlanChangeRefused, PlanChangeTaken, take_plan_change
 from execution.floor import Floor
 from execution.rows import lock_run
 from execution.timeline import rupees, tell
@@ -69,6 +69,8 @@ class RowRunActivities(RunActivities):
                 refusal.message if refusal else "",
             )
             account_id = run.account_id
+        if isinstance(taken, PlanChangeTaken) and taken.armed is not None:
+            await self._tools.notices.armed([taken.armed])
         self._floor.account_changed(account_id)
         await self._tools.notices.account(account_id)
         return changed

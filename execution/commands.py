@@ -11,8 +11,10 @@ from enum import Enum
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from cache.channels import ArmedStop
 from execution.timeline import rupees, tell
 from storage.models import Order, Run
+from trading.instruments import InstrumentId
 from trading.orders import Leg, OrderState, SupersededFor
 from trading.runs import ExitReason, RunState
 from trading.sessions import INDIA
@@ -45,6 +47,8 @@ class PlanChangeTaken:
     sell_at: datetime
     stop_loss: Decimal
     stop_version: int
+    # What the listener is to watch from now on; None while nothing is held.
+    armed: ArmedStop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +144,13 @@ async def take_plan_change(
         "stop_version": run.stop_version,
         "revision": Order.revision + 1,
     }
-    await session.execute(update(Order).where(*armed, Order.leg == Leg.EXIT).values(**exit_values))
+    moved = update(Order).where(*armed, Order.leg == Leg.EXIT).values(**exit_values).returning(Order.id)
+    is_covered = (await session.execute(moved)).first() is not None
     entry_values = {"stop_price": run.stop_loss, "stop_version": run.stop_version, "revision": Order.revision + 1}
     await session.execute(update(Order).where(*armed, Order.leg == Leg.ENTRY).values(**entry_values))
-    return PlanChangeTaken(run.id, run.workflow_id, run.sell_at, run.stop_loss, run.stop_version)
+    instrument = InstrumentId(run.exchange, run.symbol)
+    watch = ArmedStop(run.id, run.account_id, instrument, run.stop_loss, run.stop_version, armed_at=now) if is_covered else None
+    return PlanChangeTaken(run.id, run.workflow_id, run.sell_at, run.stop_loss, run.stop_version, watch)
 
 
 async def _why_not(

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from cache.channels import StopCrossed, listen_order_hints, listen_stops
+from cache.channels import StopCrossed, listen_order_hints, listen_stops, publish_run_event
 from cache.connection import CacheUnavailable
 from cache.rebuild import refresh
 from execution import leases
@@ -23,7 +23,7 @@ from execution.desk import Desk
 from execution.dispatch import Dispatcher, Due
 from execution.flatten import Flattener
 from execution.follow import Followed
-from execution.rows import armed_order, load_armed, load_kill_switches, load_runs, open_positions, runs_to_plan
+from execution.rows import armed_order, load_armed, load_kill_switches, load_runs, newest_events, open_positions, runs_to_plan
 from execution.tasks import end
 from execution.tools import Tools
 from storage.models import BrokerAccount, Order
@@ -321,6 +321,10 @@ class Floor:
             if self._views:
                 batch = [self._views.pop() for _ in range(min(len(self._views), 100))]
                 await refresh(self._tools.database, self._redis, batch)
+                async with self._tools.database.transaction() as session:
+                    hints = await newest_events(session, batch)
+                for hint in hints:
+                    await publish_run_event(self._redis, hint.user_id, hint.strategy_id, sequence=hint.sequence)
 
 
 def _due_by_time(order: ArmedOrder) -> Due:

@@ -118,7 +118,7 @@ async def _apply(
 
 def _next_state(before: OrderState, wanted: OrderState, followed: Followed) -> OrderState:
     if wanted is OrderState.OPEN and before in DEAD_STATES:
-        # An attempt held dead turns up alive: its state stays, watch.py cancels it; a newer attempt may hold the leg.
+        # An attempt held dead turns up alive: its state stays, look.py cancels it; a newer attempt may hold the leg.
         return before
     if can_become(before, wanted):
         return wanted

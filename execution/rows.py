@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from cache.channels import RunEventHint
 from execution.armed import ArmedOrder
-from storage.models import KillScope, KillSwitch, Order, Run
+from storage.models import KillScope, KillSwitch, Order, Run, RunEvent
 from trading.instruments import InstrumentId
 from trading.orders import OrderState
 from trading.runs import RunState
@@ -128,6 +129,15 @@ class KillSwitches:
 async def load_kill_switches(session: AsyncSession) -> KillSwitches:
     rows = await session.execute(select(KillSwitch.scope, KillSwitch.scope_id).where(KillSwitch.released_at.is_(None)))
     return KillSwitches([(row.scope, row.scope_id) for row in rows])
+
+
+async def newest_events(session: AsyncSession, strategy_ids: Sequence[str]) -> list[RunEventHint]:
+    """How far the timelines of those strategies have come."""
+    newest = select(RunEvent.user_id, RunEvent.strategy_id, func.max(RunEvent.sequence)).where(
+        RunEvent.strategy_id.in_(strategy_ids)
+    )
+    rows = await session.execute(newest.group_by(RunEvent.user_id, RunEvent.strategy_id))
+    return [RunEventHint(user_id, strategy_id, sequence) for user_id, strategy_id, sequence in rows]
 
 
 async def open_positions(session: AsyncSession, account_ids: Sequence[str]) -> dict[str, int]:

@@ -189,7 +189,7 @@ async def record_outcome(
 ) -> OrderState:
     """Store an answer whatever state the row is in by now: the book may have been faster. Returns the row's state.
 
-    An order that was held absent and turns out placed keeps its state and gains its broker's id: watch.py takes it back.
+    An order that was held absent and turns out placed keeps its state and gains its broker's id: look.py takes it back.
     """
     values: dict[str, Any] = {"order_id": order_id, "sent_at": sent_at}
     if isinstance(outcome, Placed):
