@@ -173,10 +173,6 @@ class Day:
     async def until_asked_to_begin(self) -> None:
         await self.until_asked(Begin)
 
-    async def until_ended(self, plan: StrategyInput) -> None:
-        """By its row: the workflow may have something left to do."""
-        await eventually(lambda: self.row(plan).state is RunState.ENDED, "the row has ended")
-
 
 async def until(look: Callable[[], Awaitable[T]], is_so: Callable[[T], bool], what: str) -> T:
     """Look again and again until it is so; returns what was seen then."""

@@ -13,7 +13,7 @@ from activities.messages import Leave
 from execution.commands import ChangeRefusal
 from tests.workflows.day import Day, Handle, events
 from tests.workflows.fakes import Gate
-from trading.runs import EndReason, ExitReason
+from trading.runs import EndReason, ExitReason, RunState
 
 HOUR = timedelta(hours=1)
 
@@ -121,7 +121,7 @@ async def test_a_run_does_not_end_before_a_change_that_is_being_written_is_answe
     changing = asyncio.create_task(day.change(handle, stop_loss=Decimal(3400)))
     await day.script.change.reached()
     await day.request_stop(handle, plan, square_off=True)
-    await day.until_ended(plan)
+    await day.until_state(handle, RunState.ENDED)
     assert not changing.done()
     day.script.change.open()
     assert (await changing).stop_version == 2

@@ -158,3 +158,16 @@ async def test_a_worker_that_remembers_nothing_makes_the_same_day(forgetful_day:
     result = await day.result(handle)
     assert (result.end_reason, result.sold) == (EndReason.STOP_LOSS, 10)
     assert [left.reason for left in day.fakes.asked(Leave)] == [ExitReason.SELL_TIME, ExitReason.STOP_LOSS]
+
+
+async def test_a_stop_found_together_with_the_news_that_nothing_is_left_asks_for_nothing(unattended_day: Day) -> None:
+    day = unattended_day
+    async with day.worker():
+        plan, handle = await day.hold()
+    day.row(plan).taken_elsewhere = 10
+    await day.hit_stop(handle, plan)
+    await day.tell_settled(handle)
+    async with day.worker():
+        result = await day.result(handle)
+    assert result.end_reason is EndReason.CLOSED_ELSEWHERE
+    assert day.fakes.asked(Leave) == []

@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 
-from activities.messages import ArmEntry, Enter, Leave
+import pytest
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from activities.messages import ArmEntry, Begin, Enter, Leave
 from tests.workflows.day import Day
 from trading.runs import EndReason, ExitReason, Position
 
@@ -20,3 +23,11 @@ async def test_a_day_started_the_night_before_arms_ahead_buys_and_sells_at_its_t
     assert (left.reason, left.wanted_at) == (ExitReason.SELL_TIME, plan.sell_at)
     assert plan.sell_at <= left.at < plan.sell_at + timedelta(minutes=1)
     assert await day.time.now(handle) >= plan.sell_at
+
+
+async def test_a_run_that_is_open_cannot_be_started_a_second_time(day: Day) -> None:
+    plan, handle = await day.hold()
+    with pytest.raises(WorkflowAlreadyStartedError):
+        await day.start(plan)
+    await day.result(handle)
+    assert len(day.fakes.asked(Begin)) == 1

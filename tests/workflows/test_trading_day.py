@@ -1,6 +1,6 @@
 """The morning: every repeating strategy gets its workflow, once, whatever happens to the one that starts them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -20,10 +20,10 @@ from workflows.trading_day import TradingDayWorkflow
 INDIA = ZoneInfo("Asia/Kolkata")
 
 
-async def open_the_day(day: Day) -> int:
+async def open_the_day(day: Day, *, client: Client | None = None, start_delay: timedelta | None = None) -> int:
     """How many strategies were started."""
-    handle = await day.client.start_workflow(
-        TradingDayWorkflow.run, id=f"trading-day-{uuid4().hex}", task_queue=day.settings.task_queue
+    handle = await (client or day.client).start_workflow(
+        TradingDayWorkflow.run, id=f"trading-day-{uuid4().hex}", task_queue=day.settings.task_queue, start_delay=start_delay
     )
     await until(handle.describe, lambda seen: seen.status is WorkflowExecutionStatus.COMPLETED, "the day is open")
     started = await handle.result()
@@ -61,6 +61,16 @@ async def test_the_runs_of_all_pages_get_their_workflows(day: Day, three: list[S
     assert {request.trading_day for request in asked} == {asked[0].at.astimezone(INDIA).date()}
     await day.until_asked(Begin, 3)
     assert {begun.run_id for begun in day.fakes.asked(Begin)} == {plan.run_id for plan in three}
+
+
+async def test_after_midnight_in_india_it_is_the_next_day_though_not_yet_in_utc(day: Day) -> None:
+    now = datetime.now(UTC)
+    evening = datetime.combine(now.date() + timedelta(days=1), time(20), tzinfo=UTC)
+    day.script.pages = {"": PreparedRuns(())}
+    assert await open_the_day(day, client=day.time.skipping_client, start_delay=evening - now) == 0
+    [asked] = day.fakes.asked(PrepareRuns)
+    assert evening <= asked.at < evening + timedelta(hours=1)
+    assert asked.trading_day == evening.date() + timedelta(days=1)
 
 
 async def test_opening_the_day_twice_starts_no_strategy_twice_not_even_one_that_has_ended(

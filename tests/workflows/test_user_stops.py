@@ -69,6 +69,17 @@ async def test_the_stop_loss_takes_over_from_a_user_stop_that_is_still_selling(d
     assert [left.reason for left in day.fakes.asked(Leave)] == [ExitReason.USER_STOP, ExitReason.STOP_LOSS]
 
 
+async def test_a_user_stop_does_not_take_over_from_a_stop_loss_that_is_still_selling(day: Day) -> None:
+    day.script.leave, day.script.unsettled = Gate(), 1
+    plan, handle = await day.hold()
+    await day.hit_stop(handle, plan)
+    await day.script.leave.reached()
+    await day.request_stop(handle, plan, square_off=True)
+    day.script.leave.open()
+    assert (await day.result(handle)).end_reason is EndReason.STOP_LOSS
+    assert [left.reason for left in day.fakes.asked(Leave)] == [ExitReason.STOP_LOSS, ExitReason.STOP_LOSS]
+
+
 async def test_a_stop_before_arming_ends_the_run_at_once_and_nothing_is_armed(day: Day) -> None:
     plan = day.plan(buy_in=timedelta(hours=1))
     handle = await day.start(plan)
