@@ -6,7 +6,7 @@ Never signal-with-start: a late tick must not start a new trade.
 
 import asyncio
 import heapq
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -60,6 +60,8 @@ class Signals:
         self._metrics = metrics
         self._complaints = complaints
         self._signals: dict[str, _Signal] = {}
+        # Of every open run that has been read, so that a crossing need not wait for the next reading.
+        self._workflows: dict[str, str] = {}
         # When each waiting signal is due; one that was due earlier or later by now leaves a stale entry behind.
         self._due: list[tuple[float, str]] = []
         self._wake = asyncio.Event()
@@ -71,7 +73,8 @@ class Signals:
             run_id = crossing.stop.run_id
             known = self._signals.get(run_id)
             if known is None or known.crossing.trigger_id != crossing.trigger_id:
-                self._signals[run_id] = _Signal(crossing, known.workflow_id if known else None, _Stage.WAITING, not_before)
+                workflow_id = known.workflow_id if known else self._workflows.get(run_id)
+                self._signals[run_id] = _Signal(crossing, workflow_id, _Stage.WAITING, not_before)
                 self._schedule(run_id, not_before)
 
     def hurry(self, crossings: Iterable[Crossing]) -> None:
@@ -81,6 +84,12 @@ class Signals:
             signal = self._signals.get(crossing.stop.run_id)
             if signal is not None and signal.stage is _Stage.WAITING:
                 self._schedule(crossing.stop.run_id, now)
+
+    def know_workflows(self, workflows: Mapping[str, str]) -> None:
+        """The workflow of each open run, as just read."""
+        self._workflows = dict(workflows)
+        for run_id in self._signals.keys() & workflows.keys():
+            self.know_workflow(run_id, workflows[run_id])
 
     def know_workflow(self, run_id: str, workflow_id: str) -> None:
         signal = self._signals.get(run_id)

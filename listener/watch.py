@@ -137,12 +137,11 @@ class Watch:
         by_id = {run.run_id: run for run in runs}
         self._crossings.repeat([crossing for run_id, crossing in fired.items() if _is_unanswered(by_id.get(run_id), crossing)])
         self._crossings.keep_only({crossing.trigger_id for crossing in fired.values()})
+        self._signals.know_workflows({run.run_id: run.workflow_id for run in runs})
         self._signals.add([crossing for run in runs if (crossing := _stopped(run)) is not None], head_start=False)
         self._signals.keep_only(by_id)
         for run_id in self._signals.runs():
-            run = by_id[run_id]
-            self._signals.know_workflow(run_id, run.workflow_id)
-            if run.state is not RunState.LEAVING:
+            if by_id[run_id].state is not RunState.LEAVING:
                 self._signals.repeat(run_id)
 
     async def follow_armed(self) -> None:

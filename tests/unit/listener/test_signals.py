@@ -162,3 +162,12 @@ async def test_a_client_that_was_never_connected_counts_as_temporal_being_down()
         assert not running.done()
     finally:
         running.cancel()
+
+
+async def test_a_crossing_of_a_run_that_was_read_before_does_not_wait_for_the_next_reading(
+    bench: Bench, temporal: FakeTemporal
+) -> None:
+    bench.signals.know_workflows({"run_1": "workflow_1"})
+    bench.signals.add([crossing()], head_start=False)
+    await eventually(lambda: temporal.signals, "the signal")
+    assert temporal.signals[0][0] == "workflow_1"
