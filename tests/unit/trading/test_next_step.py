@@ -10,6 +10,7 @@ from trading.next_step import (
     LONGEST_PAUSE,
     MAX_ENTRY_ATTEMPTS,
     MAX_MODIFICATIONS,
+    OVERDUE,
     REPRICE_AFTER,
     SELF_TRADE_WAIT,
     SETTLE,
@@ -45,6 +46,7 @@ def run(
     entries_locked: bool = False,
     taken_elsewhere: int = 0,
     session_since: datetime | None = None,
+    fires_by_itself: bool = False,
 ) -> RunView:
     entries = tuple(attempt for attempt in attempts if attempt.order_id.startswith("entry"))
     exits = tuple(attempt for attempt in attempts if attempt.order_id.startswith("exit"))
@@ -59,6 +61,7 @@ def run(
         leave_open=leave_open,
         entries_locked=entries_locked,
         session_since=session_since,
+        fires_by_itself=fires_by_itself,
     )
 
 
@@ -103,7 +106,7 @@ def test_an_armed_entry_nobody_wants_any_more_never_leaves(view: RunView, why: S
     assert steps(view) == [Supersede("entry-1", why)]
 
 
-@pytest.mark.parametrize("state", list(IN_DOUBT_STATES))
+@pytest.mark.parametrize("state", sorted(IN_DOUBT_STATES))
 def test_an_entry_in_doubt_is_left_alone_whatever_is_wanted(state: OrderState) -> None:
     doubtful = replace(ENTRY, state=state)
     assert steps(run(doubtful, exit_wanted_at=NOW, entries_locked=True), after=timedelta(hours=1)) == []
@@ -175,6 +178,16 @@ def test_an_entry_is_over_when_nothing_lives_and_nothing_follows() -> None:
     assert entry_is_over(run(ended(ENTRY, OrderState.ABSENT)), DEADLINE)
     assert entry_is_over(run(BOUGHT, EXIT), NOW)
     assert entry_is_over(run(ended(ENTRY, OrderState.REJECTED, RefusalKind.MARGIN)), NOW)
+
+
+@pytest.mark.parametrize("armed", [ENTRY, EXIT], ids=["entry", "exit"])
+def test_an_order_whose_timer_was_lost_is_fired_once_it_is_overdue_and_only_by_a_desk_that_fires(armed: AttemptView) -> None:
+    due = replace(armed, fire_at=NOW)
+    others = [BOUGHT] if armed is EXIT else []
+    view = run(*others, due, fires_by_itself=True)
+    assert steps(view, after=OVERDUE - timedelta(milliseconds=1)) == []
+    assert steps(view, after=OVERDUE) == [Fire(armed.order_id)]
+    assert steps(run(*others, due), after=OVERDUE) == []
 
 
 # --- covering what is bought ------------------------------------------------------------------------------------------
@@ -262,7 +275,7 @@ def test_after_twenty_modifications_it_is_cancelled_and_replaced() -> None:
     assert steps(run(BOUGHT, gone, exit_wanted_at=NOW)) == [ArmExit(2, 10, 5, wanted=True)]
 
 
-@pytest.mark.parametrize("state", list(IN_DOUBT_STATES))
+@pytest.mark.parametrize("state", sorted(IN_DOUBT_STATES))
 def test_an_exit_in_doubt_is_left_alone(state: OrderState) -> None:
     assert steps(run(BOUGHT, replace(EXIT, state=state), exit_wanted_at=NOW), after=timedelta(hours=1)) == []
 

@@ -36,10 +36,12 @@ class Trading(RuleBasedStateMachine):
         self.happenings = 0
         self.calm_for = 0
 
-    @initialize(stage=st.sampled_from(Stage), filled=st.integers(1, QUANTITY), calm_for=st.integers(0, 25))
-    def story_begins(self, stage: Stage, filled: int, calm_for: int) -> None:
+    @initialize(
+        stage=st.sampled_from(Stage), filled=st.integers(1, QUANTITY), calm_for=st.integers(0, 25), head_start=st.booleans()
+    )
+    def story_begins(self, stage: Stage, filled: int, calm_for: int, head_start: bool) -> None:
         """`calm_for`: so many happenings of the broker and the clock come before people meddle."""
-        self.calm_for = calm_for
+        self.calm_for, self.market.head_start = calm_for, head_start
         if stage is Stage.ARMED:
             return
         self._follow_to_fills(self.market.rows[0], filled)
@@ -278,10 +280,9 @@ class Trading(RuleBasedStateMachine):
 
     def everything_goes_well(self) -> None:
         market = self.market
+        if not market.head_start and market.now >= market.sell_at:
+            market.leave()
         for row in list(market.rows):
-            due = row.fire_at <= market.now
-            if row.state is OrderState.ARMED and due:
-                market.claim(row, by_condition=True)
             if row in self.unanswered():
                 market.placed(row)
             if row in self.missing():

@@ -131,6 +131,7 @@ class Row:
             change_pending=self.change is not None,
             cancel_wanted_at=self.cancel_wanted_at,
             wanted_at=self.wanted_at,
+            fire_at=self.fire_at,
             deadline_at=self.deadline_at,
             touched_at=self.touched_at or self.claimed_at,
             ended_at=self.ended_at,
@@ -149,6 +150,7 @@ class ToyMarket:
     taken_elsewhere: int = 0
     sell_at: datetime = START + SELL_AFTER
     has_ended: bool = False
+    head_start: bool = True  # the desk fires what is due by itself; without it only the workflow's wishes count
 
     def __post_init__(self) -> None:
         first = Row("entry-1", Leg.ENTRY, 1, QUANTITY, fire_at=START, deadline_at=START + ENTRY_DEADLINE)
@@ -191,6 +193,7 @@ class ToyMarket:
             leave_open=self.leave_open,
             entries_locked=self.entries_locked,
             session_since=self.session_since,
+            fires_by_itself=self.head_start,
         )
 
     # --- the desk -----------------------------------------------------------------------------------------------------
@@ -269,7 +272,7 @@ class ToyMarket:
             in_time = row.deadline_at is None or self.now < row.deadline_at
             may = due and in_time and not self.wants_out and not self.entries_locked
         else:
-            due = by_condition or self.exit_wanted_at is not None or row.wanted_at is not None
+            due = by_condition or row.fire_at <= self.now or self.exit_wanted_at is not None or row.wanted_at is not None
             may = due and not self.leave_open and 1 <= row.quantity <= self.open_quantity
         if may:
             self._move(row, OrderState.SENDING)
