@@ -12,7 +12,7 @@ from trading.plan import Plan
 from trading.sessions import REGULAR_CLOSE, REGULAR_OPEN, ExchangeDay, UnknownDay, instant
 
 TCS = InstrumentId("NSE", "TCS")
-SHARE = Instrument(TCS, "Tata Consultancy Services", Segment.CASH, Decimal("0.05"), freeze_quantity=100_000)
+SHARE = Instrument(TCS, "Tata Consultancy Services", Segment.CASH, Decimal("0.05"), freeze_quantity=40_000)
 SHARE_WITH_DERIVATIVES = replace(SHARE, has_derivatives=True)
 FUTURE = Instrument(InstrumentId("NFO", "TCS26NOVFUT"), "", Segment.DERIVATIVES, Decimal("0.05"), lot_size=175)
 INDEX = Instrument(InstrumentId("NSE", "NIFTY 50"), "", Segment.INDEX, Decimal("0.05"))

@@ -22,6 +22,7 @@ from trading.plan import Plan, PlanProblemCode, check_plan, effective_sell_time,
 from trading.sessions import ALL_DAY, Session, session_of
 
 REGULAR = session_of(SHARE, regular(FRIDAY))
+WITHOUT_FREEZE = replace(SHARE, freeze_quantity=None)
 
 
 def codes(plan: Plan, *, instrument: Instrument = SHARE, session: Session = REGULAR) -> list[PlanProblemCode]:
@@ -48,7 +49,8 @@ def test_an_earlier_sell_time_is_kept() -> None:
         (replace(USUAL_PLAN, quantity=0), SHARE, PlanProblemCode.INVALID_QUANTITY),
         (replace(USUAL_PLAN, quantity=-5), SHARE, PlanProblemCode.INVALID_QUANTITY),
         (replace(USUAL_PLAN, quantity=176), FUTURE, PlanProblemCode.QUANTITY_NOT_IN_LOTS),
-        (replace(USUAL_PLAN, quantity=100_001), SHARE, PlanProblemCode.QUANTITY_ABOVE_FREEZE),
+        (replace(USUAL_PLAN, quantity=40_001), SHARE, PlanProblemCode.QUANTITY_ABOVE_FREEZE),
+        (replace(USUAL_PLAN, quantity=100_001), WITHOUT_FREEZE, PlanProblemCode.QUANTITY_ABOVE_FREEZE),
         (replace(USUAL_PLAN, stop_loss=Decimal(0)), SHARE, PlanProblemCode.INVALID_STOP_LOSS),
         (replace(USUAL_PLAN, stop_loss=Decimal("-3500")), SHARE, PlanProblemCode.INVALID_STOP_LOSS),
         (replace(USUAL_PLAN, stop_loss=Decimal("NaN")), SHARE, PlanProblemCode.INVALID_STOP_LOSS),
@@ -79,7 +81,7 @@ def test_no_problem_code_is_left_untested() -> None:
     "plan",
     [
         replace(USUAL_PLAN, product=Product.CNC),
-        replace(USUAL_PLAN, quantity=100_000),
+        replace(USUAL_PLAN, quantity=40_000),
         replace(USUAL_PLAN, quantity=1),
         replace(USUAL_PLAN, buy_time=time(9, 15)),
         replace(USUAL_PLAN, buy_time=time(15, 19, 59)),
@@ -89,6 +91,12 @@ def test_no_problem_code_is_left_untested() -> None:
 )
 def test_values_at_the_very_edge_are_accepted(plan: Plan) -> None:
     assert codes(plan) == []
+
+
+@pytest.mark.parametrize("freeze", [None, 150_000])
+def test_a_large_order_is_fine_where_the_exchange_allows_it_and_only_there(freeze: int | None) -> None:
+    large = replace(USUAL_PLAN, quantity=150_000)
+    assert (codes(large, instrument=replace(SHARE, freeze_quantity=freeze)) == []) is (freeze is not None)
 
 
 def test_a_problem_names_its_field_and_the_value() -> None:
