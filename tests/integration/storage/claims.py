@@ -1,0 +1,64 @@
+"""Claiming in tests: an entry or an exit that is due, by an owner, in a transaction of its own."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from execution.claim import ClaimedOrder, WantedEntry, WantedExit, claim_entries, claim_exits
+from storage.database import Database
+from storage.models import Order
+from tests.integration.storage.rows import NOW
+from trading.orders import Leg
+from trading.runs import ExitReason
+
+ABOVE_STOP = Decimal("3600.00")
+AT_STOP = Decimal("3500.00")
+MONOTONIC = 500.0
+A_SECOND = timedelta(seconds=1)
+
+
+def wanted_entry(order: Order, *, reference: Decimal = ABOVE_STOP) -> WantedEntry:
+    return WantedEntry(order.id, limit=Decimal("3618.00"), reference=reference, fired_by="desk", band_step=order.band_step)
+
+
+def wanted_exit(order: Order, *, reason: ExitReason = ExitReason.STOP_LOSS, trigger: Decimal | None = AT_STOP) -> WantedExit:
+    return WantedExit(
+        order.id,
+        limit=Decimal("3482.50"),
+        reference=AT_STOP,
+        reason=reason,
+        wanted_at=NOW,
+        fired_by="desk",
+        trigger=trigger,
+        band_step=2,
+    )
+
+
+async def claim_in(
+    session: AsyncSession, orders: list[Order], *, owner: str = "worker-1", now: datetime = NOW
+) -> list[ClaimedOrder]:
+    """Claim what is due of one leg, at its stop if it is an exit."""
+    if orders[0].leg is Leg.ENTRY:
+        wanted = [wanted_entry(order) for order in orders]
+        return await claim_entries(session, wanted, owner=owner, now=now, monotonic=MONOTONIC)
+    leaving = [wanted_exit(order) for order in orders]
+    return await claim_exits(session, leaving, owner=owner, now=now, monotonic=MONOTONIC)
+
+
+async def claim(database: Database, *orders: Order, owner: str = "worker-1", now: datetime = NOW) -> list[ClaimedOrder]:
+    async with database.transaction() as session:
+        return await claim_in(session, list(orders), owner=owner, now=now)
+
+
+async def claim_leaving(
+    database: Database,
+    order: Order,
+    *,
+    reason: ExitReason = ExitReason.STOP_LOSS,
+    trigger: Decimal | None = None,
+    now: datetime = NOW,
+) -> list[ClaimedOrder]:
+    async with database.transaction() as session:
+        wanted = [wanted_exit(order, reason=reason, trigger=trigger)]
+        return await claim_exits(session, wanted, owner="worker-1", now=now, monotonic=MONOTONIC)
