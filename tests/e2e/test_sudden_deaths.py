@@ -83,3 +83,37 @@ def test_postgres_killed_while_holding_comes_back_and_the_stop_still_sells(platf
     eventually_blocking(completed, "stopped out", deadline_seconds=60)
     assert _sides(platform, "divya") == ["BUY", "SELL"]
     assert platform.net_position("divya", "ITC") == 0
+
+
+def test_the_only_worker_killed_in_the_middle_of_many_exits_leaves_every_run_flat_and_sold_once(platform: Platform) -> None:
+    names = [f"herd{number}" for number in range(20)]
+    platform.control("POST", "/prices", {"LT": 3500})
+    strategies: dict[str, tuple[str, str]] = {}
+    for name in names:
+        platform.sign_up(name)
+        strategies[name] = (platform.start_now(symbol="LT", stop_loss=3400), platform.token)
+    for strategy, token in strategies.values():
+        platform.token = token
+        platform.until(strategy, _is_covered, "bought and covered")
+    # Slow answers keep exits on the wire while the worker dies.
+    platform.control("POST", "/faults", {"kind": "slow", "endpoint": "place", "count": 20, "delay_ms": 400, "when": "before"})
+    platform.control("POST", "/prices", {"LT": 3390})
+    eventually_blocking(
+        lambda: any("SELL" in _sides(platform, name) for name in names),
+        "the first exits are at the exchange",
+        deadline_seconds=30,
+    )
+    platform.kill("worker-1")
+    for strategy, token in strategies.values():
+        platform.token = token
+        platform.until(strategy, lambda status: status["status"] == "completed", "stopped out")
+    for name in names:
+        tags = [row["tag"] for row in platform.placed(name)]
+        assert len(tags) == len(set(tags)), f"{name}: an attempt was sent twice"
+        sold = sum(row["quantity"] for row in _fills(platform, name) if row["side"] == "SELL")
+        assert sold == 10, f"{name} sold {sold}"
+        assert platform.net_position(name, "LT") == 0, name
+
+
+def _fills(platform: Platform, name: str) -> list[dict[str, object]]:
+    return list(platform.control("GET", f"/log?action=fill&account=sim-{name}&limit=1000")["entries"])
