@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import Enum
 from itertools import pairwise
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
@@ -113,7 +113,11 @@ def stop_came_in_time(events: Sequence[Event]) -> bool:
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(events=st.lists(st.sampled_from(Event), min_size=1, max_size=6))
+@given(events=st.lists(st.sampled_from(Event), min_size=3, max_size=8))
+@example(events=[Event.STOP_IS_HIT, Event.USER_SELLS])
+@example(events=[Event.ENTRY_FILLS, Event.USER_KEEPS, Event.STOP_IS_HIT])
+@example(events=[Event.STOP_IS_LOWERED_IN_ROWS, Event.OLD_STOP_IS_HIT, Event.STOP_IS_HIT])
+@example(events=[Event.STOP_IS_HIT, Event.OLD_STOP_IS_HIT, Event.STOP_IS_LOWERED_IN_ROWS])
 async def test_any_order_of_events_ends_in_one_exit_and_a_result_the_rows_agree_with(day: Day, events: list[Event]) -> None:
     story = await begin(day)
     for event in events:
@@ -131,6 +135,7 @@ def check_requests(day: Day, run_id: str, events: Sequence[Event]) -> None:
     assert day.fakes.most_leaves_at_once <= 1
     asked = [(request, answer) for request, answer in day.fakes.left if request.run_id == run_id]
     assert not any(answer.is_settled for _, answer in asked[:-1])
+    assert all(request.square_off or request.reason is ExitReason.USER_STOP for request, _ in asked)
     for (before, answer), (after, _) in pairwise(asked):
         assert answer.is_void or (not before.reason.beats(after.reason) and before.square_off == after.square_off)
     if stop_came_in_time(events):
