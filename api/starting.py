@@ -1,6 +1,7 @@
 """Starting a strategy: the row first, then its workflow; if the workflow service is away, the row is ended again."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -28,8 +29,9 @@ from execution.starting import AlreadyRunning, Lead, abandon_run, create_run, st
 from execution.timeline import rupees
 from storage.models import BrokerAccount, Run, Strategy
 from storage.repositories import accounts, audit, strategies
-from trading.instruments import Instrument
+from trading.instruments import Instrument, InstrumentId
 from trading.plan import Plan
+from trading.ports.broker import Broker, BrokerUnavailable
 from trading.runs import RunState
 from trading.schedule import NotNow, RunWindow, next_window, window_now
 from trading.sessions import INDIA
@@ -43,6 +45,9 @@ START_TIMEOUT = timedelta(seconds=5)
 # A workflow whose run has just ended in our rows needs a moment to close.
 CLOSING_TRIES = 10
 CLOSING_PAUSE_SECONDS = 0.1
+# A quote that was refused is asked for again a little more than a second later.
+QUOTE_TRIES = 3
+QUOTE_PAUSE_SECONDS = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +126,20 @@ async def last_price(services: Services, plan: Plan, account: BrokerAccount) -> 
     hot = await hot_price(services, plan.instrument)
     if hot is not None:
         return hot.price
-    quoted = await services.accounts.broker_of(account).ltp([plan.instrument])
+    quoted = await _quote(services.accounts.broker_of(account), plan.instrument)
     if plan.instrument not in quoted:
         raise ApiError(ErrorCode.PRICE_UNAVAILABLE, f"the broker has no price for {plan.instrument}")
     return quoted[plan.instrument]
+
+
+async def _quote(broker: Broker, instrument: InstrumentId) -> Mapping[InstrumentId, Decimal]:
+    """Brokers answer about one quote a second: a second start in the same second waits for its turn instead of failing."""
+    for _ in range(QUOTE_TRIES - 1):
+        try:
+            return await broker.ltp([instrument])
+        except BrokerUnavailable:
+            await asyncio.sleep(QUOTE_PAUSE_SECONDS)
+    return await broker.ltp([instrument])
 
 
 async def _create(

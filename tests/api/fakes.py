@@ -55,6 +55,7 @@ class FakeBrokerWorld:
     book: list[BrokerOrder] = field(default_factory=list)
     held: list[BrokerPosition] = field(default_factory=list)
     is_down: bool = False
+    quotes_refused: int = 0
     environment: Environment = Environment.SIMULATED
 
     def register(self, api_key: str, *, secret: str = "secret", user_id: str | None = None) -> str:
@@ -96,6 +97,9 @@ class FakeBroker:
 
     async def ltp(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, Decimal]:
         self._check()
+        if self._world.quotes_refused > 0:
+            self._world.quotes_refused -= 1
+            raise BrokerUnavailable("Too many requests")
         return {instrument: self._world.prices[instrument] for instrument in instruments if instrument in self._world.prices}
 
     async def orders(self) -> BookSnapshot:

@@ -95,6 +95,15 @@ async def test_a_start_now_without_a_hot_price_asks_the_broker(trading: Platform
     await user.post(f"/strategy/start/{strategy_id}", {"start": "now"})
 
 
+async def test_a_quote_refused_for_its_rate_is_asked_for_again(trading: Platform) -> None:
+    user, strategy_id = await connected(trading)
+    trading.broker.prices[TCS] = Decimal("3600")
+    trading.broker.quotes_refused = 1
+    started = await user.post(f"/strategy/start/{strategy_id}", {"start": "now"})
+    assert started["status"] == "running"
+    assert trading.broker.quotes_refused == 0
+
+
 async def test_a_price_that_cannot_be_read_refuses_the_start_and_is_not_guessed(trading: Platform) -> None:
     user, strategy_id = await connected(trading)
     await user.refused("POST", f"/strategy/start/{strategy_id}", 503, "PRICE_UNAVAILABLE", json={"start": "now"})
