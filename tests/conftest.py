@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -20,6 +21,10 @@ from workflows.names import SEARCH_ATTRIBUTES
 
 # Settings().temporal_namespace, without reading the .env of whoever runs the tests.
 NAMESPACE = "default"
+
+# Hypothesis' deadlines measure the machine and not the code; what failed can be repeated from the printed blob.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

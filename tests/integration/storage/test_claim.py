@@ -11,7 +11,7 @@ from sqlalchemy import select
 from execution.claim import SEND_WITHIN, ClaimedOrder, claim_entries, claim_exits, give_back
 from storage.database import Database
 from storage.models import Order
-from tests.integration.storage.claims import MONOTONIC, claim, claim_in, wanted_exit
+from tests.integration.storage.claims import AT_STOP, MONOTONIC, claim, claim_in, wanted_entry, wanted_exit
 from tests.integration.storage.rows import NOW, Rows, unsaved_order, unsaved_run
 from trading.orders import Leg, OrderState, Side
 from trading.runs import ExitReason
@@ -140,10 +140,12 @@ async def test_the_row_says_who_sends_until_when_and_at_what_price(database: Dat
 
 async def test_an_entry_is_not_claimed_as_an_exit_nor_the_other_way_round(database: Database, rows: Rows) -> None:
     run = await rows.run(await rows.account(), bought=10)
-    entry, leaving = await rows.order(run, Leg.ENTRY), await rows.order(run, Leg.EXIT)
+    entry = await rows.order(run, Leg.ENTRY)
+    leaving = await rows.order(run, Leg.EXIT, fire_at=NOW, deadline_at=entry.deadline_at, stop_price=AT_STOP)
     async with database.transaction() as session:
-        crossed = wanted_exit(entry)
+        crossed, bought = wanted_exit(entry), wanted_entry(leaving)
         assert await claim_exits(session, [crossed], owner="w", now=NOW, monotonic=MONOTONIC) == []
+        assert await claim_entries(session, [bought], owner="w", now=NOW, monotonic=MONOTONIC) == []
     assert await claim(database, entry) != []
     assert await claim(database, leaving) != []
 

@@ -136,7 +136,7 @@ class HeapAndList(RuleBasedStateMachine):
 
 
 TestHeapAndList = HeapAndList.TestCase
-TestHeapAndList.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestHeapAndList.settings = settings(max_examples=100, stateful_step_count=30)
 
 
 def test_the_newest_attempt_of_a_run_is_the_one_a_stop_finds() -> None:

@@ -309,4 +309,4 @@ def at_most(row: Row) -> int:
 
 
 TestTrading = Trading.TestCase
-TestTrading.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestTrading.settings = settings(max_examples=150, stateful_step_count=40)
