@@ -163,9 +163,10 @@ def test_an_entry_is_tried_three_times() -> None:
         run(ended(ENTRY, OrderState.ABSENT), entries_locked=True),
         run(ended(replace(ENTRY, deadline_at=NOW), OrderState.ABSENT)),
         run(ended(ENTRY, OrderState.CANCELLED)),
-        run(BOUGHT, replace(EXIT, filled_quantity=0)),
+        run(BOUGHT, EXIT),
+        run(ended(BOUGHT, OrderState.ABSENT), EXIT),
     ],
-    ids=["leaving", "kept", "kill switch", "deadline", "cancelled", "filled"],
+    ids=["leaving", "kept", "kill switch", "deadline", "cancelled", "filled", "absent, and filled after all"],
 )
 def test_no_new_attempt_to_buy_once_it_is_over(view: RunView) -> None:
     assert not any(isinstance(step, RetryEntry) for step in next_steps(view, NOW))
