@@ -278,7 +278,9 @@ def test_after_twenty_modifications_it_is_cancelled_and_replaced() -> None:
 
 @pytest.mark.parametrize("state", sorted(IN_DOUBT_STATES))
 def test_an_exit_in_doubt_is_left_alone(state: OrderState) -> None:
-    assert steps(run(BOUGHT, replace(EXIT, state=state), exit_wanted_at=NOW), after=timedelta(hours=1)) == []
+    doubtful = replace(WORKING, state=state, quantity=7)
+    assert steps(run(BOUGHT, doubtful, exit_wanted_at=NOW), after=timedelta(hours=1)) == []
+    assert steps(run(BOUGHT, doubtful, leave_open=True), after=timedelta(hours=1)) == []
 
 
 def test_while_one_change_is_under_way_no_other_begins() -> None:
