@@ -93,6 +93,13 @@ def test_an_evening_plan_runs_in_the_evening_session() -> None:
     assert (window.buy_at, window.sell_at) == (at(FRIDAY, 18, 10), at(FRIDAY, 18, 50))
 
 
+def test_a_day_whose_last_safe_exit_is_before_the_buy_time_is_passed_over() -> None:
+    plan = replace(USUAL_PLAN, buy_time=time(18, 50), sell_time=time(19, 0))
+    longer = ExchangeDay(SATURDAY, time(18, 0), time(19, 15), is_regular=False)
+    calendar = ListedDays({FRIDAY: muhurat(FRIDAY), SATURDAY: longer})
+    assert next_window(plan, instrument=SHARE, calendar=calendar, now=at(FRIDAY, 8)).trading_day == SATURDAY
+
+
 def test_a_month_without_trading_is_said_and_not_searched_for_ever() -> None:
     closed = ListedDays({FRIDAY + timedelta(days=offset): None for offset in range(40)})
     with pytest.raises(NoTradingDay, match="NSE:TCS"):
