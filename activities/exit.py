@@ -5,7 +5,7 @@ from temporalio import activity
 from activities.messages import Leave, Left
 from activities.signatures import ExitActivities
 from activities.waiting import wait_a_while
-from execution.commands import supersede_armed_entries, supersede_armed_exits, want_exit
+from execution.commands import leave_because, supersede_armed_entries, supersede_armed_exits
 from execution.floor import Floor
 from execution.rows import lock_run
 from execution.timeline import tell
@@ -57,7 +57,8 @@ class DeskExitActivities(ExitActivities):
                 await supersede_armed_exits(session, run_id=run.id, why=SupersededFor.STOPPED)
                 tell(session, run, "stop_requested", "Asked to stop and keep the position", at=request.wanted_at)
             elif request.square_off and not run.leave_open and not holding_of(run).is_flat:
-                want_exit(run, request.reason, request.wanted_at)
+                trigger = request.hit.price if request.hit is not None else None
+                leave_because(session, run, request.reason, request.wanted_at, trigger=trigger)
             if run.bought and run.state is not RunState.ENDED:
                 run.state = RunState.LEAVING
             del orders

@@ -92,6 +92,13 @@ def want_exit(run: Run, reason: ExitReason, at: datetime) -> bool:
     return True
 
 
+def leave_because(session: AsyncSession, run: Run, reason: ExitReason, at: datetime, *, trigger: Decimal | None) -> None:
+    """As `want_exit`; and the timeline says once that the stop was hit, whoever is the first to know of it."""
+    if want_exit(run, reason, at) and reason is ExitReason.STOP_LOSS:
+        where = "" if trigger is None else f" at {rupees(trigger)}"
+        tell(session, run, "stop_hit", f"Stop-loss hit{where}", price=trigger, at=at)
+
+
 async def supersede_armed_entries(session: AsyncSession, *, run_id: str, why: SupersededFor) -> bool:
     """Armed entries of the run never leave. False: none was armed, so an entry is out already or was never there."""
     return await _supersede(session, run_id, Leg.ENTRY, why)

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.arming import arm_entry, arm_exit
-from execution.commands import want_exit
+from execution.commands import leave_because, want_exit
 from execution.timeline import rupees, tell
 from execution.views import holding_of, run_view
 from storage.ids import new_id
@@ -84,7 +84,7 @@ async def _apply(
     if after.filled_quantity > order.quantity:
         followed.oddities.append(f"{order.tag} filled {after.filled_quantity} of {order.quantity}")
     if order.leg is Leg.EXIT and order.reason is not None and order.wanted_at is not None:
-        want_exit(run, order.reason, order.wanted_at)
+        leave_because(session, run, order.reason, order.wanted_at, trigger=order.trigger_price)
     order.broker_order_id = order.broker_order_id or seen.broker_order_id
     order.exchange_order_id = seen.exchange_order_id or order.exchange_order_id
     order.algo_id = seen.algo_id or order.algo_id

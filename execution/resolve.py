@@ -13,7 +13,7 @@ from enum import Enum
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from execution.commands import want_exit
+from execution.commands import leave_because
 from execution.timeline import tell
 from storage.models import Order, Run
 from trading.orders import IN_DOUBT_STATES, BookSnapshot, BrokerOrder, Leg, OrderState
@@ -89,7 +89,7 @@ async def record_missing(
         order.revision += 1
         order.watched_until = end_of_day(read.requested_at)
         if order.leg is Leg.EXIT and order.reason is not None and order.wanted_at is not None:
-            want_exit(run, order.reason, order.wanted_at)
+            leave_because(session, run, order.reason, order.wanted_at, trigger=order.trigger_price)
         message = f"The {order.leg.value} order never reached the broker: its book was read twice and does not list it"
         tell(session, run, "order_absent", message, data={"order_id": order.id})
     return absence

@@ -17,14 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.claim import ClaimedOrder, give_back
-from execution.commands import want_exit
+from execution.commands import leave_because
 from execution.timeline import rupees, tell
 from storage.database import Database
 from storage.models import OrderLog, Run
 from trading.orders import Leg, OrderState, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
 from trading.ports.broker import Broker
 from trading.ports.clock import Clock
-from trading.runs import ExitReason, RunState
+from trading.runs import RunState
 
 _log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ class Sender:
         state = await record_outcome(session, claimed.order_id, outcome, sent_at=sent_at, late_ms=late_ms)
         session.add(_log_line(claimed, outcome))
         if run is not None:
-            _note_in_run(run, claimed)
+            _note_in_run(session, run, claimed)
             tell_sent(session, run, claimed, outcome, sent_at=sent_at, late_ms=late_ms)
         return state
 
@@ -88,10 +88,10 @@ class Sender:
                 await asyncio.sleep(STORE_RETRY_SECONDS)
 
 
-def _note_in_run(run: Run, claimed: ClaimedOrder) -> None:
+def _note_in_run(session: AsyncSession, run: Run, claimed: ClaimedOrder) -> None:
     """An exit that was claimed is wanted, whatever becomes of this attempt."""
     if claimed.leg is Leg.EXIT and claimed.reason is not None:
-        want_exit(run, claimed.reason, claimed.wanted_at)
+        leave_because(session, run, claimed.reason, claimed.wanted_at, trigger=claimed.trigger)
         if run.state is not RunState.ENDED:
             run.state = RunState.LEAVING
 
@@ -109,9 +109,6 @@ def tell_sent(
     request = claimed.request
     verb = "buy" if claimed.leg is Leg.ENTRY else "sell"
     what = f"{verb} {request.quantity} {request.instrument.symbol}, limit {rupees(request.price)}"
-    if claimed.reason is ExitReason.STOP_LOSS and claimed.trigger is not None:
-        stop = f"Stop-loss hit at {rupees(claimed.trigger)}"
-        tell(session, run, "stop_hit", stop, price=claimed.trigger, at=claimed.wanted_at)
     if isinstance(outcome, Placed):
         tell(
             session,

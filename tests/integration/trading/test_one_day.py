@@ -16,6 +16,8 @@ async def test_a_run_that_hits_its_stop_sells_once_and_ends_flat(world: World) -
     assert world.sim.net_position("alice", "TCS") == 0
     assert world.sides() == ["BUY", "SELL"]
     assert world.requests("cancel") == world.requests("modify") == []
+    hits = [line for line in await world.timeline(run.id) if line.startswith("stop_hit")]
+    assert hits == ["stop_hit: Stop-loss hit at ₹3,490.00"], "told once, whoever knew first"
 
 
 async def test_a_run_sells_at_its_sell_time(world: World) -> None:
