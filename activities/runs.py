@@ -4,8 +4,10 @@ from temporalio import activity
 
 from activities.messages import Begin, Begun, ChangeRun, Finish, RunChanged, StrategyResult
 from activities.signatures import RunActivities
+from execution.alarms import clear_alarm
 from execution.commands import PlanChangeRefused, PlanChangeTaken, take_plan_change
 from execution.floor import Floor
+from execution.hand_over import alarm_key
 from execution.rows import lock_run
 from execution.timeline import rupees, tell
 from execution.tools import Tools
@@ -13,7 +15,7 @@ from execution.views import holding_of, run_view
 from storage.models import Order, Run, Strategy
 from trading.endings import EntryFacts, RunFacts, how_it_ended
 from trading.next_step import is_settled
-from trading.orders import LIVE_STATES, Leg
+from trading.orders import LIVE_STATES, Leg, OrderState
 from trading.runs import STRATEGY_STATE_OF_END, EndReason, RunState
 
 
@@ -87,6 +89,8 @@ class RowRunActivities(RunActivities):
                 strategy = await session.get_one(Strategy, run.strategy_id)
                 assert run.end_reason is not None  # noqa: S101 (set by _end)
                 strategy.state = STRATEGY_STATE_OF_END[run.end_reason]
+                if run.end_reason is not EndReason.HANDED_OVER:
+                    await clear_alarm(session, alarm_key(run.id))
                 tell(session, run, "ended", _last_words(run), data={"end_reason": run.end_reason.value})
                 self._tools.metrics.count("runs_ended", reason=run.end_reason.value)
             result = _result(run)
@@ -109,12 +113,20 @@ class RowRunActivities(RunActivities):
 def _facts(run: Run, orders: list[Order]) -> RunFacts:
     entries = sorted((order for order in orders if order.leg is Leg.ENTRY), key=lambda order: order.attempt)
     facts = [EntryFacts(order.state, order.superseded_for, order.message) for order in entries]
-    return RunFacts(holding_of(run), facts, run.exit_reason, run.leave_open, run.stop_requested_at is not None)
+    return RunFacts(
+        holding_of(run),
+        facts,
+        run.exit_reason,
+        leave_open=run.leave_open,
+        stop_requested=run.stop_requested_at is not None,
+        handed_over=run.handed_over_at is not None,
+        never_read=any(order.state is OrderState.HANDED_OVER for order in orders),
+    )
 
 
 def _last_words(run: Run) -> str:
     holding = holding_of(run)
-    if run.bought and holding.is_flat:
+    if run.bought and holding.is_flat and run.end_reason is not EndReason.HANDED_OVER:
         return f"Flat. Profit {rupees(run.realised_pnl)}" if run.realised_pnl >= 0 else f"Flat. Loss {rupees(-run.realised_pnl)}"
     reason = (run.end_reason or EndReason.HANDED_OVER).value.replace("_", " ")
     return f"Ended: {run.end_detail or reason}"

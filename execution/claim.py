@@ -96,7 +96,7 @@ _CLAIM_ENTRIES = text(
           AND (o.fire_at <= :now OR o.wanted_at IS NOT NULL)
           AND o.deadline_at > :now
           AND w.reference > o.stop_price
-          AND r.state <> 'ended' AND r.exit_wanted_at IS NULL AND NOT r.leave_open
+          AND r.state <> 'ended' AND r.exit_wanted_at IS NULL AND NOT r.leave_open AND :now < r.hand_over_at
           AND {_NO_KILL_SWITCH}
         ORDER BY o.id
         FOR UPDATE OF o SKIP LOCKED
@@ -121,7 +121,7 @@ _CLAIM_EXITS = text(
         SELECT o.id FROM orders o
         JOIN wanted w ON w.order_id = o.id
         JOIN runs r ON r.id = o.run_id
-        WHERE o.state = 'armed' AND o.leg = 'exit' AND NOT r.leave_open
+        WHERE o.state = 'armed' AND o.leg = 'exit' AND NOT r.leave_open AND :now < r.hand_over_at
           AND o.quantity BETWEEN 1 AND r.bought - r.sold - r.taken_elsewhere
           AND ((w.reason = 'stop_loss' AND o.stop_price >= w.trigger_price)
                OR (w.reason = 'sell_time' AND o.fire_at <= :now)

@@ -16,13 +16,27 @@ from execution.budget import Priority
 from execution.desk import Desk
 from execution.dispatch import Due
 from execution.follow import Followed, carry_out_rows
+from execution.hand_over import hand_over
 from execution.rows import KillSwitches, armed_order, lock_run
 from execution.tools import Tools
 from execution.views import run_view
 from storage.models import Order, Run
 from trading.bands import protected_limit
 from trading.instruments import InstrumentId
-from trading.next_step import ArmExit, Cancel, Fire, Modify, ResizeArmed, RetryEntry, RunView, Step, Supersede, next_steps
+from trading.next_step import (
+    ArmExit,
+    Cancel,
+    Fire,
+    GiveUpReading,
+    HandOver,
+    Modify,
+    ResizeArmed,
+    RetryEntry,
+    RunView,
+    Step,
+    Supersede,
+    next_steps,
+)
 from trading.orders import Leg
 from trading.runs import ExitReason
 
@@ -32,6 +46,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 PLANS_AT_ONCE = 16
+# Steps that need rows only; the others need the broker.
+_OF_ROWS = ArmExit | ResizeArmed | RetryEntry | Supersede | HandOver | GiveUpReading
 
 
 class Flattener:
@@ -69,7 +85,7 @@ class Flattener:
     async def _one(self, run: Run, orders: list[Order], desk: Desk, steps: tuple[Step, ...], switches: KillSwitches) -> None:
         async with self._slots:
             try:
-                if any(isinstance(step, ArmExit | ResizeArmed | RetryEntry | Supersede) for step in steps):
+                if any(isinstance(step, _OF_ROWS) for step in steps):
                     await self._change_rows(run.id, desk, switches)
                 by_id = {order.id: order for order in orders}
                 for step in steps:
@@ -88,6 +104,9 @@ class Flattener:
             now = self._tools.clock.now()
             steps = next_steps(self._view(run, orders, desk, switches), now)
             carry_out_rows(session, run, orders, steps, now=now, followed=followed)
+            if HandOver() in steps:
+                await hand_over(session, run, orders, now=now)
+                followed.changed = True
         if followed.changed:
             self._floor.followed(followed)
             await self._tools.notices.followed(followed)

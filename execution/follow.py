@@ -15,12 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.arming import arm_entry, arm_exit
 from execution.commands import leave_because, want_exit
+from execution.hand_over import give_up_reading
 from execution.timeline import rupees, tell
 from execution.views import holding_of, run_view
 from storage.ids import new_id
 from storage.models import FillRow, Order, Run
 from trading.fills import Progress, follow, sum_trades
-from trading.next_step import ArmExit, ResizeArmed, RetryEntry, Step, Supersede, next_steps
+from trading.next_step import ArmExit, GiveUpReading, ResizeArmed, RetryEntry, Step, Supersede, next_steps
 from trading.orders import DEAD_STATES, IN_DOUBT_STATES, BrokerOrder, BrokerTrade, Leg, OrderState, can_become
 from trading.runs import ExitReason, LastAction, RunState
 
@@ -195,7 +196,8 @@ def _sum(orders: list[Order], leg: Leg) -> tuple[int, Decimal]:
 
 def cover(session: AsyncSession, run: Run, orders: list[Order], *, now: datetime, followed: Followed) -> None:
     """Carry out the steps that need no broker, in the transaction that changed the fills: arm, resize or stand down."""
-    if run.state is RunState.ENDED and holding_of(run).open_quantity > 0 and not run.leave_open and run.exit_wanted_at is None:
+    late = run.state is RunState.ENDED and holding_of(run).open_quantity > 0 and now < run.hand_over_at
+    if late and not run.leave_open and run.exit_wanted_at is None:
         want_exit(run, ExitReason.LATE_FILL, now)
         tell(session, run, "late_fill", f"A late fill appeared: {holding_of(run).open_quantity} shares are sold at once")
     carry_out_rows(session, run, orders, next_steps(run_view(run, orders), now), now=now, followed=followed)
@@ -223,6 +225,8 @@ def carry_out_rows(
             order.state, order.superseded_for, order.ended_at = OrderState.SUPERSEDED, step.why, now
             order.revision += 1
             followed.disarmed = followed.disarmed or order.leg is Leg.EXIT
+        elif isinstance(step, GiveUpReading):
+            give_up_reading(session, run, by_id[step.order_id], now=now)
         else:
             left.append(step)
             continue

@@ -34,6 +34,7 @@ class Absence(str, Enum):
     TOO_EARLY = "too_early"  # its request may still be under way
     FIRST_SIGHT = "first_sight"  # missing for the first time
     UNSETTLED = "unsettled"  # missing again, too soon after the first time
+    OTHER_DAY = "other_day"  # the book lists the orders of a later day and says nothing of this one
     PROVEN = "proven"
 
 
@@ -49,6 +50,8 @@ def judge_absence(
     """What a healthy book, asked for at `requested_at`, proves about an order it does not list."""
     if requested_at <= send_by + timeout:
         return Absence.TOO_EARLY
+    if requested_at >= end_of_day(send_by):
+        return Absence.OTHER_DAY
     if missing_since is None:
         return Absence.FIRST_SIGHT
     return Absence.PROVEN if requested_at >= missing_since + settle else Absence.UNSETTLED

@@ -63,18 +63,20 @@ async def load_armed(session: AsyncSession, account_ids: Sequence[str]) -> list[
     ]
 
 
-# Runs that may need a step: something works at the broker, somebody wants out, an entry is wanted or too late, or shares are
-# not covered by any exit.
+# Runs that may need a step: something works at the broker, somebody wants out, an entry is wanted or too late, the last moment
+# has come, or shares are not covered by any exit.
 _TO_PLAN = text(
     """
     SELECT o.run_id FROM orders o JOIN runs r ON r.id = o.run_id
     WHERE o.account_id = ANY(:account_ids)
       AND (o.state = 'open'
+           OR (o.state IN ('armed', 'sending', 'unknown') AND r.hand_over_at <= :now)
            OR (o.state = 'armed' AND (o.wanted_at IS NOT NULL OR o.deadline_at <= :now OR o.fire_at <= :now
                                       OR r.exit_wanted_at IS NOT NULL OR r.leave_open)))
     UNION
     SELECT r.id FROM runs r
     WHERE r.account_id = ANY(:account_ids) AND r.bought - r.sold - r.taken_elsewhere > 0 AND NOT r.leave_open
+      AND r.handed_over_at IS NULL
       AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.run_id = r.id AND o.leg = 'exit'
                       AND o.state IN ('armed', 'sending', 'unknown', 'open'))
     """

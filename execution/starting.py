@@ -61,6 +61,7 @@ async def create_run(
         quantity=strategy.quantity,
         buy_at=window.buy_at,
         sell_at=window.sell_at,
+        hand_over_at=window.hand_over_at,
         stop_loss=strategy.stop_loss,
         stop_version=1,
         max_lateness_seconds=strategy.max_lateness_seconds,

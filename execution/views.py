@@ -7,6 +7,7 @@ from storage.models import Order, Run
 from trading.next_step import AttemptView, RunView
 from trading.orders import Leg, RefusalKind
 from trading.runs import Holding
+from trading.sessions import day_ends_at
 
 
 def attempt_view(order: Order) -> AttemptView:
@@ -50,6 +51,9 @@ def run_view(
         entries_locked=entries_locked,
         session_since=session_since,
         fires_by_itself=fires_by_itself,
+        hand_over_at=run.hand_over_at,
+        day_ends_at=day_ends_at(run.trading_day),
+        is_handed_over=run.handed_over_at is not None,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -21,7 +21,7 @@ from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.rows import load_runs
 from execution.starting import Lead, strategy_input
 from execution.timeline import tell
-from execution.views import holding_of, run_view
+from execution.views import run_view
 from runtime.temporal import is_gone
 from storage.database import Database
 from storage.models import Order, Run
@@ -90,8 +90,7 @@ class Guard:
         async with self._database.transaction() as session:
             flat = select(Run.id).where(
                 Run.state.in_([RunState.ENTERING, RunState.HOLDING, RunState.LEAVING]),
-                Run.bought > 0,
-                Run.bought == Run.sold + Run.taken_elsewhere,
+                or_((Run.bought > 0) & (Run.bought == Run.sold + Run.taken_elsewhere), Run.handed_over_at.is_not(None)),
                 Run.updated_at < self._clock.now() - PATIENCE,
             )
             return await load_runs(session, list(await session.scalars(flat)))
@@ -99,7 +98,7 @@ class Guard:
     async def _tell_settled(self, runs: Sequence[tuple[Run, list[Order]]]) -> None:
         now = self._clock.now()
         for run, orders in runs:
-            if holding_of(run).is_flat and is_settled(run_view(run, orders), now):
+            if is_settled(run_view(run, orders), now):
                 try:
                     await self._client.get_workflow_handle(run.workflow_id).signal(names.RUN_SETTLED, RunSettled(now))
                 except RPCError as error:

@@ -25,6 +25,8 @@ class RunFacts:
     exit_reason: ExitReason | None
     leave_open: bool
     stop_requested: bool
+    handed_over: bool = False
+    never_read: bool = False  # an order was still in doubt when the broker's day ended
 
 
 _OF_SUPERSEDED: dict[SupersededFor, tuple[EndReason, str]] = {
@@ -33,12 +35,15 @@ _OF_SUPERSEDED: dict[SupersededFor, tuple[EndReason, str]] = {
     SupersededFor.DEADLINE: (EndReason.ENTRY_FAILED, "the entry could not be sent before its deadline"),
     SupersededFor.KILL_SWITCH: (EndReason.KILL_SWITCH, "the kill switch was engaged before the entry was sent"),
     SupersededFor.NOT_NEEDED: (EndReason.STOPPED_BY_USER, "the entry was no longer needed"),
+    SupersededFor.HANDED_OVER: (EndReason.ENTRY_FAILED, "the entry could not be sent before the end of the session"),
 }
 
 
 def how_it_ended(facts: RunFacts) -> tuple[EndReason, str]:
     """The end reason of a settled run, and a sentence for its owner where one is needed."""
     holding = facts.holding
+    if facts.handed_over and (holding.open_quantity > 0 or facts.never_read):
+        return EndReason.HANDED_OVER, _what_is_left(facts)
     if facts.leave_open and holding.open_quantity > 0:
         return EndReason.LEFT_OPEN_BY_USER, f"{holding.open_quantity} shares were left open at your request"
     if holding.bought and holding.taken_elsewhere:
@@ -46,6 +51,13 @@ def how_it_ended(facts: RunFacts) -> tuple[EndReason, str]:
     if holding.bought:
         return END_REASON_OF_EXIT[facts.exit_reason or ExitReason.SELL_TIME], ""
     return _never_bought(facts)
+
+
+def _what_is_left(facts: RunFacts) -> str:
+    shares = facts.holding.open_quantity
+    open_shares = f"{shares} shares were not sold by this run" if shares > 0 else "nothing is known to be open"
+    doubt = "; the outcome of an order was never learned" if facts.never_read else ""
+    return f"handed to you: {open_shares}{doubt}. Look at the position in your broker account"
 
 
 def _never_bought(facts: RunFacts) -> tuple[EndReason, str]:

@@ -1,7 +1,8 @@
 """What a run's orders need next. Pure: rows in, steps out; the desk carries them out, each as one compare-and-set.
 
 The order of thought: an entry nobody wants any more is taken back first, because exchanges cancel self-trades; then whatever is
-bought and not sold is covered by exactly one exit, armed while nobody wants to leave and working once somebody does.
+bought and not sold is covered by exactly one exit, armed while nobody wants to leave and working once somebody does. At the
+product's last moment all of that ends: what is still open then is a person's.
 """
 
 from dataclasses import dataclass
@@ -70,6 +71,9 @@ class RunView:
     entries_locked: bool = False  # a kill switch is engaged: nothing new is bought
     session_since: datetime | None = None  # when the account's current login was made
     fires_by_itself: bool = False  # the desk's head start is on: an instant that has passed is reason enough
+    hand_over_at: datetime | None = None  # the product's last moment
+    day_ends_at: datetime | None = None  # afterwards the broker's book does not list the run's orders any more
+    is_handed_over: bool = False
 
     @property
     def open_quantity(self) -> int:
@@ -77,7 +81,7 @@ class RunView:
 
     @property
     def wants_out(self) -> bool:
-        return self.exit_wanted_at is not None or self.leave_open
+        return self.exit_wanted_at is not None or self.leave_open or self.is_handed_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +134,27 @@ class Modify:
     band_step: int
 
 
-Step: TypeAlias = Supersede | Cancel | RetryEntry | ArmExit | ResizeArmed | Fire | Modify
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """The last moment has come with shares unsold or an order alive: from now on a person looks after them."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUpReading:
+    """The broker's day has ended before this order's outcome could be read."""
+
+    order_id: str
+
+
+Step: TypeAlias = Supersede | Cancel | RetryEntry | ArmExit | ResizeArmed | Fire | Modify | HandOver | GiveUpReading
 
 
 def next_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
     """Everything that should be done now; nothing when all is as it should be."""
+    if run.is_handed_over:
+        return _steps_after_hand_over(run, now)
+    if run.hand_over_at is not None and now >= run.hand_over_at and _is_unfinished(run):
+        return (HandOver(),)
     return (*_entry_steps(run, now), *_exit_steps(run, now))
 
 
@@ -146,11 +166,34 @@ def entry_is_over(run: RunView, now: datetime) -> bool:
 
 
 def is_settled(run: RunView, now: datetime) -> bool:
-    """Nothing alive, nothing in doubt, nothing to do: flat, or left open on the user's word."""
-    attempts = (*run.entries, *run.exits)
-    if any(attempt.is_live for attempt in attempts):
+    """Nothing alive, nothing in doubt, nothing to do: flat, left open on the user's word, or handed to a person."""
+    if _has_live_order(run):
         return False
-    return (run.open_quantity == 0 or run.leave_open) and not next_steps(run, now)
+    return (run.open_quantity == 0 or run.leave_open or run.is_handed_over) and not next_steps(run, now)
+
+
+def _has_live_order(run: RunView) -> bool:
+    return any(attempt.is_live for attempt in (*run.entries, *run.exits))
+
+
+def _is_unfinished(run: RunView) -> bool:
+    return _has_live_order(run) or (run.open_quantity > 0 and not run.leave_open)
+
+
+def _steps_after_hand_over(run: RunView, now: datetime) -> tuple[Step, ...]:
+    """Nothing new is sent. What rests is taken back; what is in doubt is read for as long as the broker's day lasts."""
+    steps = (_end_of(run, attempt, now) for attempt in (*run.entries, *run.exits) if attempt.is_live)
+    return tuple(step for step in steps if step is not None)
+
+
+def _end_of(run: RunView, live: AttemptView, now: datetime) -> Step | None:
+    if live.state is OrderState.ARMED:
+        return Supersede(live.order_id, SupersededFor.HANDED_OVER)
+    if run.day_ends_at is not None and now >= run.day_ends_at:
+        return GiveUpReading(live.order_id)
+    if live.state in IN_DOUBT_STATES or live.change_pending or not live.rests:
+        return None
+    return Cancel(live.order_id) if _may_cancel_again(live, now) else None
 
 
 def _entry_steps(run: RunView, now: datetime) -> tuple[Step, ...]:

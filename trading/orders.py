@@ -26,7 +26,8 @@ class Leg(str, Enum):
 
 
 class OrderState(str, Enum):
-    """Where one attempt stands. Everything after `sending` is what the broker's book proved."""
+    """Where one attempt stands. Everything after `sending` is what the broker's book proved, but for the last: its day ended
+    before the book could be read, and only a person can tell now."""
 
     ARMED = "armed"
     SUPERSEDED = "superseded"
@@ -37,6 +38,7 @@ class OrderState(str, Enum):
     CANCELLED = "cancelled"
     REJECTED = "rejected"
     ABSENT = "absent"
+    HANDED_OVER = "handed_over"
 
 
 # The one table that decides every change of state. Absent and rejected may be overtaken by the book: a request stuck in a
@@ -53,16 +55,25 @@ _NEXT: dict[OrderState, frozenset[OrderState]] = {
             OrderState.CANCELLED,
             OrderState.REJECTED,
             OrderState.ABSENT,
+            OrderState.HANDED_OVER,
         }
     ),
     OrderState.UNKNOWN: frozenset(
-        {OrderState.OPEN, OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED, OrderState.ABSENT}
+        {
+            OrderState.OPEN,
+            OrderState.FILLED,
+            OrderState.CANCELLED,
+            OrderState.REJECTED,
+            OrderState.ABSENT,
+            OrderState.HANDED_OVER,
+        }
     ),
-    OrderState.OPEN: frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED}),
+    OrderState.OPEN: frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED, OrderState.HANDED_OVER}),
     OrderState.FILLED: frozenset(),
     OrderState.CANCELLED: frozenset(),
     OrderState.REJECTED: frozenset({OrderState.OPEN, OrderState.FILLED, OrderState.CANCELLED}),
     OrderState.ABSENT: frozenset({OrderState.OPEN, OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED}),
+    OrderState.HANDED_OVER: frozenset(),
 }
 
 LIVE_STATES = frozenset({OrderState.ARMED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.OPEN})
@@ -83,6 +94,7 @@ class SupersededFor(str, Enum):
     DEADLINE = "deadline"
     KILL_SWITCH = "kill_switch"
     NOT_NEEDED = "not_needed"
+    HANDED_OVER = "handed_over"
 
 
 class BrokerOrderStatus(str, Enum):

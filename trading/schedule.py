@@ -1,21 +1,22 @@
 """When a plan runs: its day, its instants, and what to do when the platform wakes too late."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import Enum
 
 from trading.instruments import Instrument
 from trading.plan import Plan, effective_sell_time
-from trading.sessions import ExchangeDay, NoTradingDay, TradingCalendar, instant, session_of, upcoming_days
+from trading.sessions import ExchangeDay, NoTradingDay, TradingCalendar, instant, last_moment, session_of, upcoming_days
 
 
 @dataclass(frozen=True, slots=True)
 class RunWindow:
-    """One day's instants of a plan, aware."""
+    """One day's instants of a plan, aware. At `hand_over_at` what is still open is handed to a person."""
 
     trading_day: date
     buy_at: datetime
     sell_at: datetime
+    hand_over_at: datetime
 
 
 class NotNow(Exception):
@@ -26,7 +27,12 @@ def window_on(plan: Plan, *, instrument: Instrument, exchange_day: ExchangeDay) 
     """The plan's instants on that day; the sell time is advanced to the last safe moment."""
     session = session_of(instrument, exchange_day)
     day = exchange_day.day
-    return RunWindow(day, instant(day, plan.buy_time), instant(day, effective_sell_time(plan, session)))
+    return RunWindow(
+        day,
+        buy_at=instant(day, plan.buy_time),
+        sell_at=instant(day, effective_sell_time(plan, session)),
+        hand_over_at=instant(day, last_moment(session, plan.product)),
+    )
 
 
 def next_window(plan: Plan, *, instrument: Instrument, calendar: TradingCalendar, now: datetime) -> RunWindow:
@@ -50,7 +56,7 @@ def window_now(plan: Plan, *, instrument: Instrument, calendar: TradingCalendar,
         raise NotNow("continuous trading has ended for today")
     if now >= window.sell_at:
         raise NotNow(f"the sell time {plan.sell_time} of today has passed")
-    return RunWindow(window.trading_day, now, window.sell_at)
+    return replace(window, buy_at=now)
 
 
 class EntryTiming(str, Enum):

@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from trading.instruments import Instrument, Segment
+from trading.instruments import Instrument, Product, Segment
 
 INDIA = ZoneInfo("Asia/Kolkata")
 
@@ -20,6 +20,8 @@ DERIVATIVES_CLOSE = time(15, 40)
 CONTINUOUS_END_WITH_DERIVATIVES = time(15, 15)
 LAST_SAFE_EXIT_WITH_DERIVATIVES = time(15, 10)
 LAST_SAFE_EXIT = time(15, 20)
+# From about here the broker closes intraday positions itself: an order of ours would race with its own.
+LEFT_TO_THE_BROKER = timedelta(minutes=5)
 # Special sessions are short and have no square-off time of their own.
 LEFT_OF_A_SPECIAL_SESSION = timedelta(minutes=10)
 # How far ahead the next trading day is looked for; the longest closure in the exchange's history is far shorter.
@@ -83,6 +85,19 @@ def session_of(instrument: Instrument, exchange_day: ExchangeDay) -> Session:
             REGULAR_OPEN, CONTINUOUS_END_WITH_DERIVATIVES, REGULAR_CLOSE, last_safe_exit=LAST_SAFE_EXIT_WITH_DERIVATIVES
         )
     return Session(REGULAR_OPEN, REGULAR_CLOSE, REGULAR_CLOSE, last_safe_exit=LAST_SAFE_EXIT)
+
+
+def last_moment(session: Session, product: Product) -> time:
+    """From then on nothing of ours may be sent any more: intraday the broker squares off itself, else the session is over."""
+    if product is not Product.MIS or session is ALL_DAY:
+        return session.closes
+    after_safe_exit = datetime.combine(date.min, session.last_safe_exit) + LEFT_TO_THE_BROKER
+    return min(after_safe_exit.time(), session.closes)
+
+
+def day_ends_at(trading_day: date) -> datetime:
+    """Midnight in India: a broker's book lists the orders of its own day only."""
+    return instant(trading_day + timedelta(days=1), time(0, 0))
 
 
 def instant(day: date, local: time) -> datetime:

@@ -76,6 +76,9 @@ class Run(Record):
     quantity: Mapped[int] = mapped_column(Integer)
     buy_at: Mapped[datetime]
     sell_at: Mapped[datetime]
+    # The product's last moment; what is open then is a person's, and `handed_over_at` says since when.
+    hand_over_at: Mapped[datetime]
+    handed_over_at: Mapped[datetime | None]
     stop_loss: Mapped[Decimal] = mapped_column(Price)
     stop_version: Mapped[int] = mapped_column(Integer, default=1)
     max_lateness_seconds: Mapped[int | None] = mapped_column(Integer)

@@ -36,6 +36,7 @@ async def add_run(platform: Platform, client: Client, broker_id: str, *, order_t
             "quantity": 10,
             "buy_at": now - timedelta(minutes=1),
             "sell_at": now + timedelta(hours=5),
+            "hand_over_at": now + timedelta(hours=6),
             "stop_loss": Decimal(3500),
             "bought": 10,
             "buy_value": Decimal(35_125),

@@ -101,6 +101,7 @@ async def add_holding_run(
         "buy_value": Decimal(36_000),
         "buy_at": LONG_AGO,
         "sell_at": now + timedelta(hours=3),
+        "hand_over_at": now + timedelta(hours=4),
         **run_values,
     }
     run = Run(

@@ -118,6 +118,7 @@ def unsaved_run(account: BrokerAccount, strategy: Strategy, **changes: Any) -> R
         "quantity": 10,
         "buy_at": NOW,
         "sell_at": NOW + timedelta(hours=5),
+        "hand_over_at": NOW + timedelta(hours=6),
         "stop_loss": STOP,
         "stop_version": 1,
         "bought": 0,

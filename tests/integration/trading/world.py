@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -122,13 +122,16 @@ class World:
         stop_loss: str = "3500",
         buy_in: float = 0.3,
         sell_in: float = 3600.0,
+        hand_over_in: float = 7200.0,
         product: Product = Product.MIS,
         start_workflow: bool = True,
         max_lateness_seconds: int | None = None,
+        trading_day: date | None = None,
     ) -> Run:
         """A run whose instants are that many seconds from now, with its workflow."""
         now = self.clock.now()
-        window = RunWindow(trading_date(now), now + timedelta(seconds=buy_in), now + timedelta(seconds=sell_in))
+        buy_at, sell_at, hand_over_at = (now + timedelta(seconds=span) for span in (buy_in, sell_in, hand_over_in))
+        window = RunWindow(trading_day or trading_date(now), buy_at, sell_at, hand_over_at)
         strategy = Strategy(
             user_id=account.user_id,
             account_id=account.id,

@@ -37,6 +37,8 @@ def book(*orders: BrokerOrder) -> BookSnapshot:
         (LAST_ON_THE_WIRE + SETTLE, LAST_ON_THE_WIRE + MOMENT, Absence.UNSETTLED),
         (LAST_ON_THE_WIRE + SETTLE + MOMENT, LAST_ON_THE_WIRE + MOMENT, Absence.PROVEN),
         (LAST_ON_THE_WIRE + timedelta(hours=1), LAST_ON_THE_WIRE + MOMENT, Absence.PROVEN),
+        (end_of_day(SEND_BY), LAST_ON_THE_WIRE + MOMENT, Absence.OTHER_DAY),
+        (end_of_day(SEND_BY) + timedelta(hours=9), None, Absence.OTHER_DAY),
     ],
 )
 def test_absence_takes_two_late_looks_a_settle_time_apart(

@@ -18,6 +18,8 @@ from trading.next_step import (
     AttemptView,
     Cancel,
     Fire,
+    GiveUpReading,
+    HandOver,
     Modify,
     ResizeArmed,
     RetryEntry,
@@ -47,6 +49,9 @@ def run(
     taken_elsewhere: int = 0,
     session_since: datetime | None = None,
     fires_by_itself: bool = False,
+    is_handed_over: bool = False,
+    hand_over_at: datetime | None = None,
+    day_ends_at: datetime | None = None,
 ) -> RunView:
     entries = tuple(attempt for attempt in attempts if attempt.order_id.startswith("entry"))
     exits = tuple(attempt for attempt in attempts if attempt.order_id.startswith("exit"))
@@ -57,6 +62,9 @@ def run(
         taken_elsewhere=taken_elsewhere,
         entries=entries,
         exits=exits,
+        is_handed_over=is_handed_over,
+        hand_over_at=hand_over_at,
+        day_ends_at=day_ends_at,
         exit_wanted_at=exit_wanted_at,
         leave_open=leave_open,
         entries_locked=entries_locked,
@@ -457,3 +465,53 @@ def test_a_broker_that_cannot_be_reached_for_an_hour_is_not_asked_without_pause(
                 market.refused(row, RefusalKind.NOT_SENT)
     assert 100 < len(market.of(Leg.EXIT)) < 150
     assert market.open_quantity == 10
+
+
+# --- the hand-over ------------------------------------------------------------------------------------------------------
+
+IN_DOUBT = replace(EXIT, state=OrderState.UNKNOWN)
+
+
+@pytest.mark.parametrize("attempts", [(ENTRY,), (BOUGHT, EXIT), (BOUGHT, WORKING), (BOUGHT, IN_DOUBT), (BOUGHT,)])
+def test_whatever_is_unfinished_at_the_last_moment_is_handed_over_and_nothing_else_happens(
+    attempts: tuple[AttemptView, ...],
+) -> None:
+    view = run(*attempts, exit_wanted_at=NOW - timedelta(minutes=1), hand_over_at=NOW)
+    assert next_steps(view, NOW) == (HandOver(),)
+    assert HandOver() not in next_steps(view, NOW - timedelta(milliseconds=1))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        run(hand_over_at=NOW),
+        run(BOUGHT, replace(WORKING, state=OrderState.FILLED, filled_quantity=10), hand_over_at=NOW),
+        run(BOUGHT, leave_open=True, hand_over_at=NOW),
+    ],
+    ids=["not begun", "flat", "left open"],
+)
+def test_a_finished_run_is_not_handed_over(view: RunView) -> None:
+    assert next_steps(view, NOW) == ()
+
+
+def test_after_the_hand_over_what_rests_is_taken_back_and_nothing_is_sent() -> None:
+    resting = replace(ENTRY, state=OrderState.OPEN, filled_quantity=4)
+    assert next_steps(run(resting, EXIT, is_handed_over=True), NOW) == (
+        Cancel("entry-1"),
+        Supersede("exit-1", SupersededFor.HANDED_OVER),
+    )
+    assert next_steps(run(BOUGHT, is_handed_over=True), NOW) == ()
+    assert next_steps(run(replace(ENTRY, state=OrderState.ABSENT), is_handed_over=True), NOW) == ()
+
+
+def test_a_doubt_is_read_until_the_brokers_day_ends_and_given_up_then() -> None:
+    view = run(BOUGHT, IN_DOUBT, is_handed_over=True, day_ends_at=NOW)
+    assert next_steps(view, NOW - timedelta(seconds=1)) == ()
+    assert not is_settled(view, NOW - timedelta(seconds=1))
+    assert next_steps(view, NOW) == (GiveUpReading("exit-1"),)
+    given_up = run(BOUGHT, replace(IN_DOUBT, state=OrderState.HANDED_OVER), is_handed_over=True, day_ends_at=NOW)
+    assert is_settled(given_up, NOW)
+
+
+def test_an_order_that_works_is_given_up_too_when_the_day_has_ended_without_a_word() -> None:
+    assert next_steps(run(BOUGHT, WORKING, is_handed_over=True, day_ends_at=NOW), NOW) == (GiveUpReading("exit-1"),)

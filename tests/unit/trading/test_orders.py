@@ -19,16 +19,16 @@ from trading.orders import (
 )
 from trading.runs import ZERO
 
-ARMED, SUPERSEDED, SENDING, UNKNOWN, OPEN, FILLED, CANCELLED, REJECTED, ABSENT = OrderState
+ARMED, SUPERSEDED, SENDING, UNKNOWN, OPEN, FILLED, CANCELLED, REJECTED, ABSENT, HANDED_OVER = OrderState
 
 # Every change that exists, written down a second time: one more or one less is a decision somebody has to defend here.
 ALLOWED = {
     (ARMED, SENDING),
     (ARMED, SUPERSEDED),
     (SENDING, ARMED),
-    *((SENDING, then) for then in (UNKNOWN, OPEN, FILLED, CANCELLED, REJECTED, ABSENT)),
-    *((UNKNOWN, then) for then in (OPEN, FILLED, CANCELLED, REJECTED, ABSENT)),
-    *((OPEN, then) for then in (FILLED, CANCELLED, REJECTED)),
+    *((SENDING, then) for then in (UNKNOWN, OPEN, FILLED, CANCELLED, REJECTED, ABSENT, HANDED_OVER)),
+    *((UNKNOWN, then) for then in (OPEN, FILLED, CANCELLED, REJECTED, ABSENT, HANDED_OVER)),
+    *((OPEN, then) for then in (FILLED, CANCELLED, REJECTED, HANDED_OVER)),
     *((REJECTED, then) for then in (OPEN, FILLED, CANCELLED)),
     *((ABSENT, then) for then in (OPEN, FILLED, CANCELLED, REJECTED)),
 }
@@ -44,7 +44,7 @@ def test_only_an_order_that_was_never_sent_can_be_armed_again(then: OrderState) 
     assert can_become(then, ARMED) is (then is SENDING)
 
 
-@pytest.mark.parametrize("final", [FILLED, CANCELLED, SUPERSEDED])
+@pytest.mark.parametrize("final", [FILLED, CANCELLED, SUPERSEDED, HANDED_OVER])
 def test_what_has_ended_for_certain_stays_ended(final: OrderState) -> None:
     assert [then for then in OrderState if can_become(final, then)] == [final]
 

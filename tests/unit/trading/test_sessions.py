@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from hypothesis import assume, example, given
@@ -17,7 +17,7 @@ from tests.unit.trading.samples import (
     muhurat,
     regular,
 )
-from trading.instruments import Instrument
+from trading.instruments import Instrument, Product
 from trading.sessions import (
     ALL_DAY,
     INDIA,
@@ -25,7 +25,9 @@ from trading.sessions import (
     ExchangeDay,
     Session,
     UnknownDay,
+    day_ends_at,
     instant,
+    last_moment,
     session_of,
     trading_date,
     upcoming_days,
@@ -72,6 +74,41 @@ def test_the_last_safe_exit_lies_inside_every_session(
 def test_a_stock_whose_auction_begins_at_1515_is_sold_before_it() -> None:
     session = session_of(SHARE_WITH_DERIVATIVES, regular(FRIDAY))
     assert session.last_safe_exit < session.continuous_ends < session.closes
+
+
+@pytest.mark.parametrize(
+    ("instrument", "product", "moment"),
+    [
+        (SHARE, Product.MIS, time(15, 25)),
+        (SHARE, Product.CNC, time(15, 30)),
+        (SHARE_WITH_DERIVATIVES, Product.MIS, time(15, 15)),
+        (SHARE_WITH_DERIVATIVES, Product.CNC, time(15, 30)),
+        (FUTURE, Product.MIS, time(15, 25)),
+        (FUTURE, Product.NRML, time(15, 40)),
+    ],
+)
+def test_the_last_moment_is_the_brokers_square_off_or_the_sessions_end(
+    instrument: Instrument, product: Product, moment: time
+) -> None:
+    assert last_moment(session_of(instrument, regular(FRIDAY)), product) == moment
+
+
+@pytest.mark.parametrize("product", list(Product))
+def test_a_day_without_rules_has_its_last_moment_at_its_end(product: Product) -> None:
+    assert last_moment(ALL_DAY, product) == time(23, 59, 59)
+
+
+@given(instrument=INSTRUMENTS, product=st.sampled_from(list(Product)), opens=st.times(), closes=st.times())
+def test_there_is_time_to_leave_before_the_last_moment(
+    instrument: Instrument, product: Product, opens: time, closes: time
+) -> None:
+    assume(opens < closes)
+    session = session_of(instrument, ExchangeDay(FRIDAY, opens, closes, is_regular=False))
+    assert session.last_safe_exit <= last_moment(session, product) <= session.closes
+
+
+def test_a_brokers_day_ends_at_midnight_in_india() -> None:
+    assert day_ends_at(FRIDAY) == datetime(2026, 11, 20, 18, 30, tzinfo=UTC)
 
 
 def test_an_indian_time_is_five_and_a_half_hours_ahead_of_utc() -> None:
