@@ -55,13 +55,22 @@ class DeskEntryActivities(EntryActivities):
             if run.state is RunState.ENDED or run.stop_requested_at is not None or run.exit_wanted_at is not None:
                 return EntryArmed(ArmOutcome.NOT_WANTED)
             account = await session.get(BrokerAccount, run.account_id)
-            denied = await check_entry(session, run, account, now=self._tools.clock.now(), last_price=last_price)
+            denied = await check_entry(
+                session,
+                run,
+                account,
+                now=self._tools.clock.now(),
+                last_price=last_price,
+                defaults=self._tools.default_limits,
+            )
             if denied is not None:
                 tell(session, run, "denied", f"Not bought: {denied.message}")
                 return EntryArmed(ArmOutcome.DENIED, denied.code, denied.message)
             order = arm_entry(
                 session, run, attempt=1, quantity=run.quantity, fire_at=request.fire_at, deadline_at=request.deadline_at
             )
+            # What it may cost counts as open from now on: the next entry of this account is armed beside it.
+            order.reference_price = last_price
             run.state = RunState.ENTERING
             tell(session, run, "entry_armed", _armed_words(request))
         self._floor.put_armed(order)

@@ -1,8 +1,9 @@
 """The claim: `armed -> sending`, which one caller wins. Whoever holds it is the only one that will ever send that attempt.
 
 Rows are locked in id order with SKIP LOCKED, many in one statement, and the statement itself states every condition under which
-the order may leave. What it returns is what is sent; nothing is taken from memory. An error during a claim is neither won nor
-lost: the row is read again at the next sweep.
+the order may leave. What it returns is what is sent; nothing is taken from memory. Entries of an account with risk limits are
+judged before, under the account's lock and in the same transaction. An error during a claim is neither won nor lost: the row is
+read again at the next sweep.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,12 @@ from typing import Any
 from sqlalchemy import ARRAY, DateTime, Numeric, RowMapping, String, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from execution.limits import DueEntry, admit_entries, load_limits, lock_accounts
 from trading.instruments import InstrumentId, Product
 from trading.orders import Leg, OrderRequest, Side
+from trading.risk import NO_LIMITS, Limits, Refusal
 from trading.runs import ExitReason
+from trading.sessions import trading_date
 
 # A claimed order must be on the wire within this time; afterwards anyone may start to ask the broker's book about it.
 SEND_WITHIN = timedelta(seconds=2)
@@ -83,13 +87,12 @@ _RETURNING = """
               o.product, o.side, o.quantity, o.price, o.wanted_at, o.reason, o.trigger_price, o.fired_by
 """
 
-_CLAIM_ENTRIES = text(
-    f"""
+_DUE_ENTRIES = f"""
     WITH wanted AS (
         SELECT * FROM unnest(:order_ids, :limits, :reference_prices, :band_steps, :fired_bys)
             AS w(order_id, limit_price, reference, band_step, fired_by)
     ), due AS (
-        SELECT o.id FROM orders o
+        SELECT o.id, o.account_id, o.trading_day, o.quantity FROM orders o
         JOIN wanted w ON w.order_id = o.id
         JOIN runs r ON r.id = o.run_id
         WHERE o.state = 'armed' AND o.leg = 'entry'
@@ -101,6 +104,16 @@ _CLAIM_ENTRIES = text(
         ORDER BY o.id
         FOR UPDATE OF o SKIP LOCKED
     )
+"""  # noqa: S608 (constants only; every value is bound)
+
+# Locks what may leave, for those whose account has limits: these are judged before the claim, in the same transaction.
+_LOCK_DUE_ENTRIES = text(
+    f"{_DUE_ENTRIES} SELECT id, account_id, trading_day, quantity FROM due ORDER BY id"  # noqa: S608 (constants only)
+)
+
+_CLAIM_ENTRIES = text(
+    f"""
+    {_DUE_ENTRIES}
     UPDATE orders o
     SET state = 'sending', owner = :owner, claimed_at = clock_timestamp(), send_by = clock_timestamp() + :send_within,
         price = w.limit_price, reference_price = w.reference, band_step = w.band_step::int,
@@ -156,27 +169,53 @@ _EXIT_PARAMETERS = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class EntriesClaimed:
+    """`refused`: still armed, over a limit of their account; whoever claimed takes them back."""
+
+    claimed: list[ClaimedOrder]
+    refused: dict[str, Refusal]
+
+
 async def claim_entries(
-    session: AsyncSession, wanted: Sequence[WantedEntry], *, owner: str, now: datetime, monotonic: float
-) -> list[ClaimedOrder]:
-    """Claim those that may leave. `now` and `monotonic` are read before the statement: `send_until` errs on the early side."""
+    session: AsyncSession,
+    wanted: Sequence[WantedEntry],
+    *,
+    owner: str,
+    now: datetime,
+    monotonic: float,
+    defaults: Limits = NO_LIMITS,
+) -> EntriesClaimed:
+    """Claim those that may leave. `now` and `monotonic` are read before the statement: `send_until` errs on the early side.
+
+    `defaults`: the limits of accounts that have none of their own.
+    """
     if not wanted:
-        return []
-    values = {
+        return EntriesClaimed([], {})
+    limited = await load_limits(session, [entry.order_id for entry in wanted], defaults=defaults, today=trading_date(now))
+    free = [entry for entry in wanted if entry.order_id not in limited.order_ids]
+    refused: dict[str, Refusal] = {}
+    if limited.order_ids:
+        judged = [entry for entry in wanted if entry.order_id in limited.order_ids]
+        await lock_accounts(session, list(limited.of_account))
+        rows = await session.execute(_LOCK_DUE_ENTRIES.bindparams(*_ENTRY_PARAMETERS), {**_entry_values(judged), "now": now})
+        due = [DueEntry(row.id, row.account_id, row.trading_day, row.quantity) for row in rows]
+        prices = {entry.order_id: entry.limit for entry in judged}
+        admitted, refused = await admit_entries(session, due, prices=prices, limits=limited.of_account)
+        free += [entry for entry in judged if entry.order_id in admitted]
+    statement = _CLAIM_ENTRIES.bindparams(*_ENTRY_PARAMETERS)
+    claimed = await _claim(session, statement, _entry_values(free), owner=owner, now=now, monotonic=monotonic)
+    return EntriesClaimed(claimed, refused)
+
+
+def _entry_values(wanted: Sequence[WantedEntry]) -> dict[str, Any]:
+    return {
         "order_ids": [entry.order_id for entry in wanted],
         "limits": [entry.limit for entry in wanted],
         "reference_prices": [entry.reference for entry in wanted],
         "band_steps": [Decimal(entry.band_step) for entry in wanted],
         "fired_bys": [entry.fired_by for entry in wanted],
     }
-    return await _claim(
-        session,
-        _CLAIM_ENTRIES.bindparams(*_ENTRY_PARAMETERS),
-        values,
-        owner=owner,
-        now=now,
-        monotonic=monotonic,
-    )
 
 
 async def claim_exits(

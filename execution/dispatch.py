@@ -10,20 +10,19 @@ from datetime import datetime
 from decimal import Decimal
 
 import structlog
-from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from execution.armed import ArmedOrder
 from execution.budget import Priority
-from execution.claim import ClaimedOrder, WantedEntry, WantedExit, claim_entries, claim_exits
+from execution.claim import EntriesClaimed, WantedEntry, WantedExit, claim_entries, claim_exits
 from execution.desk import Desk
-from execution.timeline import rupees, tell
 from execution.tools import Tools
-from storage.models import Order, Run
+from execution.withdraw import ArmedEntry, refuse_entry, skip_entry
 from trading.bands import protected_limit
 from trading.instruments import InstrumentId
-from trading.orders import Leg, OrderState, SupersededFor
+from trading.orders import Leg
 from trading.ports.broker import Broker
+from trading.risk import Refusal
 from trading.runs import ExitReason
 
 _log = structlog.get_logger()
@@ -187,7 +186,8 @@ class Dispatcher:
 
     async def _fire(self, due: list[Due]) -> None:
         measured = await self._measure(due)
-        claimed = await self._claim(measured)
+        outcome = await self._claim(measured)
+        claimed, refused = outcome.claimed, outcome.refused
         for order in claimed:
             desk = self._desk_of(order.account_id)
             if desk is None or desk.broker is None:
@@ -199,7 +199,12 @@ class Dispatcher:
         for item in due:
             if item.order.order_id not in sent:
                 self._return_to_budget(item)
-        self._retry([item.due for item in measured if item.due.order.order_id not in sent])
+        self._retry([item.due for item in measured if item.due.order.order_id not in sent | refused.keys()])
+        for item in due:
+            desk = self._desk_of(item.order.account_id)
+            if item.order.order_id in refused and desk is not None:
+                # Beside the pump: no exit waits for it. Were it lost, the next claim would refuse it again.
+                desk.keep(self._refuse(item, refused[item.order.order_id]))
 
     def _return_to_budget(self, item: Due) -> None:
         desk = self._desk_of(item.order.account_id)
@@ -249,36 +254,32 @@ class Dispatcher:
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
-    async def _claim(self, measured: list["Measured"]) -> list[ClaimedOrder]:
+    async def _claim(self, measured: list["Measured"]) -> EntriesClaimed:
         """All of one leg, in one statement."""
         if not measured:
-            return []
+            return EntriesClaimed([], {})
         owner, now, monotonic = self._tools.owner, self._tools.clock.now(), self._tools.clock.monotonic()
         async with self._tools.database.transaction() as session:
             if measured[0].due.order.leg is Leg.EXIT:
                 exits = [item.as_exit() for item in measured]
-                return await claim_exits(session, exits, owner=owner, now=now, monotonic=monotonic)
+                return EntriesClaimed(await claim_exits(session, exits, owner=owner, now=now, monotonic=monotonic), {})
             entries = [item.as_entry() for item in measured]
-            return await claim_entries(session, entries, owner=owner, now=now, monotonic=monotonic)
+            return await claim_entries(
+                session, entries, owner=owner, now=now, monotonic=monotonic, defaults=self._tools.default_limits
+            )
 
     async def _skip_entry(self, due: Due, reference: Decimal) -> None:
-        """At or below its stop there is nothing to buy: it would be sold again at once."""
-        statement = (
-            update(Order)
-            .where(Order.id == due.order.order_id, Order.state == OrderState.ARMED, Order.stop_price >= reference)
-            .values(
-                state=OrderState.SUPERSEDED,
-                superseded_for=SupersededFor.PRICE_AT_STOP,
-                reference_price=reference,
-                ended_at=self._tools.clock.now(),
-                revision=Order.revision + 1,
-            )
-            .returning(Order.stop_price)
-        )
         async with self._tools.database.transaction() as session:
-            stop = (await session.execute(statement)).scalar_one_or_none()
-            run = await session.scalar(select(Run).where(Run.id == due.order.run_id))
-            if stop is not None and run is not None:
-                message = f"Not bought: the price {rupees(reference)} is at or below the stop-loss {rupees(stop)}"
-                tell(session, run, "entry_skipped", message, price=reference)
+            await skip_entry(session, _armed_entry(due), price=reference, now=self._tools.clock.now())
         self._mark(due.order.run_id)
+
+    async def _refuse(self, due: Due, refusal: Refusal) -> None:
+        """Over a limit of its account: decided inside the claim, written down after it, when no order row is held any more."""
+        _log.info("entry_refused", order_id=due.order.order_id, code=refusal.code)
+        async with self._tools.database.transaction() as session:
+            await refuse_entry(session, _armed_entry(due), refusal, now=self._tools.clock.now())
+        self._mark(due.order.run_id)
+
+
+def _armed_entry(due: Due) -> ArmedEntry:
+    return ArmedEntry(due.order.run_id, due.order.order_id)

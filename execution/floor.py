@@ -278,13 +278,15 @@ class Floor:
         if not accounts or not (dirty or full):
             return
         async with self._tools.database.transaction() as session:
+            switches = await load_kill_switches(session)
+            # Known before anything else is done: entries on their way to the wire are looked up here.
+            self._tools.switchboard.know(switches)
             run_ids = set(dirty)
             if full:
                 run_ids.update(await runs_to_plan(session, accounts, now=self._tools.clock.now()))
                 holding = await open_positions(session, accounts)
                 for account_id, desk in self.desks.items():
                     desk.open_positions = holding.get(account_id, 0)
-            switches = await load_kill_switches(session)
             runs = await load_runs(session, list(run_ids)) if run_ids else []
         self._views.update(run.strategy_id for run, _ in runs if run.id in dirty)
         await self._flattener.carry_out(runs, switches)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -109,14 +110,27 @@ async def lock_run(session: AsyncSession, run_id: str) -> tuple[Run, list[Order]
     return run, orders
 
 
+class Switchable(Protocol):
+    """What a switch may be about."""
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def account_id(self) -> str: ...
+
+    @property
+    def strategy_id(self) -> str: ...
+
+
 class KillSwitches:
     """The engaged switches of a moment."""
 
     def __init__(self, engaged: Sequence[tuple[KillScope, str]]) -> None:
         self._engaged = frozenset(engaged)
 
-    def lock(self, run: Run) -> bool:
-        """Whether this run may not buy."""
+    def lock(self, run: "Switchable") -> bool:
+        """Whether this run, or the run of this order, may not buy."""
         if not self._engaged:
             return False
         scopes = (

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.claim import ClaimedOrder, give_back
 from execution.commands import leave_because
+from execution.switchboard import Switchboard
 from execution.timeline import rupees, tell
 from storage.database import Database
 from storage.models import OrderLog, Run
@@ -46,17 +47,18 @@ class Sent:
 class Sender:
     """Sends what was claimed. One per process."""
 
-    def __init__(self, *, database: Database, clock: Clock, owner: str) -> None:
+    def __init__(self, *, database: Database, clock: Clock, owner: str, switchboard: Switchboard) -> None:
         self._database = database
         self._clock = clock
         self._owner = owner
+        self._switchboard = switchboard
 
     async def send(self, claimed: ClaimedOrder, broker: Broker) -> Sent:
         """Run in a task of its own that nobody cancels: a cancelled write would be in doubt for no reason."""
-        wire = Wire(claimed.send_until, self._clock)
+        wire = Wire(claimed.send_until, self._clock, is_withheld=lambda: self._switchboard.withholds(claimed))
         outcome = await broker.place(claimed.request, may_send=wire.may_send)
         late_ms = _milliseconds(claimed.wanted_at, wire.sent_at)
-        if wire.was_too_late:
+        if not wire.was_allowed:
             state = await self._store(claimed, lambda session: self._give_back(session, claimed))
             return Sent(claimed, outcome, state, None, None)
         state = await self._store(claimed, lambda session: self._record(session, claimed, outcome, wire.sent_at, late_ms))
@@ -133,17 +135,18 @@ def tell_sent(
 
 
 class Wire:
-    """Watches the moment of writing: refuses it after `send_until`, and remembers when it happened."""
+    """Watches the moment of writing: refuses it after `send_until`, or once a kill switch is up, and remembers when it was."""
 
-    def __init__(self, send_until: float, clock: Clock) -> None:
+    def __init__(self, send_until: float, clock: Clock, *, is_withheld: Callable[[], bool] = lambda: False) -> None:
         self._send_until = send_until
         self._clock = clock
+        self._is_withheld = is_withheld
         self.sent_at: datetime | None = None
-        self.was_too_late = False
+        self.was_allowed = True
 
     def may_send(self) -> bool:
-        if self._clock.monotonic() >= self._send_until:
-            self.was_too_late = True
+        if self._clock.monotonic() >= self._send_until or self._is_withheld():
+            self.was_allowed = False
             return False
         self.sent_at = self._clock.now()
         return True

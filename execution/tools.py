@@ -9,6 +9,7 @@ from execution.change import Changer
 from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.send import Sender
+from execution.switchboard import Switchboard
 from storage.database import Database
 from storage.models import BrokerAccount
 from trading.accounts import BrokerName
@@ -16,6 +17,7 @@ from trading.instruments import Instrument, InstrumentId
 from trading.ports.broker import Broker
 from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
+from trading.risk import NO_LIMITS, Limits
 
 
 class Accounts(Protocol):
@@ -54,3 +56,5 @@ class Tools:
     changer: Changer
     pace: Pace
     owner: str
+    switchboard: Switchboard
+    default_limits: Limits = NO_LIMITS

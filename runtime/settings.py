@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from trading.risk import Limits
+
 # Hosts at which a broker takes real orders with real money. An account is `live` only when its URL is one of these.
 LIVE_HOSTS = frozenset({"api.kite.trade", "api.dhan.co", "apiconnect.angelone.in", "api-t1.fyers.in"})
 
@@ -74,6 +76,16 @@ class Settings(BaseSettings):
         3.0, gt=0, description="A desk lease not renewed for this long is free for another worker, seconds"
     )
 
+    # Risk: for accounts that have set no limit of their own
+    default_max_order_value: Decimal | None = Field(None, gt=0, description="Most one entry may cost, rupees; empty: no limit")
+    default_max_open_value: Decimal | None = Field(
+        None, gt=0, description="Most that may be held and under way in one account, rupees; empty: no limit"
+    )
+    default_max_orders_per_day: int | None = Field(None, ge=1, description="Entries one account may send a day; empty: no limit")
+    default_max_daily_loss: Decimal | None = Field(
+        None, gt=0, description="Loss of a day at which an account is locked, rupees; empty: no limit"
+    )
+
     # Market
     market_calendar: Literal["auto", "XBOM", "always_open"] = Field(
         "auto", description="`XBOM`, `always_open`, or `auto`: always open unless a configured broker URL is the broker's own"
@@ -88,6 +100,16 @@ class Settings(BaseSettings):
     process_name: str = Field("", description="Name of this process in leases and logs; empty: host and pid")
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of the worker on loopback; 0 is off")
     listener_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of the listener on loopback; 0 is off")
+
+    @cached_property
+    def default_limits(self) -> Limits:
+        """The limits of accounts that have none of their own."""
+        return Limits(
+            self.default_max_order_value,
+            self.default_max_open_value,
+            self.default_max_orders_per_day,
+            self.default_max_daily_loss,
+        )
 
     @cached_property
     def any_broker_is_live(self) -> bool:

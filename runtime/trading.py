@@ -20,6 +20,7 @@ from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.send import Sender
 from execution.starting import Lead
+from execution.switchboard import Switchboard
 from execution.tools import Accounts, Instruments, Pace, Tools
 from execution.waiting import RunWatch
 from runtime.settings import Settings
@@ -69,6 +70,7 @@ def open_trading_room(
     metrics: Metrics,
 ) -> TradingRoom:
     owner = process_name(settings, "worker")
+    switchboard = Switchboard()
     tools = Tools(
         database=database,
         clock=clock,
@@ -77,7 +79,7 @@ def open_trading_room(
         prices=ReferencePrices(PriceCache(redis)),
         notices=Notices(redis),
         metrics=metrics,
-        sender=Sender(database=database, clock=clock, owner=owner),
+        sender=Sender(database=database, clock=clock, owner=owner, switchboard=switchboard),
         changer=Changer(database=database, clock=clock, owner=owner),
         pace=Pace(
             settle=timedelta(seconds=settings.settle_time_seconds),
@@ -87,6 +89,8 @@ def open_trading_room(
             head_start=settings.desk_head_start,
         ),
         owner=owner,
+        switchboard=switchboard,
+        default_limits=settings.default_limits,
     )
     floor = Floor(tools, redis)
     watch = RunWatch(database, floor)

@@ -9,7 +9,7 @@ from trading.runs import END_REASON_OF_EXIT, EndReason, ExitReason, Holding
 
 @dataclass(frozen=True, slots=True)
 class EntryFacts:
-    """The last word on one attempt to buy. `message` is the broker's own."""
+    """The last word on one attempt to buy. `message` is the broker's own, or why it was never sent."""
 
     state: OrderState
     superseded_for: SupersededFor | None
@@ -36,6 +36,7 @@ _OF_SUPERSEDED: dict[SupersededFor, tuple[EndReason, str]] = {
     SupersededFor.KILL_SWITCH: (EndReason.KILL_SWITCH, "the kill switch was engaged before the entry was sent"),
     SupersededFor.NOT_NEEDED: (EndReason.STOPPED_BY_USER, "the entry was no longer needed"),
     SupersededFor.HANDED_OVER: (EndReason.ENTRY_FAILED, "the entry could not be sent before the end of the session"),
+    SupersededFor.RISK_LIMIT: (EndReason.ENTRY_FAILED, "the entry was over a risk limit"),
 }
 
 
@@ -67,7 +68,8 @@ def _never_bought(facts: RunFacts) -> tuple[EndReason, str]:
     if last is None:
         return EndReason.ENTRY_FAILED, "nothing was attempted"
     if last.superseded_for is not None:
-        return _OF_SUPERSEDED[last.superseded_for]
+        reason, words = _OF_SUPERSEDED[last.superseded_for]
+        return reason, last.message or words
     if last.state is OrderState.CANCELLED:
         return EndReason.ENTRY_FAILED, "the entry was not filled before its deadline and was cancelled"
     return EndReason.ENTRY_FAILED, last.message or f"the entry ended {last.state.value}"

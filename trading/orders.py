@@ -95,6 +95,7 @@ class SupersededFor(str, Enum):
     KILL_SWITCH = "kill_switch"
     NOT_NEEDED = "not_needed"
     HANDED_OVER = "handed_over"
+    RISK_LIMIT = "risk_limit"
 
 
 class BrokerOrderStatus(str, Enum):

@@ -1,11 +1,11 @@
 """Alerts, kill switches, risk limits, settings an admin may change."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Boolean, Index, Integer, String, Text, func, text
+from sqlalchemy import Boolean, Date, Index, Integer, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Money, Record, text_enum
@@ -61,10 +61,11 @@ class KillSwitch(Record):
     engaged_by: Mapped[str | None] = mapped_column(String(40))
     released_at: Mapped[datetime | None]
     released_by: Mapped[str | None] = mapped_column(String(40))
+    release_reason: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class RiskLimit(Record):
-    """Limits of one account; an empty one does not limit. Values in rupees."""
+    """Limits of one account; an empty one leaves it to the platform's default. Values in rupees."""
 
     __tablename__ = "risk_limits"
     id_prefix = "lim"
@@ -75,6 +76,11 @@ class RiskLimit(Record):
     max_open_value: Mapped[Decimal | None] = mapped_column(Money)
     max_orders_per_day: Mapped[int | None] = mapped_column(Integer)
     max_daily_loss: Mapped[Decimal | None] = mapped_column(Money)
+    # The daily loss locks the account; selling what is held as well is the owner's choice.
+    square_off_on_loss: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
+    # The trading day on which the daily loss last tripped, and the loss at that moment.
+    loss_tripped_on: Mapped[date | None] = mapped_column(Date)
+    loss_at_trip: Mapped[Decimal | None] = mapped_column(Money)
 
 
 class Setting(Record):

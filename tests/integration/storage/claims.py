@@ -41,7 +41,7 @@ async def claim_in(
     """Claim what is due of one leg, at its stop if it is an exit."""
     if orders[0].leg is Leg.ENTRY:
         wanted = [wanted_entry(order) for order in orders]
-        return await claim_entries(session, wanted, owner=owner, now=now, monotonic=MONOTONIC)
+        return (await claim_entries(session, wanted, owner=owner, now=now, monotonic=MONOTONIC)).claimed
     leaving = [wanted_exit(order) for order in orders]
     return await claim_exits(session, leaving, owner=owner, now=now, monotonic=MONOTONIC)
 

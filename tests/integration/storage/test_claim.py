@@ -145,14 +145,14 @@ async def test_an_entry_is_not_claimed_as_an_exit_nor_the_other_way_round(databa
     async with database.transaction() as session:
         crossed, bought = wanted_exit(entry), wanted_entry(leaving)
         assert await claim_exits(session, [crossed], owner="w", now=NOW, monotonic=MONOTONIC) == []
-        assert await claim_entries(session, [bought], owner="w", now=NOW, monotonic=MONOTONIC) == []
+        assert (await claim_entries(session, [bought], owner="w", now=NOW, monotonic=MONOTONIC)).claimed == []
     assert await claim(database, entry) != []
     assert await claim(database, leaving) != []
 
 
 async def test_claiming_nothing_asks_nothing(database: Database) -> None:
     async with database.transaction() as session:
-        assert await claim_entries(session, [], owner="w", now=NOW, monotonic=MONOTONIC) == []
+        assert (await claim_entries(session, [], owner="w", now=NOW, monotonic=MONOTONIC)).claimed == []
         assert await claim_exits(session, [], owner="w", now=NOW, monotonic=MONOTONIC) == []
 
 

@@ -73,7 +73,8 @@ async def test_an_entry_measured_at_its_stop_does_not_leave(database: Database, 
     for reference, may_leave in ((AT_STOP - PAISA, False), (AT_STOP, False), (AT_STOP + PAISA, True)):
         async with database.transaction() as session:
             wanted = [wanted_entry(order, reference=reference)]
-            assert bool(await claim_entries(session, wanted, owner="w", now=NOW, monotonic=MONOTONIC)) is may_leave
+            outcome = await claim_entries(session, wanted, owner="w", now=NOW, monotonic=MONOTONIC)
+            assert bool(outcome.claimed) is may_leave
 
 
 def switch_for(run: Run, scope: KillScope) -> KillSwitch:

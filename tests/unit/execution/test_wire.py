@@ -28,14 +28,14 @@ def test_nothing_is_written_at_or_after_the_last_moment(seconds: float, may: boo
     wire = Wire(102.0, clock)
     clock.seconds = seconds
     assert wire.may_send() is may
-    assert wire.was_too_late is not may
+    assert wire.was_allowed is may
     assert (wire.sent_at == MORNING) is may
 
 
 def test_before_anyone_asks_nothing_was_sent_and_nothing_was_late() -> None:
     wire = Wire(102.0, HeldClock())
     assert wire.sent_at is None
-    assert not wire.was_too_late
+    assert wire.was_allowed
 
 
 def test_a_wall_clock_that_is_set_back_changes_nothing() -> None:
@@ -51,3 +51,12 @@ def test_the_moment_of_writing_is_remembered_in_wall_time() -> None:
     clock.wall = MORNING + timedelta(milliseconds=7)
     assert wire.may_send()
     assert wire.sent_at == MORNING + timedelta(milliseconds=7)
+
+
+def test_a_kill_switch_that_comes_up_before_the_first_byte_keeps_it_from_being_written() -> None:
+    engaged = False
+    wire = Wire(102.0, HeldClock(), is_withheld=lambda: engaged)
+    engaged = True
+    assert not wire.may_send()
+    assert not wire.was_allowed
+    assert wire.sent_at is None

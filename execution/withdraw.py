@@ -1,0 +1,55 @@
+"""Taking an armed entry back before it has left, and saying why."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from execution.rows import lock_run
+from execution.timeline import rupees, tell
+from storage.models import Order, Run
+from trading.orders import OrderState, SupersededFor
+from trading.risk import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class ArmedEntry:
+    run_id: str
+    order_id: str
+
+
+async def skip_entry(session: AsyncSession, entry: ArmedEntry, *, price: Decimal, now: datetime) -> None:
+    """At or below its stop there is nothing to buy: it would be sold again at once. Does nothing if the stop has moved below."""
+    run, order = await _lock(session, entry)
+    if run is None or order is None or order.stop_price is None or order.stop_price < price:
+        return
+    _withdraw(order, SupersededFor.PRICE_AT_STOP, now)
+    order.reference_price = price
+    told = f"Not bought: the price {rupees(price)} is at or below the stop-loss {rupees(order.stop_price)}"
+    tell(session, run, "entry_skipped", told, price=price)
+
+
+async def refuse_entry(session: AsyncSession, entry: ArmedEntry, refusal: Refusal, *, now: datetime) -> None:
+    """The claim found it over a limit of its account."""
+    run, order = await _lock(session, entry)
+    if run is None or order is None:
+        return
+    _withdraw(order, SupersededFor.RISK_LIMIT, now)
+    order.message = f"{refusal.code}: {refusal.message}"
+    tell(session, run, "denied", f"Not bought: {refusal.message}")
+
+
+async def _lock(session: AsyncSession, entry: ArmedEntry) -> tuple[Run | None, Order | None]:
+    """The order if it is still armed. The run is locked first, as everywhere: the line of its timeline refers to it."""
+    locked = await lock_run(session, entry.run_id)
+    if locked is None:
+        return None, None
+    run, orders = locked
+    armed = (order for order in orders if order.id == entry.order_id and order.state is OrderState.ARMED)
+    return run, next(armed, None)
+
+
+def _withdraw(order: Order, why: SupersededFor, now: datetime) -> None:
+    order.state, order.superseded_for, order.ended_at = OrderState.SUPERSEDED, why, now
+    order.revision += 1
