@@ -177,7 +177,7 @@ async def test_an_entry_that_cannot_leave_for_another_reason_takes_nothing_from_
     assert outcome.refused == {}
 
 
-async def test_a_row_held_by_somebody_else_is_not_claimed_behind_the_judges_back(database: Database, rows: Rows) -> None:
+async def test_a_row_held_by_somebody_else_takes_nothing_from_the_next(database: Database, rows: Rows) -> None:
     account = await rows.account()
     await limited(rows, account, max_orders_per_day=1)
     held, free = await entries(rows, account, 2)
