@@ -5,12 +5,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.claim import EntriesClaimed, claim_entries
+from execution.limits import lock_accounts
 from storage.database import Database
 from storage.models import BrokerAccount, Order, RiskLimit
 from tests.integration.storage.claims import MONOTONIC, claim, wanted_entry
 from tests.integration.storage.rows import DAY, NOW, Rows
+from tests.waiting import DEADLINE_SECONDS
 from trading.orders import Leg, OrderState
 from trading.risk import NO_LIMITS, Limits, RiskCode
 from trading.runs import RunState
@@ -91,14 +95,40 @@ async def test_a_second_worker_waits_for_what_the_first_is_about_to_take(databas
     assert (outcome.claimed, list(outcome.refused)) == ([], [second.id])
 
 
-async def test_workers_that_claim_for_two_accounts_in_both_orders_do_not_wait_in_a_circle(database: Database, rows: Rows) -> None:
-    accounts = [await rows.account() for _ in range(6)]
-    for account in accounts:
-        await limited(rows, account, max_orders_per_day=1)
-    orders = [(await entries(rows, account, 2)) for account in accounts]
-    one, two = [pair[0] for pair in orders], [pair[1] for pair in reversed(orders)]
-    outcomes = await asyncio.gather(claim_all(database, one, owner="one"), claim_all(database, two, owner="two"))
-    assert sum(len(outcome.claimed) for outcome in outcomes) == len(accounts)
+async def test_accounts_are_locked_in_one_order_so_that_no_two_claims_wait_in_a_circle(database: Database, rows: Rows) -> None:
+    accounts = [await rows.account() for _ in range(7)]
+    async with database.transaction() as session:
+        keys = {account.id: await session.scalar(select(func.hashtext(account.id))) for account in accounts}
+        held = sorted(keys, key=lambda account_id: keys[account_id])[3]
+        await lock_accounts(session, [held])
+        mine = await session.scalar(select(func.pg_backend_pid()))
+        waiting = asyncio.create_task(lock_all(database, sorted(keys, reverse=True)))
+        await until_it_waits(session)
+        granted = set(await session.scalars(_GRANTED, {"mine": mine}))
+    await waiting
+    assert granted == {key for key in keys.values() if key < keys[held]}
+
+
+_WAITING = text(
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+_GRANTED = text(
+    "SELECT (objid::bigint - CASE WHEN objid::bigint >= 2147483648 THEN 4294967296 ELSE 0 END)::int FROM pg_locks"
+    " WHERE locktype = 'advisory' AND granted AND pid <> :mine AND objsubid = 2"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
+async def lock_all(database: Database, account_ids: list[str]) -> None:
+    async with database.transaction() as session:
+        await lock_accounts(session, account_ids)
+
+
+async def until_it_waits(session: AsyncSession) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not await session.scalar(_WAITING):
+            await asyncio.sleep(0.01)
 
 
 async def test_an_account_without_limits_waits_for_nobody(database: Database, rows: Rows) -> None:

@@ -195,5 +195,5 @@ async def test_a_risk_limit_denies_the_entry_with_its_code(world: World) -> None
     run = await world.start_run(account)
     result = await world.result(run)
     assert result.end_reason is EndReason.ENTRY_FAILED
-    assert "MAX_ORDER_VALUE" in result.detail
+    assert "RISK_LIMIT_ORDER_VALUE" in result.detail
     assert world.sides() == []
