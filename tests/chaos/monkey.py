@@ -21,7 +21,7 @@ class Deed(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """`at`: seconds after the start. `target`: a part, or the kind of a fault. `settings`: a pause's seconds, a fault's fields."""
+    """`at`: seconds after the start. `target`: a part, or the kind of a fault. `settings`: a pause's length, a fault's fields."""
 
     at: float
     deed: Deed

@@ -17,6 +17,7 @@ from tests.chaos.judge import Verdict, judge
 from tests.chaos.ledger import Ledger
 from tests.chaos.market import Market
 from tests.chaos.monkey import timetable
+from tests.chaos.people import http_session, platform_is_ready, sign_up_all
 from tests.chaos.stack import Stack, running_stack
 from tests.chaos.traders import Tally, Trader
 from tests.chaos.watch import Watch
@@ -37,7 +38,6 @@ SETTINGS: Mapping[str, str] = {
 LATEST_MS = 3000
 # Everything must have ended this long after the last disturbance: exits that wait for a refusal's pause take the longest.
 SETTLE_SECONDS = 240.0
-SIGN_UPS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Outcome:
 
 async def run(plan: Plan, progress: Progress) -> Outcome:
     """From nothing to a verdict. Raises StackFailed."""
-    async with running_stack(plan.state, workers=plan.workers, settings=SETTINGS) as stack, _http() as http:
+    async with running_stack(plan.state, workers=plan.workers, settings=SETTINGS) as stack, http_session() as http:
         control = Caller(http, f"{stack.control_url}/control")
         market = Market(control, random.Random(f"market:{plan.seed}"))
         await market.publish()
@@ -82,8 +82,8 @@ async def run(plan: Plan, progress: Progress) -> Outcome:
         traders = [_trader(number, plan, stack, http, control, market, progress.tally) for number in range(plan.accounts)]
         async with _background(market.run, watch.run):
             progress.phase = "signing up"
-            await _ready(Caller(http, f"{stack.api_url}/api/v1"))
-            await _sign_up(traders)
+            await platform_is_ready(Caller(http, f"{stack.api_url}/api/v1"))
+            await sign_up_all(traders)
             progress.phase, progress.ends_at = "chaos", time.monotonic() + plan.seconds
             await _trade(plan, stack, traders, disturber)
             progress.phase, progress.ends_at = "settling", time.monotonic() + SETTLE_SECONDS
@@ -103,14 +103,6 @@ async def run(plan: Plan, progress: Progress) -> Outcome:
         evidence = await collect(stack.exchange_log, stack.sockets, api_keys=api_keys)
     progress.phase = "judging"
     return Outcome(ledger, evidence, judge(evidence))
-
-
-@asynccontextmanager
-async def _http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=15), connector=aiohttp.TCPConnector(limit=100)
-    ) as session:
-        yield session
 
 
 @asynccontextmanager
@@ -136,26 +128,6 @@ def _trader(
         tally=tally,
         strategies=plan.strategies,
     )
-
-
-async def _ready(api: Caller) -> None:
-    """Instruments have to be loaded and a worker has to show itself."""
-    while True:
-        try:
-            await api("GET", "/ready")
-            return
-        except NoAnswer:
-            await asyncio.sleep(0.5)
-
-
-async def _sign_up(traders: list[Trader]) -> None:
-    gate = asyncio.Semaphore(SIGN_UPS_AT_ONCE)
-
-    async def one(trader: Trader) -> None:
-        async with gate:
-            await trader.sign_up()
-
-    await asyncio.gather(*(one(trader) for trader in traders))
 
 
 async def _trade(plan: Plan, stack: Stack, traders: list[Trader], disturber: Disturber) -> None:
