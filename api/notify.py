@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import structlog
-from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
+from temporalio.client import RPCTimeoutOrCancelledError, WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.service import RPCError
 
 from api.services import Services
@@ -22,7 +22,8 @@ log = structlog.get_logger()
 TELL_TIMEOUT = timedelta(seconds=2)
 SIGNALS_AT_ONCE = 20
 # What a call to Temporal raises when Temporal is away: the lazy client reports a failed connection as a RuntimeError.
-TEMPORAL_AWAY = (RPCError, RuntimeError, OSError, TimeoutError)
+# The update call wraps its own timeout in an error that is none of the others.
+TEMPORAL_AWAY = (RPCError, RPCTimeoutOrCancelledError, RuntimeError, OSError, TimeoutError)
 
 
 async def strategy_changed(services: Services, *, strategy_id: str, user_id: str, account_id: str | None = None) -> None:

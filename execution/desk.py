@@ -54,6 +54,9 @@ class DeskHost(Protocol):
     def followed(self, followed: Followed) -> None:
         """A look has changed a run."""
 
+    def account_changed(self, account_id: str) -> None:
+        """Rows of the account may have been written by somebody else: read them, its login included."""
+
 
 class Desk:
     """One leased account."""
@@ -61,7 +64,9 @@ class Desk:
     def __init__(self, account: BrokerAccount, *, epoch: int, tools: Tools, host: DeskHost) -> None:
         self.account_id = account.id
         self.epoch = epoch
-        self.session_since = account.session_started_at or account.created_at
+        # Since when this desk uses the login. What was refused before may have been sent with an older one, whenever the person
+        # logged in: a refusal can be later than a login that nobody here has read yet.
+        self.session_since = tools.clock.now()
         self.session_version = account.session_version
         self.budget = Budget(_rates(account, tools))
         self.broker: Broker | None = None
@@ -94,7 +99,7 @@ class Desk:
         """A person has logged in again: exits that waited for it go on by themselves."""
         self._account = account
         self.session_version = account.session_version
-        self.session_since = account.session_started_at or self._tools.clock.now()
+        self.session_since = self._tools.clock.now()
         self._open_broker()
         self.look_soon()
 
@@ -153,6 +158,8 @@ class Desk:
 
     async def _on_refusal(self, refused: Refused, claimed: ClaimedOrder) -> None:
         if refused.kind is RefusalKind.SESSION:
+            # There may be a new login already, in rows this desk has not read: it is read at once.
+            self._host.account_changed(self.account_id)
             await self._alarm_session()
         elif claimed.leg is Leg.EXIT and not refused.kind.is_retryable:
             message = f"An exit was refused by the broker and is tried again: {refused.message}"

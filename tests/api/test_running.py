@@ -395,6 +395,13 @@ async def test_runs_and_timeline_are_paged(platform: Platform) -> None:
 # --- change ------------------------------------------------------------------------------------------------------------
 
 
+async def test_a_change_is_taken_while_every_worker_is_away_and_the_answer_says_that_nobody_was_told(trading: Platform) -> None:
+    user, strategy_id = await connected(trading)
+    await user.post(f"/strategy/start/{strategy_id}")
+    answer = (await user.call("PATCH", f"/strategy/{strategy_id}/running", json={"stop_loss": 3480}, expect=200)).json()
+    assert (answer["stop_loss"], answer["workflow_told"]) == (3480.0, False)
+
+
 async def test_stop_and_sell_time_of_a_running_trade_are_moved_together_with_its_armed_exit(platform: Platform) -> None:
     user = await platform.user()
     run = await add_run(platform, user, await platform.connect(user))

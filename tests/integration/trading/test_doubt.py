@@ -170,3 +170,17 @@ async def test_an_exit_waits_for_a_new_login_and_goes_on_by_itself(world: World)
     result = await world.result(run)
     assert result.end_reason is EndReason.STOP_LOSS
     assert world.sim.net_position("alice", "TCS") == 0
+
+
+async def test_an_exit_sent_with_a_login_that_was_renewed_a_moment_before_does_not_wait_for_another_one(world: World) -> None:
+    """The new login is in the rows, the desk still has the old one: the refusal is later than the login it knows nothing of."""
+    account = await world.add_account()
+    run = await world.start_run(account)
+    await world.until_holding(run)
+    world.sim.expire_token("alice")
+    await world.log_in_again(account)
+    await world.cross_stop(run, "3490")
+    result = await world.result(run)
+    assert result.end_reason is EndReason.STOP_LOSS
+    assert [order.refusal for order in await world.orders(run.id) if order.leg == "exit"] == ["session", None]
+    assert world.sim.net_position("alice", "TCS") == 0
