@@ -43,7 +43,7 @@ class DeskExitActivities(ExitActivities):
         return left or Left(is_settled=False, waiting_for=await self._what_it_waits_for(request.run_id))
 
     async def _note_wish(self, request: Leave) -> str | None:
-        """Write down that the run leaves, and why; returns its account. None: the stop was hit for a plan that has changed."""
+        """Write down that the run leaves, and why; returns its account. None: its reason is of a plan that has changed."""
         async with self._tools.database.transaction() as session:
             locked = await lock_run(session, request.run_id)
             if locked is None:
@@ -81,8 +81,13 @@ class DeskExitActivities(ExitActivities):
 
 
 def _is_outdated(run: Run, request: Leave) -> bool:
-    """A stop that was hit at an older version of the plan and would not be hit at today's."""
+    """A stop that was hit at an older version of the plan and would not be hit at today's, or a sell time that was moved away
+    while nobody could tell the workflow."""
+    if run.exit_wanted_at is not None:
+        return False
+    if request.reason is ExitReason.SELL_TIME:
+        return run.sell_at > request.at
     hit = request.hit
-    if request.reason is not ExitReason.STOP_LOSS or hit is None or run.exit_wanted_at is not None:
+    if request.reason is not ExitReason.STOP_LOSS or hit is None:
         return False
     return hit.stop_version < run.stop_version and hit.price > run.stop_loss

@@ -186,7 +186,7 @@ class Leave:
 @dataclass(frozen=True)
 class Left:
     """`is_settled`: flat (or left open on the user's word), and nothing in doubt. Otherwise ask again: an exit never gives up.
-    `is_void`: the stop was hit for a plan that no longer holds; nothing was done."""
+    `is_void`: the reason is of a plan that no longer holds; nothing was done."""
 
     is_settled: bool
     waiting_for: str = ""

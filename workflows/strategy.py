@@ -166,7 +166,7 @@ class StrategyWorkflow:
     async def _leave(self) -> bool:
         """Ask until it is settled: an exit never gives up. A stronger reason that comes meanwhile goes with the next request.
 
-        False: it was a stop of a plan that had been changed in the meantime, so there is nothing to leave for.
+        False: it was a reason of a plan that had been changed in the meantime, so there is nothing to leave for.
         """
         self._exit_has_begun = True
         waiting_for = ""
