@@ -10,8 +10,8 @@ from temporalio import activity
 from activities.messages import NotStarted, PreparedRuns, PrepareRuns, StrategyInput
 from activities.signatures import TradingDayActivities
 from execution.alarms import Alarm, raise_alarm
+from execution.day_limits import Instruments
 from execution.starting import AlreadyRunning, Lead, create_run, strategy_input
-from execution.tools import Instruments
 from storage.database import Database
 from storage.models import BrokerAccount, Run, Strategy
 from trading.instruments import InstrumentId

@@ -21,6 +21,7 @@ class BrokerLimits:
     reads: tuple[Rate, ...]
     quotes: tuple[Rate, ...]
     quote_keys: int
+    full_quote_keys: int
     modifications_per_order: int
     documented_modifications_per_order: int
     instruments_per_feed: int

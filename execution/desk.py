@@ -157,6 +157,8 @@ class Desk:
             metrics.observe("order_lateness_seconds", sent.late_ms / 1000, leg=leg)
 
     async def _on_refusal(self, refused: Refused, claimed: ClaimedOrder) -> None:
+        if refused.kind in (RefusalKind.INPUT, RefusalKind.OTHER) and self.broker is not None:
+            self._tools.limits.read_soon(claimed.request.instrument, self.broker.environment)
         if refused.kind is RefusalKind.SESSION:
             # There may be a new login already, in rows this desk has not read: it is read at once.
             self._host.account_changed(self.account_id)

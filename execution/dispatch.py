@@ -19,7 +19,7 @@ from execution.desk import Desk
 from execution.tools import Tools
 from execution.withdraw import ArmedEntry, refuse_entry, skip_entry
 from trading.bands import protected_limit
-from trading.instruments import InstrumentId
+from trading.instruments import Instrument, InstrumentId
 from trading.orders import Leg
 from trading.ports.broker import Broker
 from trading.risk import Refusal
@@ -232,7 +232,7 @@ class Dispatcher:
             if order.leg is Leg.EXIT and reference is None:
                 # An exit never waits for a price: a limit at the stop sells at the market as long as the market is above it.
                 reference = order.stop_price
-            instrument = self._tools.instruments.find(order.instrument)
+            instrument = self._limited(item)
             if instrument is None:
                 _log.error("instrument_unknown", instrument=str(order.instrument), order_id=order.order_id)
             elif reference is None:
@@ -243,6 +243,13 @@ class Dispatcher:
                 limit = protected_limit(order.leg.side, last_price=reference, instrument=instrument, step=order.band_step)
                 measured.append(Measured(item, limit, reference))
         return measured
+
+    def _limited(self, item: Due) -> Instrument | None:
+        """The instrument with the day's circuit limits."""
+        desk = self._desk_of(item.order.account_id)
+        if desk is None or desk.broker is None:
+            return self._tools.instruments.find(item.order.instrument)
+        return self._tools.limits.find(item.order.instrument, desk.broker.environment)
 
     def _to_price(self, due: list[Due]) -> dict[InstrumentId, Broker]:
         wanted: dict[InstrumentId, Broker] = {}

@@ -150,7 +150,7 @@ class Flattener:
         if desk.broker is None:
             return
         instrument_id = InstrumentId(order.exchange, order.symbol)
-        instrument = self._tools.instruments.find(instrument_id)
+        instrument = self._tools.limits.find(instrument_id, desk.broker.environment)
         prices = await self._tools.prices.of({instrument_id: desk.broker})
         last_price = prices.get(instrument_id)
         if instrument is None or last_price is None:

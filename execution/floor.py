@@ -6,6 +6,7 @@ workflow's activity has marked as wanted is sent, by the sweep.
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -23,11 +24,23 @@ from execution.desk import Desk
 from execution.dispatch import Dispatcher, Due
 from execution.flatten import Flattener
 from execution.follow import Followed
-from execution.rows import armed_order, load_armed, load_kill_switches, load_runs, newest_events, open_positions, runs_to_plan
+from execution.rows import (
+    armed_order,
+    load_armed,
+    load_kill_switches,
+    load_runs,
+    newest_events,
+    open_positions,
+    runs_to_plan,
+    traded_instruments,
+)
 from execution.tasks import end
 from execution.tools import Tools
 from storage.models import BrokerAccount, Order
+from trading.accounts import Environment
+from trading.instruments import InstrumentId
 from trading.orders import Leg
+from trading.ports.broker import Broker
 from trading.runs import ExitReason
 
 _log = structlog.get_logger()
@@ -35,6 +48,7 @@ _log = structlog.get_logger()
 LEASE_PAUSE = 1.0
 SWEEP_PAUSE = 1.0
 RELOAD_PAUSE = 5.0
+LIMITS_PAUSE = 2.0
 # Leases taken in one go: a worker that comes up alone takes a thousand within a second, two that come up together share.
 LEASES_AT_ONCE = 500
 # The timer sleeps in pieces and reads the wall clock again after each, so that a clock that is set does not carry it away.
@@ -69,6 +83,7 @@ class Floor:
             ("reload", self._reload_forever),
             ("hints", self._listen_hints),
             ("views", self._publish_views),
+            ("limits", self._keep_limits),
         ]
         if self._tools.pace.head_start:
             jobs += [("timers", self._fire_on_time), ("stops", self._listen_stops)]
@@ -313,6 +328,26 @@ class Floor:
             for order in armed:
                 self.armed.put(order)
         self._timer_wanted.set()
+
+    # --- circuit limits -----------------------------------------------------------------------------------------------
+
+    async def _keep_limits(self) -> None:
+        """Today's circuit limits of whatever has an open run; each round asks through another account."""
+        limits = self._tools.limits
+        for round_number in itertools.count():
+            async with self._tools.database.transaction() as session:
+                traded = await traded_instruments(session, list(self.desks))
+            asking: dict[Environment, tuple[list[Broker], set[InstrumentId]]] = {}
+            for account_id, instrument in traded:
+                desk = self.desks.get(account_id)
+                if desk is not None and desk.broker is not None:
+                    brokers, instruments = asking.setdefault(desk.broker.environment, ([], set()))
+                    brokers.append(desk.broker)
+                    instruments.add(instrument)
+            for brokers, instruments in asking.values():
+                await limits.keep_fresh(sorted(instruments), brokers[round_number % len(brokers)])
+            limits.forget_others({(environment, each) for environment, (_, some) in asking.items() for each in some})
+            await limits.until_wanted(LIMITS_PAUSE)
 
     # --- views --------------------------------------------------------------------------------------------------------
 

@@ -88,6 +88,13 @@ async def runs_to_plan(session: AsyncSession, account_ids: Sequence[str], *, now
     return list(await session.scalars(_TO_PLAN, {"account_ids": list(account_ids), "now": now}))
 
 
+async def traded_instruments(session: AsyncSession, account_ids: Sequence[str]) -> list[tuple[str, InstrumentId]]:
+    """What those accounts have open runs in: account and instrument, each pair once."""
+    is_open = (Run.account_id.in_(account_ids), Run.state != RunState.ENDED)
+    rows = await session.execute(select(Run.account_id, Run.exchange, Run.symbol).where(*is_open).distinct())
+    return [(row.account_id, InstrumentId(row.exchange, row.symbol)) for row in rows]
+
+
 async def load_runs(session: AsyncSession, run_ids: Sequence[str]) -> list[tuple[Run, list[Order]]]:
     """Those runs with all of their orders, in one statement: a run and its orders always belong to the same moment."""
     rows = await session.execute(

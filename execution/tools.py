@@ -6,6 +6,7 @@ from typing import Protocol
 
 from brokers.limits import BrokerLimits
 from execution.change import Changer
+from execution.day_limits import DayLimits, Instruments
 from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.send import Sender
@@ -13,7 +14,6 @@ from execution.switchboard import Switchboard
 from storage.database import Database
 from storage.models import BrokerAccount
 from trading.accounts import BrokerName
-from trading.instruments import Instrument, InstrumentId
 from trading.ports.broker import Broker
 from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
@@ -26,10 +26,6 @@ class Accounts(Protocol):
     def broker_of(self, account: BrokerAccount) -> Broker: ...
 
     def limits(self, broker: BrokerName) -> BrokerLimits: ...
-
-
-class Instruments(Protocol):
-    def find(self, instrument: InstrumentId) -> Instrument | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +45,7 @@ class Tools:
     clock: Clock
     accounts: Accounts
     instruments: Instruments
+    limits: DayLimits
     prices: ReferencePrices
     notices: Notices
     metrics: Metrics

@@ -15,13 +15,14 @@ from activities.runs import RowRunActivities
 from activities.trading_day import RowTradingDayActivities
 from cache.prices import PriceCache
 from execution.change import Changer
+from execution.day_limits import DayLimits, Instruments
 from execution.floor import Floor
 from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.send import Sender
 from execution.starting import Lead
 from execution.switchboard import Switchboard
-from execution.tools import Accounts, Instruments, Pace, Tools
+from execution.tools import Accounts, Pace, Tools
 from execution.waiting import RunWatch
 from runtime.settings import Settings
 from storage.database import Database
@@ -76,6 +77,7 @@ def open_trading_room(
         clock=clock,
         accounts=accounts,
         instruments=instruments,
+        limits=DayLimits(instruments, clock),
         prices=ReferencePrices(PriceCache(redis)),
         notices=Notices(redis),
         metrics=metrics,

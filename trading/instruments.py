@@ -43,6 +43,14 @@ class InstrumentId:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceLimits:
+    """The circuit limits of one day, rupees: no order may be priced beyond them. None: there is none, or it is not known."""
+
+    lower: Decimal | None = None
+    upper: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Instrument:
     """One tradable contract. `tick_size` in rupees; `freeze_quantity` is the most one order may carry (None: not published)."""
 

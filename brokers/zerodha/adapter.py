@@ -18,7 +18,7 @@ from brokers.zerodha.session import session_headers
 from brokers.zerodha.stream import TickerForbidden, ZerodhaTickStream, open_socket, order_updates
 from brokers.zerodha.ticks import Mode
 from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
-from trading.instruments import InstrumentId
+from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
     BrokerOrder,
@@ -135,6 +135,15 @@ class ZerodhaBroker(ABC):
             data = await self._read("/quote/ltp", query=[("i", str(instrument)) for instrument in some])
             prices.update(shapes.read_last_prices(data))
         return prices
+
+    async def price_limits(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, PriceLimits]:
+        """In full quotes only: one request per five hundred instruments, of which the broker allows one a second."""
+        limits: dict[InstrumentId, PriceLimits] = {}
+        for start in range(0, len(instruments), LIMITS.full_quote_keys):
+            some = instruments[start : start + LIMITS.full_quote_keys]
+            data = await self._read("/quote", query=[("i", str(instrument)) for instrument in some])
+            limits.update(shapes.read_price_limits(data))
+        return limits
 
     async def _read(self, path: str, *, query: shapes.Pairs = ()) -> object:
         if not self._credentials.access_token:

@@ -10,6 +10,7 @@ LIMITS = BrokerLimits(
     reads=(Rate(10, 1),),
     quotes=(Rate(1, 1),),
     quote_keys=1_000,
+    full_quote_keys=500,
     modifications_per_order=20,
     documented_modifications_per_order=25,
     instruments_per_feed=3_000,

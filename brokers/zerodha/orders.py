@@ -6,7 +6,7 @@ from decimal import Decimal
 from brokers.fields import Row, decimal, indian_time, optional_indian_time, optional_text, row, rows, text, whole
 from brokers.zerodha import words
 from trading.accounts import Margins, Profile
-from trading.instruments import InstrumentId
+from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import BrokerOrder, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest
 from trading.ports.broker import UnreadableAnswer
 
@@ -146,6 +146,20 @@ def read_last_prices(data: object) -> dict[InstrumentId, Decimal]:
         if price > 0:
             prices[_parse_key(key)] = price
     return prices
+
+
+def read_price_limits(data: object) -> dict[InstrumentId, PriceLimits]:
+    """From full quotes. Indices have none, and a limit of zero is none."""
+    limits: dict[InstrumentId, PriceLimits] = {}
+    for key, value in row(data, "quotes").items():
+        quoted = row(value, "quote")
+        lower, upper = (_limit(quoted, name) for name in ("lower_circuit_limit", "upper_circuit_limit"))
+        limits[_parse_key(key)] = PriceLimits(lower, upper)
+    return limits
+
+
+def _limit(quoted: Row, name: str) -> Decimal | None:
+    return None if quoted.get(name) in (None, 0) else decimal(quoted, name)
 
 
 def _parse_key(key: str) -> InstrumentId:

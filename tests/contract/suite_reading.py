@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 
 import pytest
 
 from tests.contract.world import INFY, NOWHERE, TCS, World
+from trading.instruments import PriceLimits
 from trading.orders import BrokerOrderStatus
 from trading.ports.broker import Broker, BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
 
@@ -21,6 +23,7 @@ READS: dict[str, tuple[Read, str]] = {
     "profile": (lambda broker, _: broker.profile(), "profile"),
     "validate_credentials": (lambda broker, _: broker.validate_credentials(), "profile"),
     "ltp": (lambda broker, _: broker.ltp([TCS]), "quote"),
+    "price_limits": (lambda broker, _: broker.price_limits([TCS]), "quote"),
 }
 FAULTS = [
     ("drop_before", BrokerUnavailable),
@@ -89,3 +92,8 @@ class ReadingContract:
         world.sim.set_prices({"TCS": "3512.35", "INFY": "1499.90"})
         prices = await world.broker.ltp([TCS, NOWHERE, INFY])
         assert {instrument: str(price) for instrument, price in prices.items()} == {TCS: "3512.35", INFY: "1499.9"}
+
+    async def test_c58_circuit_limits_are_exact_and_unknown_instruments_absent(self, world: World) -> None:
+        world.sim.set_circuit("TCS", lower="3160.55", upper="3863")
+        limits = await world.broker.price_limits([TCS, NOWHERE])
+        assert limits == {TCS: PriceLimits(Decimal("3160.55"), Decimal("3863"))}

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Literal, Protocol, TypeAlias
 
 from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, Margins, Profile
-from trading.instruments import Instrument, InstrumentId
+from trading.instruments import Instrument, InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
     BrokerOrder,
@@ -120,6 +120,9 @@ class Broker(Protocol):
 
     async def ltp(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, Decimal]:
         """Last prices in rupees, all positive. An instrument the broker does not know, or that has no price yet, is absent."""
+
+    async def price_limits(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, PriceLimits]:
+        """The day's circuit limits. An instrument the broker does not know is absent."""
 
     def ticks(self) -> AbstractAsyncContextManager[TickStream]:
         """Connect to the market feed."""

@@ -7,7 +7,7 @@ import pytest
 
 from brokers.zerodha import orders as shapes
 from brokers.zerodha.words import PRODUCTS, SIDES, STATUSES
-from trading.instruments import InstrumentId, Product
+from trading.instruments import InstrumentId, PriceLimits, Product
 from trading.orders import BrokerOrder, BrokerOrderStatus, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest, Side
 from trading.ports.broker import UnreadableAnswer
 
@@ -244,6 +244,25 @@ def test_last_prices_leave_out_what_never_traded() -> None:
 def test_unreadable_last_prices_raise(data: object) -> None:
     with pytest.raises(UnreadableAnswer):
         shapes.read_last_prices(data)
+
+
+def test_circuit_limits_that_are_missing_or_zero_are_none() -> None:
+    data = {
+        "NSE:INFY": {"lower_circuit_limit": Decimal("967.05"), "upper_circuit_limit": 1182},
+        "NSE:NIFTY 50": {"last_price": 25000},
+        "NFO:NEW": {"lower_circuit_limit": 0, "upper_circuit_limit": Decimal("19.5")},
+    }
+    assert shapes.read_price_limits(data) == {
+        InstrumentId("NSE", "INFY"): PriceLimits(Decimal("967.05"), Decimal(1182)),
+        InstrumentId("NSE", "NIFTY 50"): PriceLimits(),
+        InstrumentId("NFO", "NEW"): PriceLimits(None, Decimal("19.5")),
+    }
+
+
+@pytest.mark.parametrize("data", [None, {"NSE:INFY": None}, {"NSE:INFY": {"lower_circuit_limit": "967"}}, {"INFY": {}}])
+def test_unreadable_circuit_limits_raise(data: object) -> None:
+    with pytest.raises(UnreadableAnswer):
+        shapes.read_price_limits(data)
 
 
 @pytest.mark.parametrize(("price", "text"), [("159.80", "159.80"), ("1E+2", "100"), ("0.05", "0.05"), ("1E-2", "0.01")])
