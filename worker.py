@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 import structlog
 import uvloop
@@ -20,8 +21,10 @@ from runtime.clock import SystemClock
 from runtime.guard import Guard
 from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
+from runtime.messenger import Target, open_targets
 from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
+from runtime.telling import Teller
 from runtime.temporal_worker import ensure_schedule, make_worker
 from runtime.trading import TradingRoom, lead_of, open_trading_room
 from storage.database import Database
@@ -31,7 +34,7 @@ _log = structlog.get_logger()
 RETRY_SECONDS = 1.0
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: Settings, targets: Sequence[Target]) -> None:
     """Desks first: they trade what is armed whether or not Temporal is up. Ends cleanly on SIGTERM and SIGINT."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -55,6 +58,7 @@ async def main(settings: Settings) -> None:
     helpers = [
         asyncio.create_task(InstrumentJob(database, accounts.instruments, masters=(), clock=clock).run(), name="instruments"),
         asyncio.create_task(_heartbeat(redis, room), name="heartbeat"),
+        asyncio.create_task(Teller(database, targets).run(), name="telling"),
         asyncio.create_task(_serve_temporal(settings, room, stop), name="temporal"),
     ]
     room.start()
@@ -115,11 +119,10 @@ async def _heartbeat(redis: Redis, room: TradingRoom) -> None:
 
 
 if __name__ == "__main__":
-    from pydantic import ValidationError
-
     try:
         configured = Settings()
-    except ValidationError as error:
+        whom_to_tell = open_targets(configured.alert_targets)
+    except ValueError as error:
         sys.exit(f"worker: a setting is wrong: {error}")
     configure_logging(configured, process="worker")
-    uvloop.run(main(configured))
+    uvloop.run(main(configured, whom_to_tell))

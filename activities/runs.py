@@ -4,7 +4,7 @@ from temporalio import activity
 
 from activities.messages import Begin, Begun, ChangeRun, Finish, RunChanged, StrategyResult
 from activities.signatures import RunActivities
-from execution.alarms import clear_alarm
+from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.commands import PlanChangeRefused, PlanChangeTaken, take_plan_change
 from execution.floor import Floor
 from execution.hand_over import alarm_key
@@ -17,6 +17,9 @@ from trading.endings import EntryFacts, RunFacts, how_it_ended
 from trading.next_step import is_settled
 from trading.orders import LIVE_STATES, Leg, OrderState
 from trading.runs import STRATEGY_STATE_OF_END, EndReason, RunState
+
+# What the user wanted did not happen, and nobody decided that it should not.
+_DID_NOT_TRADE = (EndReason.ENTRY_FAILED, EndReason.MISSED)
 
 
 class NotSettled(Exception):
@@ -92,6 +95,8 @@ class RowRunActivities(RunActivities):
                 if run.end_reason is not EndReason.HANDED_OVER:
                     await clear_alarm(session, alarm_key(run.id))
                 tell(session, run, "ended", _last_words(run), data={"end_reason": run.end_reason.value})
+                if run.end_reason in _DID_NOT_TRADE:
+                    await raise_alarm(session, _failure(run))
                 self._tools.metrics.count("runs_ended", reason=run.end_reason.value)
             result = _result(run)
         self._floor.mark(request.run_id)
@@ -108,6 +113,12 @@ class RowRunActivities(RunActivities):
         run.state, run.end_reason, run.end_detail = RunState.ENDED, reason, detail
         run.ended_at = self._tools.clock.now()
         run.position = holding_of(run).position(run.exit_reason)
+
+
+def _failure(run: Run) -> Alarm:
+    message = f"{run.symbol} was not bought: {run.end_detail}"
+    key = f"run-failed:{run.id}"
+    return Alarm(key, "strategy_failed", message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)
 
 
 def _facts(run: Run, orders: list[Order]) -> RunFacts:

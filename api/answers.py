@@ -10,6 +10,7 @@ from api.schemas.trading import AlertAnswer, KillSwitchAnswer, OrderAnswer, Risk
 from api.services import Services
 from api.starting import is_logged_in
 from cache.runtime_view import View
+from execution.alarm_kinds import kind_of
 from storage.models import Alert, BrokerAccount, KillSwitch, Order, RiskLimit, Run, RunEvent, Strategy
 from storage.repositories.strategies import plan_of
 from trading.orders import BrokerOrder, BrokerPosition
@@ -229,11 +230,14 @@ def limits_answer(account_id: str, limits: RiskLimit | None) -> RiskLimitsAnswer
 
 
 def alert_answer(alert: Alert) -> AlertAnswer:
+    kind = kind_of(alert.kind)
     return AlertAnswer(
         alert_id=alert.id,
         kind=alert.kind,
+        title=kind.title,
         severity=alert.severity,
         message=alert.message,
+        ends_when=kind.ends,
         broker_id=alert.account_id,
         run_id=alert.run_id,
         raised_at=alert.raised_at,

@@ -8,7 +8,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from api import declared, error_handlers
 from api.middleware import BodyLimit, Edge
-from api.routes import admin, analytics, auth, broker, callbacks, operation, orders, running, safety, strategies, streams
+from api.routes import admin, alerts, analytics, auth, broker, callbacks, operation, orders, running, safety, strategies, streams
 from api.services import Replacements, Services, open_services
 from api.version import VERSION
 from runtime.logging import configure_logging
@@ -63,6 +63,8 @@ def _versioned() -> APIRouter:
         analytics.router,
         safety.router,
         safety.reading,
+        alerts.router,
+        alerts.reading,
         admin.router,
         admin.reading,
         operation.router,

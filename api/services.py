@@ -21,8 +21,10 @@ from runtime.clock import SystemClock
 from runtime.crypto import KeyRing
 from runtime.instruments import InstrumentDirectory
 from runtime.instruments_job import InstrumentJob
+from runtime.messenger import Target, open_targets
 from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
+from runtime.telling import Teller
 from storage.database import Database
 from trading.ports.clock import Clock
 from trading.sessions import TradingCalendar
@@ -36,6 +38,8 @@ class Replacements:
     clock: Clock | None = None
     calendar: TradingCalendar | None = None
     passwords: Passwords | None = None
+    # Whether this process tells people of alarms.
+    telling: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Services:
     passwords: Passwords
     throttle: Throttle
     hub: EventHub
+    targets: tuple[Target, ...]
 
     @property
     def instruments(self) -> InstrumentDirectory:
@@ -61,9 +66,10 @@ class Services:
 
 @asynccontextmanager
 async def open_services(settings: Settings, replaced: Replacements) -> AsyncIterator[Services]:
-    """Raises ValueError, naming the setting, when a key ring is missing or malformed."""
+    """Raises ValueError, naming the setting, when a key ring is missing or malformed, or a target's address is wrong."""
     clock = replaced.clock or SystemClock()
     keys = parse_keys(settings.jwt_keys.get_secret_value())
+    targets = open_targets(settings.alert_targets)
     database = Database(settings.database_url, pool_size=settings.database_pool_size, name="api")
     accounts = _open_accounts(settings, database, clock, replaced.adapters)
     redis = connect_redis(settings.redis_url)
@@ -83,8 +89,11 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
         passwords=replaced.passwords or Passwords(),
         throttle=Throttle(settings.redis_url, rates, clock=clock, metrics=metrics),
         hub=EventHub(redis),
+        targets=targets,
     )
     background = [asyncio.create_task(services.instrument_job.run()), asyncio.create_task(services.hub.run())]
+    if replaced.telling:
+        background.append(asyncio.create_task(Teller(database, targets).run()))
     try:
         yield services
     finally:

@@ -5,21 +5,21 @@ it sees; what to do about it is decided by `trading.next_step` and carried out b
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Set
 from typing import Any, Protocol
 
 import structlog
 
 from brokers.limits import Rate
-from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.budget import Budget
 from execution.claim import ClaimedOrder
+from execution.desk_alarms import DeskAlarms
 from execution.follow import Followed
 from execution.look import Look, LookResult
 from execution.send import Sent
 from execution.tasks import end
 from execution.tools import Tools
-from storage.models import BrokerAccount, Severity
+from storage.models import BrokerAccount
 from trading.accounts import Environment
 from trading.instruments import InstrumentId
 from trading.orders import BrokerOrder, Leg, OrderState, Placed, RefusalKind, Refused, Unknown
@@ -46,8 +46,6 @@ SHORTEST_PAUSE = 0.25
 class DeskHost(Protocol):
     """What a desk asks of the floor it stands on."""
 
-    alarms_up: set[str]
-
     def mark(self, run_id: str) -> None:
         """The run's rows have changed: decide again what it needs."""
 
@@ -61,7 +59,10 @@ class DeskHost(Protocol):
 class Desk:
     """One leased account."""
 
-    def __init__(self, account: BrokerAccount, *, epoch: int, tools: Tools, host: DeskHost) -> None:
+    def __init__(
+        self, account: BrokerAccount, *, epoch: int, tools: Tools, host: DeskHost, alarms_up: Set[str] = frozenset()
+    ) -> None:
+        """`alarms_up`: keys of the account's alarms that an earlier owner of the desk has left open."""
         self.account_id = account.id
         self.epoch = epoch
         # Since when this desk uses the login. What was refused before may have been sent with an older one, whenever the person
@@ -74,6 +75,7 @@ class Desk:
         self._account = account
         self._tools = tools
         self._host = host
+        self._alarms = DeskAlarms(account, database=tools.database, up=alarms_up)
         self._look = Look(account.id, tools)
         self._look_at: float | None = 0.0
         self._look_wanted = asyncio.Event()
@@ -101,6 +103,8 @@ class Desk:
         self.session_version = account.session_version
         self.session_since = self._tools.clock.now()
         self._open_broker()
+        # Raised again at once if the new login is dead as well.
+        self.keep(self._alarms.session_renewed())
         self.look_soon()
 
     def _open_broker(self) -> None:
@@ -146,9 +150,11 @@ class Desk:
         elif isinstance(sent.outcome, Unknown):
             _log.warning("order_in_doubt", order_id=claimed.order_id, why=sent.outcome.why)
             self.look_soon()
-        elif sent.state is OrderState.REJECTED:
-            await self._on_refusal(sent.outcome, claimed)
         self._host.mark(claimed.run_id)
+        if isinstance(sent.outcome, Placed) and claimed.leg is Leg.EXIT:
+            await self._alarms.exit_taken(claimed.run_id)
+        elif isinstance(sent.outcome, Refused) and sent.state is OrderState.REJECTED:
+            await self._on_refusal(sent.outcome, claimed)
 
     def _measure(self, sent: Sent) -> None:
         metrics, leg = self._tools.metrics, sent.claimed.leg.value
@@ -162,10 +168,9 @@ class Desk:
         if refused.kind is RefusalKind.SESSION:
             # There may be a new login already, in rows this desk has not read: it is read at once.
             self._host.account_changed(self.account_id)
-            await self._alarm_session()
+            await self._alarms.session_ended()
         elif claimed.leg is Leg.EXIT and not refused.kind.is_retryable:
-            message = f"An exit was refused by the broker and is tried again: {refused.message}"
-            await self._raise(Alarm(f"exit-refused:{claimed.run_id}", "run_needs_person", message, run_id=claimed.run_id))
+            await self._alarms.exit_refused(claimed.run_id, refused.message)
 
     # --- following ----------------------------------------------------------------------------------------------------
 
@@ -186,7 +191,7 @@ class Desk:
                 failures = 0
                 pause = self._pause_after(result)
             except SessionExpired:
-                await self._alarm_session()
+                await self._alarms.session_ended()
                 pause = LONGEST_BACKOFF
             except (BrokerError, OSError, TimeoutError) as error:
                 failures += 1
@@ -224,7 +229,7 @@ class Desk:
         for followed in result.followed:
             self._host.followed(followed)
             await self._tools.notices.followed(followed)
-        await self._alarm_doubt(result)
+        await self._alarms.looked(result)
         return result
 
     def _pause_after(self, result: LookResult) -> float | None:
@@ -272,39 +277,6 @@ class Desk:
             await self._tools.notices.followed(followed)
         if self._look.concerns(seen):
             self.look_soon()
-
-    # --- alarms -------------------------------------------------------------------------------------------------------
-
-    async def _alarm_session(self) -> None:
-        account = self._account
-        message = f"The {account.broker.value} login has ended: log in again, exits wait for it"
-        await self._raise(Alarm(f"token-expired:{account.id}", "token_expired", message))
-
-    async def _alarm_doubt(self, result: LookResult) -> None:
-        for order_id, run_id in result.long_in_doubt:
-            message = "An order has been in doubt for more than 10 s; the broker's book is being read"
-            await self._raise(Alarm(f"in-doubt:{order_id}", "order_in_doubt", message, run_id=run_id))
-        for order_id in result.doubt_ended:
-            await self._clear(f"in-doubt:{order_id}")
-        if result.looked:
-            await self._clear(f"token-expired:{self.account_id}")
-
-    async def _raise(self, alarm: Alarm) -> None:
-        if alarm.key in self._host.alarms_up:
-            return
-        full = Alarm(
-            alarm.key, alarm.kind, alarm.message, Severity.CRITICAL, self._account.user_id, self.account_id, alarm.run_id
-        )
-        async with self._tools.database.transaction() as session:
-            await raise_alarm(session, full)
-        self._host.alarms_up.add(alarm.key)
-
-    async def _clear(self, key: str) -> None:
-        if key not in self._host.alarms_up:
-            return
-        async with self._tools.database.transaction() as session:
-            await clear_alarm(session, key)
-        self._host.alarms_up.discard(key)
 
 
 def _rates(account: BrokerAccount, tools: Tools) -> tuple[Rate, ...]:

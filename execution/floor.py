@@ -19,6 +19,7 @@ from cache.channels import StopCrossed, listen_order_hints, listen_stops, publis
 from cache.connection import CacheUnavailable
 from cache.rebuild import refresh
 from execution import leases
+from execution.alarms import alarms_up
 from execution.armed import ArmedOrder, ArmedOrders
 from execution.desk import Desk
 from execution.dispatch import Dispatcher, Due
@@ -59,7 +60,6 @@ class Floor:
     """One per worker process. `start`, then `close`."""
 
     def __init__(self, tools: Tools, redis: Redis) -> None:
-        self.alarms_up: set[str] = set()
         self.armed = ArmedOrders()
         self.desks: dict[str, Desk] = {}
         self._tools = tools
@@ -176,8 +176,10 @@ class Floor:
         async with self._tools.database.transaction() as session:
             accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id.in_(list(epochs)))))
             armed = await load_armed(session, list(epochs))
+            up = await alarms_up(session, list(epochs))
         for account in accounts:
-            desk = Desk(account, epoch=epochs[account.id], tools=self._tools, host=self)
+            left_up = up.get(account.id, set())
+            desk = Desk(account, epoch=epochs[account.id], tools=self._tools, host=self, alarms_up=left_up)
             self.desks[account.id] = desk
             desk.start()
         for order in armed:

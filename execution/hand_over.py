@@ -27,7 +27,7 @@ async def hand_over(session: AsyncSession, run: Run, orders: Iterable[Order], *,
     run.handed_over_at = now
     message = _words(run, in_doubt=any(order.state in IN_DOUBT_STATES for order in orders))
     tell(session, run, "handed_over", message, quantity=holding_of(run).open_quantity, at=now)
-    alarm = Alarm(alarm_key(run.id), "run_needs_person", message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)
+    alarm = Alarm(alarm_key(run.id), "handed_over", message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)
     await raise_alarm(session, alarm)
 
 

@@ -20,7 +20,7 @@ from execution.timeline import tell
 from execution.views import holding_of
 from storage.database import Database
 from storage.ids import new_id
-from storage.models import Order, PositionLedger, Run, Severity
+from storage.models import Order, PositionLedger, Run
 from trading.instruments import InstrumentId, Product
 from trading.ledger import LedgerKey, OpenRun, baseline_of, net_of, shortfall, taken_from
 from trading.orders import IN_DOUBT_STATES, BrokerTrade
@@ -175,4 +175,6 @@ class Ledger:
 
 
 def _alarm(run: Run, message: str) -> Alarm:
-    return Alarm(f"foreign-sale:{run.id}", "reconcile_difference", message, Severity.WARNING, run.user_id, run.account_id, run.id)
+    # Each sale is told, and each is acknowledged by itself.
+    key = f"foreign-sale:{run.id}:{run.taken_elsewhere}"
+    return Alarm(key, "reconcile_difference", message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)

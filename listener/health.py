@@ -17,7 +17,6 @@ from listener.market import Market
 from listener.signals import Signals
 from listener.wanted import Wanted
 from storage.database import Database
-from storage.models import Severity
 from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
 
@@ -117,7 +116,7 @@ class Health:
             return
         message = f"No market data from {feed.name.value}: {feed.trouble}. Stops are watched by slower means until it is back."
         kind = "feed_silent" if feed.fell_silent else "feed_down"
-        alarm = Alarm(key=key, kind=kind, message=message, severity=Severity.CRITICAL)
+        alarm = Alarm(key=key, kind=kind, message=message)
         try:
             async with self._database.transaction() as session:
                 await (raise_alarm(session, alarm) if wrong else clear_alarm(session, key))

@@ -135,7 +135,7 @@ class Guard:
         """Start the run's workflow again; it finds in the rows how far the run has come."""
         plan = strategy_input(run, self._lead)
         try:
-            await self._client.start_workflow(
+            started = await self._client.start_workflow(
                 StrategyWorkflow.run,
                 plan,
                 id=run.workflow_id,
@@ -148,7 +148,8 @@ class Guard:
         async with self._database.transaction() as session:
             row = await session.get_one(Run, run.id)
             tell(session, row, "taken_over", message)
-            await raise_alarm(session, _alarm(run, "workflow_lost", message))
+            # Lost again, it is another alarm.
+            await raise_alarm(session, _alarm(run, "workflow_lost", message, which=f":{started.first_execution_run_id}"))
         _log.error("workflow_taken_over", run_id=run.id, what=what)
 
     async def _note_stuck(self, run: Run, *, stuck: bool) -> None:
@@ -160,5 +161,5 @@ class Guard:
                 await clear_alarm(session, alarm.key)
 
 
-def _alarm(run: Run, kind: str, message: str) -> Alarm:
-    return Alarm(f"{kind}:{run.id}", kind, message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)
+def _alarm(run: Run, kind: str, message: str, *, which: str = "") -> Alarm:
+    return Alarm(f"{kind}:{run.id}{which}", kind, message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)

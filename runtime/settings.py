@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     )
 
     # Operation
+    alert_targets: SecretStr = Field(
+        SecretStr(""),
+        description="Whom alarms are sent to: apprise addresses separated by commas; empty: nobody (docs/alarms.md)",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log event written")
     log_format: Literal["json", "text"] = Field("json", description="Shape of log lines on standard error")
     process_name: str = Field("", description="Name of this process in leases and logs; empty: host and pid")

@@ -1,4 +1,4 @@
-"""Kill switches, risk limits, alerts."""
+"""Kill switches and risk limits."""
 
 from typing import Annotated
 
@@ -6,16 +6,14 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AfterValidator
 
 from api import killing
-from api.answers import alert_answer, kill_switch_answer, limits_answer
+from api.answers import kill_switch_answer, limits_answer
 from api.declared import BODY, IDEMPOTENT, SIGNED_IN, errors
-from api.deps import AlertId, CurrentCaller, Platform, idempotency_key
+from api.deps import CurrentCaller, Platform, idempotency_key
 from api.errors import ApiError, ErrorCode
 from api.idempotency import IdempotentRoute
-from api.paging import Cursor, Limit, read_id_cursor
 from api.routes.tags import SAFETY
-from api.schemas.common import Page, storable
+from api.schemas.common import storable
 from api.schemas.trading import (
-    AlertAnswer,
     EngageKillSwitch,
     KillSwitchAnswer,
     KillSwitches,
@@ -120,31 +118,3 @@ def _which(owned: list[str], wanted: str | None) -> str:
     if len(owned) > 1:
         raise ApiError(ErrorCode.BROKER_CHOICE_NEEDED)
     return owned[0]
-
-
-@reading.get("/alerts", operation_id="listAlerts", responses=errors(SIGNED_IN, BODY, ErrorCode.INVALID_CURSOR))
-async def list_alerts(
-    caller: CurrentCaller, platform: Platform, only_open: bool = True, limit: Limit = 50, cursor: Cursor = None
-) -> Page[AlertAnswer]:
-    """The user's alerts, newest first; `only_open` leaves out what is over or acknowledged."""
-    before = read_id_cursor(cursor, prefix="alt")
-    async with platform.database.transaction() as session:
-        rows = await safety.alerts_page(session, user_id=caller.user_id, only_open=only_open, before=before, limit=limit + 1)
-    shown = rows[:limit]
-    return Page(items=[alert_answer(alert) for alert in shown], next_cursor=shown[-1].id if len(rows) > limit else None)
-
-
-@router.post(
-    "/alerts/{alert_id}/acknowledge",
-    operation_id="acknowledgeAlert",
-    responses=errors(SIGNED_IN, IDEMPOTENT, ErrorCode.ALERT_NOT_FOUND),
-)
-async def acknowledge(alert_id: AlertId, caller: CurrentCaller, platform: Platform) -> AlertAnswer:
-    """Say that a person has seen it."""
-    now = platform.clock.now()
-    async with platform.database.transaction() as session:
-        alert = await safety.acknowledge(session, alert_id=alert_id, user_id=caller.user_id, now=now)
-        if alert is None:
-            raise ApiError(ErrorCode.ALERT_NOT_FOUND)
-        await audit.append(session, actor_id=caller.user_id, action="alert.acknowledge", subject_id=alert_id, now=now)
-    return alert_answer(alert)

@@ -172,9 +172,11 @@ class SetRiskLimits(StrictBody):
 
 class AlertAnswer(Answer):
     alert_id: str
-    kind: str
+    kind: str = Field(description="docs/runbooks has a page for each")
+    title: str
     severity: Severity
     message: str
+    ends_when: str = Field(description="What ends it, in words")
     broker_id: str | None
     run_id: str | None
     raised_at: Instant

@@ -4,11 +4,13 @@ from storage.models.accounts import BrokerAccount, DeskLease, InstrumentRow, Pos
 from storage.models.base import Base
 from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
 from storage.models.people import AuditEntry, IdempotencyKey, Role, Session, User, UserState
-from storage.models.safety import Alert, KillScope, KillSwitch, RiskLimit, Setting, Severity
+from storage.models.safety import Alert, AlertDelivery, AlertEvent, KillScope, KillSwitch, RiskLimit, Setting, Severity
 from storage.models.strategies import Run, RunEvent, Strategy, StrategyVersion
 
 __all__ = [
     "Alert",
+    "AlertDelivery",
+    "AlertEvent",
     "AuditEntry",
     "Base",
     "BrokerAccount",

@@ -1,11 +1,11 @@
-"""Alerts, kill switches, risk limits, settings an admin may change."""
+"""Alerts and who was told of them, kill switches, risk limits, settings an admin may change."""
 
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Boolean, Date, Index, Integer, String, Text, func, text
+from sqlalchemy import Boolean, Date, ForeignKey, Index, Integer, String, Text, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Money, Record, text_enum
@@ -22,7 +22,12 @@ class Alert(Record):
 
     __tablename__ = "alerts"
     id_prefix = "alt"
-    __table_args__ = (Index("uq_alerts_open_key", "key", unique=True, postgresql_where=text("cleared_at IS NULL")),)
+    __table_args__ = (
+        Index("uq_alerts_open_key", "key", unique=True, postgresql_where=text("cleared_at IS NULL")),
+        # What is open or was open until lately is asked for every second; the rest is history.
+        Index("ix_alerts_cleared_at", "cleared_at"),
+        Index("ix_alerts_key", "key"),
+    )
 
     key: Mapped[str] = mapped_column(String(200))
     kind: Mapped[str] = mapped_column(String(40))
@@ -35,6 +40,30 @@ class Alert(Record):
     cleared_at: Mapped[datetime | None]
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None] = mapped_column(String(40))
+
+
+class AlertEvent(str, Enum):
+    RAISED = "raised"
+    CLEARED = "cleared"
+
+
+class AlertDelivery(Record):
+    """What of an alert one target is told. A table of its own, so that telling never locks a row the order path writes."""
+
+    __tablename__ = "alert_deliveries"
+    id_prefix = "dlv"
+    __table_args__ = (
+        UniqueConstraint("alert_id", "event", "target"),
+        Index("ix_alert_deliveries_due", "target", "next_attempt_at", postgresql_where=text("delivered_at IS NULL")),
+    )
+
+    alert_id: Mapped[str] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"))
+    event: Mapped[AlertEvent] = mapped_column(text_enum(AlertEvent))
+    # A name without secrets; the address itself is a setting.
+    target: Mapped[str] = mapped_column(String(80))
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    delivered_at: Mapped[datetime | None]
 
 
 class KillScope(str, Enum):

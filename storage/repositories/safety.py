@@ -1,4 +1,4 @@
-"""Kill switches, risk limits and alerts, as their owners see them."""
+"""Kill switches and risk limits, as their owners see them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.ids import new_id
-from storage.models import Alert, BrokerAccount, KillScope, KillSwitch, RiskLimit, Strategy
+from storage.models import BrokerAccount, KillScope, KillSwitch, RiskLimit, Strategy
 
 
 async def engage(
@@ -73,22 +73,3 @@ async def set_limits(session: AsyncSession, *, account_id: str, user_id: str, va
     statement = statement.on_conflict_do_update(index_elements=["account_id"], set_={**values, "updated_by": user_id})
     limit_id = (await session.execute(statement.returning(RiskLimit.id))).scalar_one()
     return await session.get_one(RiskLimit, limit_id, populate_existing=True)
-
-
-async def alerts_page(session: AsyncSession, *, user_id: str, only_open: bool, before: str | None, limit: int) -> Sequence[Alert]:
-    """Newest first; ids grow with time."""
-    statement = select(Alert).where(Alert.user_id == user_id)
-    if only_open:
-        statement = statement.where(Alert.cleared_at.is_(None), Alert.acknowledged_at.is_(None))
-    if before is not None:
-        statement = statement.where(Alert.id < before)
-    return (await session.scalars(statement.order_by(Alert.id.desc()).limit(limit))).all()
-
-
-async def acknowledge(session: AsyncSession, *, alert_id: str, user_id: str, now: datetime) -> Alert | None:
-    """None: no such alert of that user. The first acknowledgement stands."""
-    statement = select(Alert).where(Alert.id == alert_id, Alert.user_id == user_id).with_for_update()
-    alert = await session.scalar(statement)
-    if alert is not None and alert.acknowledged_at is None:
-        alert.acknowledged_at, alert.acknowledged_by = now, user_id
-    return alert

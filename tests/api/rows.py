@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from execution.alarm_kinds import kind_of
 from execution.timeline import tell
-from storage.models import Alert, FillRow, Order, Run, RunEvent, Severity, Strategy
+from storage.models import Alert, FillRow, Order, Run, RunEvent, Strategy
 from tests.api.conftest import Client, Platform
 from trading.accounts import Environment
 from trading.instruments import Product
@@ -115,8 +116,9 @@ async def add_fill(platform: Platform, order: Order, *, price: str, quantity: in
         )
 
 
-async def add_alert(platform: Platform, user_id: str | None, *, key: str) -> Alert:
-    alert = Alert(key=key, kind="feed_silent", severity=Severity.CRITICAL, message="No price for 5 s", user_id=user_id)
+async def add_alert(platform: Platform, user_id: str | None, *, key: str, kind: str | None = None) -> Alert:
+    kind = kind or ("feed_silent" if user_id is None else "token_expired")
+    alert = Alert(key=key, kind=kind, severity=kind_of(kind).severity, message="-", user_id=user_id)
     async with platform.services.database.transaction() as session:
         session.add(alert)
     return alert

@@ -1,4 +1,4 @@
-"""Kill switches, risk limits, alerts, analytics."""
+"""Kill switches, risk limits, analytics."""
 
 from decimal import Decimal
 
@@ -8,7 +8,7 @@ from temporalio.client import Client as TemporalClient
 
 from storage.models import KillSwitch, Order, RiskLimit, Role, Run, User
 from tests.api.conftest import Client, Platform
-from tests.api.rows import add_alert, add_fill, add_run, ended_run, order_of
+from tests.api.rows import add_fill, add_run, ended_run, order_of
 from tests.api.test_running import arm
 from trading.orders import Leg, OrderState, SupersededFor
 from trading.runs import EndReason, ExitReason
@@ -153,22 +153,6 @@ async def test_limits_need_an_account_and_a_choice_among_several(platform: Platf
     await platform.connect(user, "one")
     await platform.connect(user, "two")
     await user.refused("PUT", "/risk-limits", 409, "BROKER_CHOICE_NEEDED", json={})
-
-
-async def test_alerts_stay_until_acknowledged_by_their_owner(platform: Platform) -> None:
-    user = await platform.user()
-    first = await add_alert(platform, user.user_id, key="one")
-    await add_alert(platform, user.user_id, key="two")
-    await add_alert(platform, None, key="the platform's own")
-    assert len((await user.get("/alerts"))["items"]) == 2
-    answer = await user.post(f"/alerts/{first.id}/acknowledge")
-    assert answer["acknowledged_at"] == "2026-11-20T03:50:00Z"
-    platform.clock.advance(seconds=5)
-    assert (await user.post(f"/alerts/{first.id}/acknowledge"))["acknowledged_at"] == answer["acknowledged_at"]
-    assert len((await user.get("/alerts"))["items"]) == 1
-    page = await user.get("/alerts?only_open=false&limit=1")
-    following = await user.get("/alerts", params={"only_open": False, "cursor": page["next_cursor"]})
-    assert [item["alert_id"] for item in following["items"]] == [first.id]
 
 
 async def test_orders_are_listed_newest_first_and_one_is_shown_with_its_fills(platform: Platform) -> None:
