@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Set
 from typing import Any, Protocol
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from brokers.limits import Rate
 from execution.budget import Budget
@@ -193,7 +194,7 @@ class Desk:
             except SessionExpired:
                 await self._alarms.session_ended()
                 pause = LONGEST_BACKOFF
-            except (BrokerError, OSError, TimeoutError) as error:
+            except (BrokerError, SQLAlchemyError, OSError, TimeoutError) as error:
                 failures += 1
                 pause = min(0.2 * 2**failures, LONGEST_BACKOFF)
                 _log.warning("look_failed", account_id=self.account_id, error=str(error))
@@ -258,7 +259,7 @@ class Desk:
                     self.look_soon()
                     async for seen in updates:
                         await self._on_update(seen)
-            except (BrokerError, OSError, TimeoutError) as error:
+            except (BrokerError, SQLAlchemyError, OSError, TimeoutError) as error:
                 _log.info("order_stream_lost", account_id=self.account_id, error=str(error))
             except Exception as error:  # noqa: BLE001 (supervised loop: without its stream the desk is slow, not blind)
                 _log.error("order_stream_broken", account_id=self.account_id, error=repr(error), exc_info=True)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from execution.armed import ArmedOrder
 from execution.budget import Priority
-from execution.claim import EntriesClaimed, WantedEntry, WantedExit, claim_entries, claim_exits
+from execution.claim import ClaimedOrder, EntriesClaimed, WantedEntry, WantedExit, claim_entries, claim_exits, give_back
 from execution.desk import Desk
 from execution.tools import Tools
 from execution.withdraw import ArmedEntry, refuse_entry, skip_entry
@@ -188,13 +188,13 @@ class Dispatcher:
         measured = await self._measure(due)
         outcome = await self._claim(measured)
         claimed, refused = outcome.claimed, outcome.refused
+        stranded = []
         for order in claimed:
             desk = self._desk_of(order.account_id)
             if desk is None or desk.broker is None:
-                # The lease went in this instant: the claim is ours all the same, and the next owner resolves it.
-                _log.warning("desk_gone_after_claim", order_id=order.order_id)
-                continue
-            desk.send(order)
+                stranded.append(order)
+            else:
+                desk.send(order)
         sent = {order.order_id for order in claimed}
         for item in due:
             if item.order.order_id not in sent:
@@ -205,6 +205,15 @@ class Dispatcher:
             if item.order.order_id in refused and desk is not None:
                 # Beside the pump: no exit waits for it. Were it lost, the next claim would refuse it again.
                 desk.keep(self._refuse(item, refused[item.order.order_id]))
+        await self._give_back(stranded)
+
+    async def _give_back(self, stranded: list[ClaimedOrder]) -> None:
+        """The lease went while we claimed, in a process that was paused perhaps: it never left, so the next owner may send it."""
+        for order in stranded:
+            _log.warning("desk_gone_after_claim", order_id=order.order_id)
+            async with self._tools.database.transaction() as session:
+                await give_back(session, order, owner=self._tools.owner)
+            await self._tools.notices.account(order.account_id)
 
     def _return_to_budget(self, item: Due) -> None:
         desk = self._desk_of(item.order.account_id)

@@ -73,6 +73,8 @@ class Floor:
         self._reload_wanted: set[str] = set()
         self._changed = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
+        self._dispatching: list[asyncio.Task[None]] = []
+        self._leaving: set[asyncio.Task[None]] = set()
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -88,13 +90,15 @@ class Floor:
         if self._tools.pace.head_start:
             jobs += [("timers", self._fire_on_time), ("stops", self._listen_stops)]
         self._loops = [asyncio.create_task(self._supervise(name, job), name=name) for name, job in jobs]
-        self._loops.append(asyncio.create_task(self.dispatcher.run(), name="dispatch"))
+        self._dispatching = [asyncio.create_task(self.dispatcher.run(), name="dispatch")]
 
     async def close(self) -> None:
         """Claim nothing new, finish what is being sent, give the leases up so that nobody waits for them."""
         self.dispatcher.stop()
+        # Not cancelled: what it has just claimed would be in doubt although it never left.
+        await asyncio.gather(*self._dispatching, return_exceptions=True)
         await end(self._loops)
-        await asyncio.gather(*(desk.close() for desk in self.desks.values()))
+        await asyncio.gather(*(desk.close() for desk in self.desks.values()), *self._leaving, return_exceptions=True)
         held = list(self.desks)
         self.desks.clear()
         try:
@@ -161,7 +165,7 @@ class Floor:
             async with self._tools.database.transaction() as session:
                 for lease in await leases.take_free(session, owner=owner, seconds=seconds, most=LEASES_AT_ONCE):
                     held[lease.account_id] = lease
-            await self._drop([account_id for account_id in self.desks if account_id not in held])
+            self._drop([account_id for account_id in self.desks if account_id not in held])
             await self._open([lease for account_id, lease in held.items() if account_id not in self.desks])
             rounds += 1
             if rounds % 10 == 0:
@@ -188,18 +192,21 @@ class Floor:
         self._sweep_wanted.set()
         _log.info("desks_taken", count=len(accounts), armed=len(armed))
 
-    async def _drop(self, account_ids: list[str]) -> None:
+    def _drop(self, account_ids: list[str]) -> None:
+        """Leave those desks at once. Their last answers are waited for beside, or all other leases would run out meanwhile."""
         for account_id in account_ids:
             desk = self.desks.pop(account_id)
             self.armed.drop_account(account_id)
             _log.info("desk_left", account_id=account_id)
-            await desk.close()
+            leaving = asyncio.create_task(desk.close(), name=f"leave {account_id}")
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
     async def _release_idle(self) -> None:
         async with self._tools.database.transaction() as session:
             idle = await leases.idle(session, owner=self._tools.owner)
             await leases.release(session, idle, owner=self._tools.owner)
-        await self._drop([account_id for account_id in idle if account_id in self.desks])
+        self._drop([account_id for account_id in idle if account_id in self.desks])
 
     async def take(self, account_id: str) -> bool:
         """Take an account's lease at once if it is free; True when its desk is here."""

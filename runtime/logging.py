@@ -1,8 +1,13 @@
-"""Logs as events with key-values on standard error, one line per unit of work; secrets are removed on the way out."""
+"""Logs as events with key-values on standard error, one line per unit of work; secrets are removed on the way out.
+
+A line that cannot be written (the disk is full, the reader is gone) is lost and nothing else: trading goes on.
+"""
 
 import logging
 import re
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -24,8 +29,26 @@ def hide_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+class SteadyStream:
+    """Writes to another stream and never fails. Were an error raised here, it would surface in the middle of the order path."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> int:
+        with suppress(OSError, ValueError):  # ValueError: the stream was closed
+            return self._stream.write(line)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure_logging(settings: Settings, *, process: str) -> None:
     """Set up structlog and the standard library's logging for this process. Call once, first thing."""
+    # Both libraries use no more of a stream than this one has.
+    steady = cast(TextIO, SteadyStream(sys.stderr))
     level = logging.getLevelName(settings.log_level.upper())
     renderer = structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()
     shared: list[Processor] = [
@@ -38,11 +61,11 @@ def configure_logging(settings: Settings, *, process: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=steady),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(steady)
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer], foreign_pre_chain=shared
     )

@@ -10,12 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 STATEMENT_TIMEOUT_MS = 10_000
 # A transaction left open this long by a stalled process is ended by the server, so that its locks do not outlive it.
 IDLE_TRANSACTION_TIMEOUT_MS = 15_000
+# A server that has not answered by then never will (it failed over, its network is cut): the connection is given up (seconds).
+ANSWER_TIMEOUT_SECONDS = 12.0
 
 
 class Database:
     """Opens sessions. `async with database.transaction() as session:` commits at the end or rolls everything back."""
 
-    def __init__(self, url: str, *, pool_size: int = 20, name: str = "algo-trading") -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 20, name: str = "algo-trading", answer_seconds: float = ANSWER_TIMEOUT_SECONDS
+    ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -23,6 +27,7 @@ class Database:
             pool_timeout=10,
             connect_args={
                 "timeout": 5,
+                "command_timeout": answer_seconds,
                 "server_settings": {
                     "application_name": name[:60],
                     "statement_timeout": str(STATEMENT_TIMEOUT_MS),

@@ -30,7 +30,7 @@ from runtime.settings import Settings
 from runtime.temporal_worker import make_worker
 from runtime.trading import TradingRoom, open_trading_room
 from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator
-from storage.database import Database
+from storage.database import ANSWER_TIMEOUT_SECONDS, Database
 from storage.models import BrokerAccount, FillRow, Order, Run, RunEvent, Strategy, User
 from tests.waiting import DEADLINE_SECONDS
 from trading.accounts import BrokerName, Credentials, Environment
@@ -200,13 +200,17 @@ class World:
     async def cross_stop(self, run: Run, price: str, *, publish: bool = True, signal: bool = True) -> None:
         """What the listener does when a price is at or below a stop: tell the desks, then the workflow."""
         await self.price(run.symbol, price)
-        now, trigger = self.clock.now(), f"{run.id}-{run.stop_version}"
         if publish:
+            now, trigger = self.clock.now(), f"{run.id}-{run.stop_version}"
             crossed = StopCrossed(run.id, run.account_id, run.stop_version, Decimal(price), now, trigger)
             await publish_stops(self.redis, [crossed])
         if signal:
-            hit = StopLossHit(run.symbol, Decimal(price), run.stop_version, trigger, now)
-            await self.workflow(run).signal(names.STOP_LOSS_HIT, hit)
+            await self.stop_signal(run, price)
+
+    async def stop_signal(self, run: Run, price: str) -> None:
+        """Only the signal, as the listener sends it when Redis is away."""
+        hit = StopLossHit(run.symbol, Decimal(price), run.stop_version, f"{run.id}-{run.stop_version}", self.clock.now())
+        await self.workflow(run).signal(names.STOP_LOSS_HIT, hit)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -258,6 +262,8 @@ async def trading_world(
     task_queue: str,
     clock: Clock | None = None,
     with_worker: bool = True,
+    with_desks: bool = True,
+    database_answer_seconds: float = ANSWER_TIMEOUT_SECONDS,
     simulator: dict[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
@@ -265,7 +271,7 @@ async def trading_world(
         sim.set_prices({"TCS": "3600", "INFY": "1500"})
         configured = settings_for(sim, database_url=database_url, redis_url=redis_url, task_queue=task_queue, **settings)
         used_clock = clock or SystemClock()
-        database = Database(configured.database_url, pool_size=10)
+        database = Database(configured.database_url, pool_size=10, answer_seconds=database_answer_seconds)
         redis = connect(configured.redis_url)
         accounts = open_accounts(configured, database, used_clock)
         for master in accounts.masters():
@@ -281,7 +287,10 @@ async def trading_world(
             clock=used_clock,
             metrics=PrometheusMetrics(),
         )
-        room.start()
+        if with_desks:
+            room.start()
+        else:
+            room.watch.start()
         world = World(sim, configured, database, redis, client, accounts, room, used_clock)
         try:
             if with_worker:
