@@ -11,6 +11,7 @@ from execution.armed import ArmedOrder
 from execution.budget import Budget
 from execution.dispatch import Dispatcher, Due
 from tests.waiting import eventually
+from trading.accounts import Environment
 from trading.instruments import InstrumentId
 from trading.orders import Leg
 from trading.runs import ExitReason
@@ -42,8 +43,10 @@ class World:
 
     def dispatcher(self) -> Dispatcher:
         clock = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time(), now=lambda: NOW)
-        desk = SimpleNamespace(broker=object(), budget=Budget((Rate(8, 1),)), open_positions=0, resting_buys=lambda _: [])
-        tools = SimpleNamespace(clock=clock, instruments=self.instruments, prices=NoPrices())
+        broker = SimpleNamespace(environment=Environment.SIMULATED)
+        desk = SimpleNamespace(broker=broker, budget=Budget((Rate(8, 1),)), open_positions=0, resting_buys=lambda _: [])
+        limits = SimpleNamespace(find=lambda instrument, _environment: self.instruments.find(instrument))
+        tools = SimpleNamespace(clock=clock, instruments=self.instruments, limits=limits, prices=NoPrices())
         return Dispatcher(tools, desk_of=lambda _account_id: desk, mark=lambda _run_id: None, take_back=lambda desk, ids: None)  # type: ignore[arg-type]
 
 
