@@ -12,9 +12,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from cache.connection import CacheUnavailable, connect
-from cache.heartbeats import beat
+from cache.heartbeats import WORKER_PREFIX, beat
 from execution.tasks import end
-from runtime import temporal
+from runtime import temporal, watching
 from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
@@ -24,7 +24,6 @@ from runtime.logging import configure_logging
 from runtime.messenger import Target, open_targets
 from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
-from runtime.telling import Teller
 from runtime.temporal_worker import ensure_schedule, make_worker
 from runtime.trading import TradingRoom, lead_of, open_trading_room
 from storage.database import Database
@@ -58,7 +57,7 @@ async def main(settings: Settings, targets: Sequence[Target]) -> None:
     helpers = [
         asyncio.create_task(InstrumentJob(database, accounts.instruments, masters=(), clock=clock).run(), name="instruments"),
         asyncio.create_task(_heartbeat(redis, room), name="heartbeat"),
-        asyncio.create_task(Teller(database, targets).run(), name="telling"),
+        *watching.tasks(settings, database=database, redis=redis, clock=clock, targets=targets, process=room.tools.owner),
         asyncio.create_task(_serve_temporal(settings, room, stop), name="temporal"),
     ]
     room.start()
@@ -112,7 +111,9 @@ async def _heartbeat(redis: Redis, room: TradingRoom) -> None:
     """Tells readiness that this worker lives, and how many desks it runs."""
     while True:
         try:
-            await beat(redis, f"worker:{room.tools.owner}", {"desks": len(room.floor.desks), "armed": len(room.floor.armed)})
+            await beat(
+                redis, f"{WORKER_PREFIX}{room.tools.owner}", {"desks": len(room.floor.desks), "armed": len(room.floor.armed)}
+            )
         except CacheUnavailable:
             _log.debug("heartbeat_lost")
         await asyncio.sleep(RETRY_SECONDS)

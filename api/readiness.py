@@ -13,9 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.notify import TEMPORAL_AWAY
 from api.services import Services
 from cache.connection import CacheUnavailable, cache_errors
-from cache.heartbeats import Beat, read_beats
+from cache.heartbeats import LISTENER, STANDBY_LISTENER, WORKER_PREFIX, Beat, read_beats
+from execution.leases import live_workers, uncovered
 from runtime.calendar import BombayCalendar
-from storage.models import DeskLease
+from storage.locks import LISTENER_LOCK, is_held
+from storage.models import Severity
+from storage.repositories import alerts
 from trading.sessions import trading_date
 
 T = TypeVar("T")
@@ -25,8 +28,10 @@ CHECK_TIMEOUT_SECONDS = 2.0
 CLOCK_TOLERANCE_MS = 100.0
 # The calendar must know at least this many days ahead; below that somebody has to write an override file.
 CALENDAR_HORIZON = timedelta(days=7)
-LISTENER = "listener"
-WORKER_PREFIX = "worker:"
+# A message that waits longer than this meets a target that does not take it.
+TOLD_WITHIN_MS = 60_000.0
+# A new account has no desk for a moment.
+NEW_SECONDS = 5.0
 
 
 class PartState(str, Enum):
@@ -54,7 +59,9 @@ async def read_parts(services: Services) -> list[Part]:
         _checked("redis", lambda: _redis(services), needed=False),
         _checked("temporal", lambda: _temporal(services), needed=True),
         _checked("worker", lambda: _worker(services, beats), needed=True),
+        _checked("listener", lambda: _listener(services, beats), needed=False),
         _checked("feed", lambda: _feed(services, beats), needed=False),
+        _checked("alarms", lambda: _alarms(services), needed=False),
     )
     return [*await asyncio.gather(*checks), _instruments(services), _calendar(services)]
 
@@ -101,19 +108,36 @@ async def _beats(services: Services) -> dict[str, Beat] | None:
 
 
 async def _worker(services: Services, beats: asyncio.Future[dict[str, Beat] | None]) -> Part:
-    """By heartbeat; while Redis is away, by a desk lease that somebody holds."""
+    """Who is alive, by heartbeat or by leases, and whether every account with something open has a desk."""
+    async with services.database.transaction() as session:
+        without = len(await uncovered(session, grace_seconds=NEW_SECONDS))
+        leasing = await live_workers(session)
+    known = await beats
+    alive = [beat for name, beat in (known or {}).items() if name.startswith(WORKER_PREFIX)]
+    lag = _age_ms(services, max(beat.at for beat in alive)) if alive else None
+    missing = f"{without} accounts with open runs have no desk" if without else ""
+    if not alive and not leasing:
+        unknown = known is None and not without
+        detail = missing or ("cannot be told while Redis is away" if unknown else "no worker is alive")
+        return Part("worker", PartState.DEGRADED if unknown else PartState.DOWN, True, detail=detail)
+    if missing:
+        return Part("worker", PartState.DEGRADED, True, lag, missing)
+    return Part("worker", PartState.OK, True, lag, f"{max(len(alive), leasing)} alive")
+
+
+async def _listener(services: Services, beats: asyncio.Future[dict[str, Beat] | None]) -> Part:
+    """Active is who holds the lock and beats; without Redis, who holds the lock."""
+    async with services.database.transaction() as session:
+        locked = await is_held(session, LISTENER_LOCK)
     known = await beats
     if known is None:
-        async with services.database.transaction() as session:
-            leases = await session.scalar(select(func.count()).where(DeskLease.expires_at > func.clock_timestamp()))
-        if leases:
-            return Part("worker", PartState.OK, True, detail=f"{leases} desks are leased")
-        return Part("worker", PartState.DEGRADED, True, detail="cannot be told while Redis is away")
-    alive = [beat for name, beat in known.items() if name.startswith(WORKER_PREFIX)]
-    if not alive:
-        return Part("worker", PartState.DOWN, True, detail="no worker is alive")
-    newest = max(beat.at for beat in alive)
-    return Part("worker", PartState.OK, True, _age_ms(services, newest), f"{len(alive)} alive")
+        detail = "one holds the lock" if locked else "no listener is active"
+        return Part("listener", PartState.OK if locked else PartState.DOWN, False, detail=detail)
+    beat, standby = known.get(LISTENER), STANDBY_LISTENER in known
+    if beat is None:
+        detail = "the active one does not beat" if locked else "no listener is active"
+        return Part("listener", PartState.DOWN, False, detail=detail)
+    return Part("listener", PartState.OK, False, _age_ms(services, beat.at), "with a standby" if standby else "without a standby")
 
 
 async def _feed(services: Services, beats: asyncio.Future[dict[str, Beat] | None]) -> Part:
@@ -129,6 +153,23 @@ async def _feed(services: Services, beats: asyncio.Future[dict[str, Beat] | None
     if not beat.data.get("healthy"):
         return Part("feed", PartState.DEGRADED, False, lag, str(beat.data.get("trouble") or "the feed is silent"))
     return Part("feed", PartState.OK, False, lag)
+
+
+async def _alarms(services: Services) -> Part:
+    """Whether people can be told; `lag_ms`: how long the oldest message waits. How much is wrong is the alarms' own business."""
+    names = [target.name for target in services.targets]
+    async with services.database.transaction() as session:
+        still_open = await alerts.open_by_severity(session)
+        late = await alerts.undelivered(session, targets=names)
+    for severity in Severity:
+        services.metrics.gauge("alerts_open", still_open.get(severity, 0), severity=severity.value)
+    is_open = f"{sum(still_open.values())} open"
+    if not names:
+        return Part("alarms", PartState.OK, False, detail=f"{is_open}; nobody is told: ALERT_TARGETS is empty")
+    waits_ms = _age_ms(services, late.oldest_at) if late.oldest_at else 0.0
+    detail = f"{is_open}; {late.waiting} messages wait, {late.given_up} were given up"
+    state = PartState.DEGRADED if late.given_up or waits_ms > TOLD_WITHIN_MS else PartState.OK
+    return Part("alarms", state, False, waits_ms, detail)
 
 
 def _instruments(services: Services) -> Part:

@@ -13,7 +13,7 @@ from api.streams import EventHub
 from api.throttle import Rates, Throttle
 from api.tokens import Signer, parse_keys
 from cache.connection import connect as connect_redis
-from runtime import temporal
+from runtime import temporal, watching
 from runtime.accounts import Adapters, BrokerAccounts
 from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
@@ -24,7 +24,7 @@ from runtime.instruments_job import InstrumentJob
 from runtime.messenger import Target, open_targets
 from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
-from runtime.telling import Teller
+from runtime.trading import process_name
 from storage.database import Database
 from trading.ports.clock import Clock
 from trading.sessions import TradingCalendar
@@ -38,8 +38,8 @@ class Replacements:
     clock: Clock | None = None
     calendar: TradingCalendar | None = None
     passwords: Passwords | None = None
-    # Whether this process tells people of alarms.
-    telling: bool = True
+    # Whether this process watches the other parts and tells people of alarms.
+    watching: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,9 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
         targets=targets,
     )
     background = [asyncio.create_task(services.instrument_job.run()), asyncio.create_task(services.hub.run())]
-    if replaced.telling:
-        background.append(asyncio.create_task(Teller(database, targets).run()))
+    if replaced.watching:
+        process = process_name(settings, "api")
+        background += watching.tasks(settings, database=database, redis=redis, clock=clock, targets=targets, process=process)
     try:
         yield services
     finally:

@@ -12,6 +12,10 @@ from cache.connection import answering
 from cache.keys import HEARTBEAT_NAMES, heartbeat_key
 
 HEARTBEAT_LIFE_SECONDS = 5
+# The active listener's name; a standby and each worker have names of their own.
+LISTENER = "listener"
+STANDBY_LISTENER = "listener-standby"
+WORKER_PREFIX = "worker:"
 # A name that has not beaten for this long is forgotten.
 _NAME_LIFE_SECONDS = 3_600
 

@@ -43,6 +43,19 @@ _RELEASE = text(
 _WORKERS = text("SELECT count(DISTINCT owner) FROM desk_leases WHERE expires_at > clock_timestamp() AND owner IS NOT NULL")
 
 
+_UNCOVERED = text(
+    """
+    SELECT b.id FROM broker_credentials b LEFT JOIN desk_leases l ON l.account_id = b.id
+    WHERE (l.owner IS NULL OR l.expires_at <= clock_timestamp())
+      AND (EXISTS (SELECT 1 FROM runs r WHERE r.account_id = b.id AND r.state <> 'ended'
+                   AND r.created_at < clock_timestamp() - make_interval(secs => :grace))
+           OR EXISTS (SELECT 1 FROM orders o WHERE o.account_id = b.id AND o.state IN ('armed', 'sending', 'unknown', 'open')
+                      AND o.created_at < clock_timestamp() - make_interval(secs => :grace)))
+    ORDER BY b.id
+    """
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     account_id: str
@@ -74,3 +87,8 @@ async def release(session: AsyncSession, account_ids: Sequence[str], *, owner: s
 async def live_workers(session: AsyncSession) -> int:
     """How many workers hold a lease now."""
     return int((await session.execute(_WORKERS)).scalar_one())
+
+
+async def uncovered(session: AsyncSession, *, grace_seconds: float) -> list[str]:
+    """Accounts with an open run or a live order, older than the grace, whose desk nobody holds."""
+    return list(await session.scalars(_UNCOVERED, {"grace": grace_seconds}))

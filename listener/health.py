@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from sqlalchemy.exc import SQLAlchemyError
 
 from cache.connection import CacheUnavailable
-from cache.heartbeats import Fact, beat
+from cache.heartbeats import LISTENER, Fact, beat
 from execution.alarms import Alarm, clear_alarm, raise_alarm
 from listener.complaints import Complaints
 from listener.feed import Feed
@@ -21,8 +21,6 @@ from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
 
 BEAT_SECONDS = 1.0
-HEARTBEAT = "listener"
-STANDBY_HEARTBEAT = "listener-standby"
 # A feed that is down this long while somebody needs it is an alarm; silence has lasted as long when it is noticed.
 ALARM_SECONDS = 5.0
 # A watched symbol without a price for this long is stale: quiet, or wrongly subscribed.
@@ -68,7 +66,7 @@ class Health:
         while True:
             late = max(0.0, self._clock.monotonic() - due)
             self._measure()
-            await send_beat(self._redis, HEARTBEAT, self._facts(late), complaints=self._complaints)
+            await send_beat(self._redis, LISTENER, self._facts(late), complaints=self._complaints)
             due = self._clock.monotonic() + BEAT_SECONDS
             await asyncio.sleep(BEAT_SECONDS)
 

@@ -16,9 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from listener.complaints import Complaints
 from storage.database import Database
+from storage.locks import LISTENER_LOCK
 
-# Any constant will do, as long as nobody else takes it.
-LISTENER_LOCK = 7_203_114_560
 TRY_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
 _log = structlog.get_logger()

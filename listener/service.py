@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from temporalio.client import Client
 
 from cache.connection import CacheUnavailable
+from cache.heartbeats import STANDBY_LISTENER
 from cache.prices import PriceCache
 from cache.rebuild import is_complete, rebuild
 from listener.accounts import FeedAccounts, OpensAccounts
@@ -16,7 +17,7 @@ from listener.beliefs import Beliefs
 from listener.complaints import Complaints
 from listener.crossings import Crossings, Outlets
 from listener.feed import Feed, FeedParts
-from listener.health import BEAT_SECONDS, STANDBY_HEARTBEAT, Health, Observed, send_beat
+from listener.health import BEAT_SECONDS, Health, Observed, send_beat
 from listener.intake import Intake
 from listener.leadership import Leadership, Superseded
 from listener.market import Market
@@ -80,7 +81,7 @@ class Listener:
     async def _beat_as_standby(self) -> None:
         while True:
             facts = {"name": self._around.name}
-            await send_beat(self._around.redis, STANDBY_HEARTBEAT, {**facts}, complaints=self._complaints)
+            await send_beat(self._around.redis, STANDBY_LISTENER, {**facts}, complaints=self._complaints)
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _be_active(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import or_, select, text
+from sqlalchemy import or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -22,6 +22,7 @@ from execution.rows import load_runs
 from execution.starting import Lead, strategy_input
 from execution.timeline import tell
 from execution.views import run_view
+from runtime.rounds import rounds_while_locked
 from runtime.temporal import is_gone
 from storage.database import Database
 from storage.models import Order, Run
@@ -59,25 +60,10 @@ class Guard:
         """For ever; a store or Temporal that is away is tried again."""
         while True:
             try:
-                await self._guard_while_locked()
+                await rounds_while_locked(self._database, _GUARD_LOCK, self.round, pause_seconds=ROUND_SECONDS)
             except (SQLAlchemyError, RPCError, OSError, TimeoutError) as error:
                 _log.warning("guard_waits", error=str(error))
             await asyncio.sleep(ROUND_SECONDS)
-
-    async def _guard_while_locked(self) -> None:
-        """The lock lives as long as its connection: a guard that dies or hangs loses it."""
-        async with self._database.engine.connect() as connection:
-            autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            locked = (await autocommit.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _GUARD_LOCK})).scalar_one()
-            if not locked:
-                return
-            try:
-                while True:
-                    await autocommit.execute(text("SELECT 1"))
-                    await self.round()
-                    await asyncio.sleep(ROUND_SECONDS)
-            finally:
-                await autocommit.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _GUARD_LOCK})
 
     async def round(self) -> None:
         """One look at everything that is open."""

@@ -154,7 +154,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 async def running(settings: Settings, adapters: FakeAdapters, *, wait: bool = True) -> AsyncIterator[Platform]:
     clock = HeldClock(NOW)
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    replaced = Replacements(adapters=adapters, clock=clock, calendar=WeekdayCalendar(), passwords=passwords, telling=False)
+    replaced = Replacements(adapters=adapters, clock=clock, calendar=WeekdayCalendar(), passwords=passwords, watching=False)
     app = create_app(settings, replaced=replaced)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(LifespanManager(app, startup_timeout=LIMIT_SECONDS, shutdown_timeout=LIMIT_SECONDS))

@@ -1,14 +1,18 @@
 """Health, readiness, metrics, and what every answer carries."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import func, update
 
 from api.readiness import PartState, judge_horizon
 from cache.heartbeats import beat
+from storage.models import AlertDelivery, AlertEvent, Run
+from storage.repositories.alerts import MOST_ATTEMPTS
 from tests.api.conftest import Platform, make_settings, openapi_document, running
 from tests.api.fakes import FakeAdapters
+from tests.api.rows import add_alert, add_run
 
 
 def part(answer: dict[str, Any], name: str) -> dict[str, Any]:
@@ -26,7 +30,7 @@ async def test_everything_up_is_ready(trading: Platform) -> None:
     await beat(trading.services.redis, "listener", {"connected": True, "healthy": True, "feed_age_ms": 40})
     answer = (await trading.http.get("/ready")).json()
     states = {found["name"]: found["state"] for found in answer["parts"] if found["name"] != "postgres"}
-    assert states == dict.fromkeys(["redis", "temporal", "worker", "feed", "instruments", "calendar"], "ok")
+    assert states == dict.fromkeys(["redis", "temporal", "worker", "listener", "feed", "alarms", "instruments", "calendar"], "ok")
     assert part(answer, "feed")["lag_ms"] == 40
     # The test's clock is held in the past, and that is noticed.
     assert (part(answer, "postgres")["state"], answer["status"]) == ("degraded", "degraded")
@@ -37,6 +41,40 @@ async def test_without_temporal_and_worker_it_is_not_ready_and_says_which(platfo
     response = await platform.http.get("/api/v1/ready")
     assert (response.status_code, response.json()["status"]) == (503, "not_ready")
     assert [part(response.json(), name)["state"] for name in ("temporal", "worker", "feed")] == ["down", "down", "down"]
+
+
+async def test_an_account_without_a_desk_is_told_though_a_worker_lives(platform: Platform) -> None:
+    user = await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    await beat(platform.services.redis, "worker:one", {"desks": 0})
+    assert part((await platform.http.get("/ready")).json(), "worker")["state"] == "ok", "a new account has a moment"
+    async with platform.services.database.transaction() as session:
+        await session.execute(update(Run).where(Run.id == run.id).values(created_at=func.now() - timedelta(minutes=1)))
+    worker = part((await platform.http.get("/ready")).json(), "worker")
+    assert (worker["state"], worker["detail"]) == ("degraded", "1 accounts with open runs have no desk")
+    await platform.services.redis.flushall()
+    assert part((await platform.http.get("/ready")).json(), "worker")["state"] == "down"
+
+
+async def test_a_standby_listener_is_no_active_one(platform: Platform) -> None:
+    await beat(platform.services.redis, "listener-standby", {})
+    listener = part((await platform.http.get("/ready")).json(), "listener")
+    assert (listener["state"], listener["detail"]) == ("down", "no listener is active")
+    await beat(platform.services.redis, "listener", {})
+    listener = part((await platform.http.get("/ready")).json(), "listener")
+    assert (listener["state"], listener["detail"]) == ("ok", "with a standby")
+
+
+async def test_an_alarm_nobody_could_be_told_of_makes_readiness_yellow(database_url: str, redis_url: str) -> None:
+    settings = make_settings(database_url, redis_url, alert_targets="json://127.0.0.1:9/")
+    async with running(settings, FakeAdapters()) as platform:
+        assert "0 open; 0 messages wait" in part((await platform.http.get("/ready")).json(), "alarms")["detail"]
+        alert = await add_alert(platform, None, key="a")
+        target = platform.services.targets[0].name
+        async with platform.services.database.transaction() as session:
+            session.add(AlertDelivery(alert_id=alert.id, event=AlertEvent.RAISED, target=target, attempts=MOST_ATTEMPTS))
+        found = part((await platform.http.get("/ready")).json(), "alarms")
+        assert (found["state"], found["detail"]) == ("degraded", "1 open; 0 messages wait, 1 were given up")
 
 
 async def test_a_silent_feed_is_told_with_its_trouble(platform: Platform) -> None:

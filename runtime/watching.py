@@ -1,0 +1,32 @@
+"""What every API and worker process does beside its work: it watches the other parts, and tells people of alarms."""
+
+import asyncio
+from collections.abc import Sequence
+
+from redis.asyncio import Redis
+
+from runtime import temporal
+from runtime.messenger import Target
+from runtime.postgres_watch import PostgresWatch
+from runtime.settings import Settings
+from runtime.telling import Teller
+from runtime.watchman import Watchman
+from storage.database import Database
+from trading.ports.clock import Clock
+
+
+def tasks(
+    settings: Settings, *, database: Database, redis: Redis, clock: Clock, targets: Sequence[Target], process: str
+) -> list[asyncio.Task[None]]:
+    """Started here, cancelled by whoever asked for them."""
+
+    async def watch() -> None:
+        client = await temporal.connect(settings, lazy=True)
+        await Watchman(database=database, redis=redis, temporal=client, clock=clock).run()
+
+    postgres = PostgresWatch(database=database, targets=targets, clock=clock, process=process)
+    return [
+        asyncio.create_task(watch(), name="watchman"),
+        asyncio.create_task(postgres.run(), name="watch postgres"),
+        asyncio.create_task(Teller(database, targets).run(), name="tell people"),
+    ]
