@@ -36,6 +36,13 @@ class PriceCache:
                 pipeline.set(price_key(instrument), _encode(hot), ex=PRICE_LIFE_SECONDS)
             await pipeline.execute()
 
+    async def remove(self, instruments: Iterable[InstrumentId]) -> None:
+        """Nobody watches them any more: their last prices tell nothing. Raises CacheUnavailable."""
+        keys = [price_key(instrument) for instrument in instruments]
+        if keys:
+            async with answering():
+                await self._redis.delete(*keys)
+
     async def read(self, instruments: Iterable[InstrumentId]) -> dict[InstrumentId, HotPrice]:
         """Those that have a price now; the others are absent. Raises CacheUnavailable."""
         wanted = list(instruments)

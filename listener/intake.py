@@ -36,6 +36,7 @@ class Intake:
         # The newest believed tick of each instrument, and those that came since somebody last took them.
         self.newest: dict[InstrumentId, Tick] = {}
         self._changed: dict[InstrumentId, Tick] = {}
+        self._forgotten: set[InstrumentId] = set()
         # Somebody should ask for quotes.
         self.suspected = asyncio.Event()
 
@@ -95,8 +96,14 @@ class Intake:
         changed, self._changed = self._changed, {}
         return changed
 
+    def take_forgotten(self) -> set[InstrumentId]:
+        """Instruments that were unsubscribed since the last call."""
+        forgotten, self._forgotten = self._forgotten, set()
+        return forgotten
+
     def forget(self, instruments: Sequence[InstrumentId]) -> None:
         """Unsubscribed: what is known of their prices grows old."""
+        self._forgotten.update(instruments)
         for instrument in instruments:
             self.newest.pop(instrument, None)
             self._changed.pop(instrument, None)

@@ -53,6 +53,7 @@ class HotPrices:
 
     async def write(self) -> None:
         """What is new since the last time, and, now and then, everything that is still true."""
+        await self._remove(self._intake.take_forgotten())
         ticks = self._intake.take_changed()
         if self._clock.monotonic() - self._refreshed_at >= REFRESH_SECONDS:
             self._refreshed_at = self._clock.monotonic()
@@ -71,6 +72,14 @@ class HotPrices:
                 if tick is not None and tick.received_at >= connection.connected_at:
                     true[instrument] = tick
         return true
+
+    async def _remove(self, forgotten: set[InstrumentId]) -> None:
+        """A run that begins again within seconds must not be measured against the price of before."""
+        try:
+            await self._cache.remove(forgotten)
+        except CacheUnavailable:
+            # They vanish by themselves.
+            self._metrics.count("redis_failures")
 
     async def _write(self, ticks: Sequence[Tick]) -> None:
         for start in range(0, len(ticks), BATCH):

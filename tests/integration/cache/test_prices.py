@@ -46,3 +46,11 @@ async def test_an_unreadable_price_is_no_price(redis: Redis, garbage: bytes) -> 
     await redis.set("price:TCS", garbage)
     with pytest.raises(CacheUnavailable):
         await PriceCache(redis).read([TCS])
+
+
+async def test_a_removed_price_is_absent_and_others_stay(redis: Redis) -> None:
+    prices = PriceCache(redis)
+    await prices.write({TCS: HotPrice(Decimal(3600), AT), TCS_AT_BSE: HotPrice(Decimal(3601), AT)})
+    await prices.remove([TCS])
+    await prices.remove([])
+    assert set(await prices.read([TCS, TCS_AT_BSE])) == {TCS_AT_BSE}

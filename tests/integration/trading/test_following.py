@@ -127,3 +127,16 @@ async def test_an_entry_whose_login_has_ended_fails_and_the_user_is_told(world: 
     assert result.end_reason is EndReason.ENTRY_FAILED
     assert any("refused" in line for line in await world.timeline(run.id))
     assert world.sim.net_position("alice", "TCS") == 0
+
+
+async def test_a_stop_while_the_entry_still_works_takes_its_rest_back_before_it_sells_what_was_filled(world: World) -> None:
+    world.sim.add_fault("partial", endpoint="place", count=1, quantity=4)
+    run = await world.start_run(await world.add_account())
+    await world.until(run.id, lambda row, orders: row.bought == 4 and orders[-1].state == "armed", "a part is bought and covered")
+    await world.cross_stop(run, "3490")
+    result = await world.result(run)
+    assert (result.bought, result.sold, result.end_reason) == (4, 4, EndReason.STOP_LOSS)
+    sells = [row for row in world.requests("place") if row["side"] == "SELL"]
+    assert [row["parameters"]["quantity"] for row in sells] in (["4"], [4])
+    assert world.requests("cancel")[0]["arrived_ns"] < sells[0]["arrived_ns"]
+    assert world.sim.net_position("alice", "TCS") == 0

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import SimpleNamespace
@@ -28,12 +28,18 @@ class FakeCache:
     """Keeps what is written; `is_down` makes it fail."""
 
     written: list[dict[InstrumentId, HotPrice]] = field(default_factory=list)
+    live: dict[InstrumentId, HotPrice] = field(default_factory=dict)
     is_down: bool = False
 
     async def write(self, prices: Mapping[InstrumentId, HotPrice]) -> None:
         if self.is_down:
             raise CacheUnavailable("away")
         self.written.append(dict(prices))
+        self.live.update(prices)
+
+    async def remove(self, instruments: Iterable[InstrumentId]) -> None:
+        for instrument in instruments:
+            self.live.pop(instrument, None)
 
 
 class Bench:
@@ -106,3 +112,16 @@ async def test_after_redis_was_away_every_true_price_is_written(bench: Bench) ->
     bench.clock.advance(REFRESH_SECONDS)
     await bench.prices.write()
     assert bench.cache.written == [{TCS: seen}]
+
+
+async def test_the_price_of_an_unsubscribed_symbol_is_gone_at_once_and_a_new_one_takes_its_place() -> None:
+    bench = Bench()
+    bench.tick("3600")
+    await bench.prices.write()
+    bench.intake.forget([TCS])
+    await bench.prices.write()
+    assert bench.cache.live == {}
+    bench.intake.forget([TCS])
+    fresh = bench.tick("3490")
+    await bench.prices.write()
+    assert bench.cache.live == {TCS: fresh}
