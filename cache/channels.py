@@ -16,7 +16,7 @@ import structlog
 from redis.asyncio import Redis
 
 from cache.connection import answering
-from cache.keys import ARMED_CHANNEL, RUNS_CHANNEL, STOPS_CHANNEL, orders_channel, strategy_channel, user_channel
+from cache.keys import ARMED_CHANNEL, LEASES_CHANNEL, RUNS_CHANNEL, STOPS_CHANNEL, orders_channel, strategy_channel, user_channel
 from cache.subscription import Message, listen
 from trading.instruments import InstrumentId
 
@@ -133,6 +133,18 @@ async def publish_runs_changed(redis: Redis) -> None:
 
 def listen_runs_changed(redis: Redis) -> AbstractAsyncContextManager[AsyncIterator[None]]:
     return _listen(redis, lambda _message: None, channels=(RUNS_CHANNEL,))
+
+
+# --- leases: a worker has given some up ---------------------------------------------------------------------------------
+
+
+async def publish_leases_freed(redis: Redis) -> None:
+    """Whoever has room takes them at once instead of at its next round."""
+    await _publish(redis, LEASES_CHANNEL, True)
+
+
+def listen_leases_freed(redis: Redis) -> AbstractAsyncContextManager[AsyncIterator[None]]:
+    return _listen(redis, lambda _message: None, channels=(LEASES_CHANNEL,))
 
 
 # --- orders: a broker said something about an account's orders ---------------------------------------------------------

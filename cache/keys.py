@@ -8,6 +8,7 @@ _BARE_EXCHANGE = "NSE"
 STOPS_CHANNEL = "stops"
 ARMED_CHANNEL = "armed"
 RUNS_CHANNEL = "runs"
+LEASES_CHANNEL = "leases"
 HEARTBEAT_NAMES = "heartbeats"
 # Set once everything has been rebuilt; gone when Redis was emptied or restarted.
 COMPLETE = "cache:complete"

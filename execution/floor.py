@@ -7,7 +7,7 @@ workflow's activity has marked as wanted is sent, by the sweep.
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 
 import structlog
@@ -18,13 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from cache.channels import StopCrossed, listen_order_hints, listen_stops, publish_run_event
 from cache.connection import CacheUnavailable
 from cache.rebuild import refresh
-from execution import leases
 from execution.alarms import alarms_up
 from execution.armed import ArmedOrder, ArmedOrders
 from execution.desk import Desk
 from execution.dispatch import Dispatcher, Due
 from execution.flatten import Flattener
 from execution.follow import Followed
+from execution.leases import Lease
 from execution.rows import (
     armed_order,
     load_armed,
@@ -36,6 +36,7 @@ from execution.rows import (
     traded_instruments,
 )
 from execution.tasks import end
+from execution.tenure import Tenure
 from execution.tools import Tools
 from storage.models import BrokerAccount, Order
 from trading.accounts import Environment
@@ -46,12 +47,9 @@ from trading.runs import ExitReason
 
 _log = structlog.get_logger()
 
-LEASE_PAUSE = 1.0
 SWEEP_PAUSE = 1.0
 RELOAD_PAUSE = 5.0
 LIMITS_PAUSE = 2.0
-# Leases taken in one go: a worker that comes up alone takes a thousand within a second, two that come up together share.
-LEASES_AT_ONCE = 500
 # The timer sleeps in pieces and reads the wall clock again after each, so that a clock that is set does not carry it away.
 TIMER_PIECE = timedelta(seconds=20)
 
@@ -64,6 +62,7 @@ class Floor:
         self.desks: dict[str, Desk] = {}
         self._tools = tools
         self._redis = redis
+        self._tenure = Tenure(tools, redis, self)
         self._flattener = Flattener(tools, self)
         self.dispatcher = Dispatcher(tools, desk_of=self.desks.get, mark=self.mark, take_back=self._flattener.take_back)
         self._dirty: set[str] = set()
@@ -80,7 +79,8 @@ class Floor:
 
     def start(self) -> None:
         jobs: list[tuple[str, Callable[[], Awaitable[None]]]] = [
-            ("leases", self._keep_leases),
+            ("leases", self._tenure.keep),
+            ("freed leases", self._tenure.listen),
             ("sweep", self._sweep_forever),
             ("reload", self._reload_forever),
             ("hints", self._listen_hints),
@@ -102,8 +102,8 @@ class Floor:
         held = list(self.desks)
         self.desks.clear()
         try:
-            async with self._tools.database.transaction() as session:
-                await leases.release(session, held, owner=self._tools.owner)
+            await self._tenure.resign()
+            await self._tenure.give_up(held)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             _log.warning("leases_not_released", error=str(error))
 
@@ -154,26 +154,12 @@ class Floor:
         except TimeoutError:
             return
 
-    # --- leases -------------------------------------------------------------------------------------------------------
+    # --- desks, as leases come and go ---------------------------------------------------------------------------------
 
-    async def _keep_leases(self) -> None:
-        seconds, owner = self._tools.pace.lease_seconds, self._tools.owner
-        rounds = 0
-        while True:
-            async with self._tools.database.transaction() as session:
-                held = {lease.account_id: lease for lease in await leases.renew(session, owner=owner, seconds=seconds)}
-            async with self._tools.database.transaction() as session:
-                for lease in await leases.take_free(session, owner=owner, seconds=seconds, most=LEASES_AT_ONCE):
-                    held[lease.account_id] = lease
-            self._drop([account_id for account_id in self.desks if account_id not in held])
-            await self._open([lease for account_id, lease in held.items() if account_id not in self.desks])
-            rounds += 1
-            if rounds % 10 == 0:
-                await self._release_idle()
-            self._tools.metrics.gauge("desks", len(self.desks))
-            await asyncio.sleep(LEASE_PAUSE)
+    def held(self) -> Collection[str]:
+        return self.desks.keys()
 
-    async def _open(self, taken: list[leases.Lease]) -> None:
+    async def open(self, taken: Sequence[Lease]) -> None:
         if not taken:
             return
         epochs = {lease.account_id: lease.epoch for lease in taken}
@@ -192,8 +178,9 @@ class Floor:
         self._sweep_wanted.set()
         _log.info("desks_taken", count=len(accounts), armed=len(armed))
 
-    def _drop(self, account_ids: list[str]) -> None:
+    def leave(self, account_ids: Sequence[str]) -> Sequence[asyncio.Task[None]]:
         """Leave those desks at once. Their last answers are waited for beside, or all other leases would run out meanwhile."""
+        closing = []
         for account_id in account_ids:
             desk = self.desks.pop(account_id)
             self.armed.drop_account(account_id)
@@ -201,21 +188,13 @@ class Floor:
             leaving = asyncio.create_task(desk.close(), name=f"leave {account_id}")
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
-
-    async def _release_idle(self) -> None:
-        async with self._tools.database.transaction() as session:
-            idle = await leases.idle(session, owner=self._tools.owner)
-            await leases.release(session, idle, owner=self._tools.owner)
-        self._drop([account_id for account_id in idle if account_id in self.desks])
+            closing.append(leaving)
+        return closing
 
     async def take(self, account_id: str) -> bool:
         """Take an account's lease at once if it is free; True when its desk is here."""
         if account_id not in self.desks:
-            async with self._tools.database.transaction() as session:
-                taken = await leases.take_free(
-                    session, owner=self._tools.owner, seconds=self._tools.pace.lease_seconds, most=LEASES_AT_ONCE
-                )
-            await self._open([lease for lease in taken if lease.account_id not in self.desks])
+            await self._tenure.take_now()
         return account_id in self.desks
 
     # --- time ---------------------------------------------------------------------------------------------------------

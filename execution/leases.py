@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.ids import new_id
+
 # An account needs a desk while a run is open, an order is alive, or the tag of a dead attempt is still looked for.
 _HAS_WORK = """
     (EXISTS (SELECT 1 FROM runs r WHERE r.account_id = l.account_id AND r.state <> 'ended')
@@ -26,7 +28,7 @@ _TAKE = text(
     UPDATE desk_leases SET owner = :owner, epoch = epoch + 1, expires_at = clock_timestamp() + make_interval(secs => :seconds)
     WHERE id IN (
         SELECT l.id FROM desk_leases l
-        WHERE (l.owner IS NULL OR l.expires_at <= clock_timestamp()) AND {_HAS_WORK}
+        WHERE (l.owner IS NULL OR l.expires_at <= clock_timestamp()) AND NOT l.account_id = ANY(:but_not) AND {_HAS_WORK}
         ORDER BY l.account_id LIMIT :most FOR UPDATE SKIP LOCKED)
     RETURNING account_id, epoch
     """  # noqa: S608 (constants only)
@@ -40,7 +42,27 @@ _RELEASE = text(
     WHERE owner = :owner AND account_id = ANY(:account_ids)
     """
 )
-_WORKERS = text("SELECT count(DISTINCT owner) FROM desk_leases WHERE expires_at > clock_timestamp() AND owner IS NOT NULL")
+_ANNOUNCE = text(
+    """
+    INSERT INTO desk_workers (id, owner, expires_at)
+    VALUES (:id, :owner, clock_timestamp() + make_interval(secs => :seconds))
+    ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at
+    """
+)
+_RESIGN = text("DELETE FROM desk_workers WHERE owner = :owner OR expires_at < clock_timestamp() - interval '1 hour'")
+_WORKERS = text("SELECT count(*) FROM desk_workers WHERE expires_at > clock_timestamp()")
+_HELD = text("SELECT count(*) FROM desk_leases WHERE owner IS NOT NULL AND expires_at > clock_timestamp()")
+_QUIET = text(
+    """
+    SELECT l.account_id FROM desk_leases l
+    WHERE l.owner = :owner AND NOT EXISTS (
+        SELECT 1 FROM orders o WHERE o.account_id = l.account_id
+          AND (o.state IN ('sending', 'unknown', 'open')
+               OR (o.state = 'armed' AND (o.wanted_at IS NOT NULL
+                                          OR o.fire_at < clock_timestamp() + make_interval(secs => :seconds)))))
+    ORDER BY l.account_id LIMIT :most
+    """
+)
 
 
 _UNCOVERED = text(
@@ -68,9 +90,9 @@ async def renew(session: AsyncSession, *, owner: str, seconds: float) -> list[Le
     return [Lease(row.account_id, row.epoch) for row in rows]
 
 
-async def take_free(session: AsyncSession, *, owner: str, seconds: float, most: int) -> list[Lease]:
-    """Take leases of accounts that need a desk and have none."""
-    rows = await session.execute(_TAKE, {"owner": owner, "seconds": seconds, "most": most})
+async def take_free(session: AsyncSession, *, owner: str, seconds: float, most: int, but_not: Sequence[str] = ()) -> list[Lease]:
+    """Take leases of accounts that need a desk and have none, `but_not` those."""
+    rows = await session.execute(_TAKE, {"owner": owner, "seconds": seconds, "most": most, "but_not": list(but_not)})
     return [Lease(row.account_id, row.epoch) for row in rows]
 
 
@@ -84,11 +106,31 @@ async def release(session: AsyncSession, account_ids: Sequence[str], *, owner: s
     await session.execute(_RELEASE, {"owner": owner, "account_ids": list(account_ids)})
 
 
+async def announce(session: AsyncSession, *, owner: str, seconds: float) -> None:
+    """This worker lives, also while it holds no lease yet."""
+    await session.execute(_ANNOUNCE, {"id": new_id("wrk"), "owner": owner, "seconds": seconds})
+
+
+async def resign(session: AsyncSession, *, owner: str) -> None:
+    """This worker leaves for good. Takes those along that died long ago."""
+    await session.execute(_RESIGN, {"owner": owner})
+
+
 async def live_workers(session: AsyncSession) -> int:
-    """How many workers hold a lease now."""
+    """How many workers have announced themselves lately."""
     return int((await session.execute(_WORKERS)).scalar_one())
 
 
 async def uncovered(session: AsyncSession, *, grace_seconds: float) -> list[str]:
     """Accounts with an open run or a live order, older than the grace, whose desk nobody holds."""
     return list(await session.scalars(_UNCOVERED, {"grace": grace_seconds}))
+
+
+async def held_by_all(session: AsyncSession) -> int:
+    """How many leases run now, whoever holds them."""
+    return int((await session.execute(_HELD)).scalar_one())
+
+
+async def quiet(session: AsyncSession, *, owner: str, seconds: float, most: int) -> list[str]:
+    """Accounts of this owner with nothing at the broker, nothing in doubt, and nothing due within that many seconds."""
+    return list(await session.scalars(_QUIET, {"owner": owner, "seconds": seconds, "most": most}))

@@ -1,6 +1,6 @@
 """All tables. Importing this package is what makes the metadata complete."""
 
-from storage.models.accounts import BrokerAccount, DeskLease, InstrumentRow, PositionLedger
+from storage.models.accounts import BrokerAccount, DeskLease, DeskWorker, InstrumentRow, PositionLedger
 from storage.models.base import Base
 from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
 from storage.models.people import AuditEntry, IdempotencyKey, Role, Session, User, UserState
@@ -17,6 +17,7 @@ __all__ = [
     "ChangeKind",
     "ChangeState",
     "DeskLease",
+    "DeskWorker",
     "FillRow",
     "IdempotencyKey",
     "InstrumentRow",

@@ -77,6 +77,16 @@ class DeskLease(Record):
     expires_at: Mapped[datetime] = mapped_column(server_default=text("'epoch'::timestamptz"))
 
 
+class DeskWorker(Record):
+    """A worker process that can run desks, whether or not it holds any lease yet."""
+
+    __tablename__ = "desk_workers"
+    id_prefix = "wrk"
+
+    owner: Mapped[str] = mapped_column(String(120), unique=True)
+    expires_at: Mapped[datetime]
+
+
 class PositionLedger(Record):
     """Whose shares are whose, per account, instrument, product and day. `baseline`: what was there before us; None: not read."""
 

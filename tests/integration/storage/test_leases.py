@@ -17,6 +17,8 @@ from trading.runs import RunState
 LONG = 600.0
 HALF_A_MINUTE, AN_HOUR = timedelta(seconds=30), timedelta(hours=1)
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
+SOON = PAST
 
 
 @pytest.fixture
@@ -191,19 +193,51 @@ async def test_a_desk_whose_work_is_done_is_idle_and_keeps_its_lease_until_it_gi
     assert await renew(database, "worker-1") == [Lease(account.id, epoch=1)]
 
 
-async def test_living_workers_are_those_whose_leases_run(database: Database, rows: Rows) -> None:
+async def test_living_workers_are_those_that_announced_themselves_lately(database: Database) -> None:
     async def living() -> int:
         async with database.transaction() as session:
             return await leases.live_workers(session)
 
     assert await living() == 0
-    for number in range(2):
-        await account_with_work(rows)
-        await take(database, f"worker-{number}")
-    _, third = await account_with_work(rows)
-    await take(database, "worker-1")
+    async with database.transaction() as session:
+        for owner, seconds in (("worker-0", 60.0), ("worker-1", 60.0), ("worker-1", 60.0), ("worker-2", -1.0)):
+            await leases.announce(session, owner=owner, seconds=seconds)
     assert await living() == 2
-    await rows.change(third, owner="worker-9", expires_at=PAST)
-    assert await living() == 2
-    await release(database, "worker-0", *[lease.account_id for lease in await renew(database, "worker-0")])
+    async with database.transaction() as session:
+        await leases.resign(session, owner="worker-0")
     assert await living() == 1
+
+
+async def test_what_a_worker_has_just_given_away_it_does_not_take_back(database: Database, rows: Rows) -> None:
+    kept, _ = await account_with_work(rows)
+    given, _ = await account_with_work(rows)
+    async with database.transaction() as session:
+        taken = await leases.take_free(session, owner="worker-1", seconds=60, most=10, but_not=[given.id])
+    assert [lease.account_id for lease in taken] == [kept.id]
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "is_quiet"),
+    [
+        (OrderState.ARMED, {"fire_at": FAR}, True),
+        (OrderState.ARMED, {"fire_at": None}, True),
+        (OrderState.ARMED, {"fire_at": SOON}, False),
+        (OrderState.ARMED, {"fire_at": FAR, "wanted_at": SOON}, False),
+        (OrderState.SENDING, {}, False),
+        (OrderState.UNKNOWN, {}, False),
+        (OrderState.OPEN, {}, False),
+        (OrderState.FILLED, {}, True),
+    ],
+)
+async def test_an_account_is_moved_only_while_nothing_of_it_is_under_way_or_due(
+    database: Database, rows: Rows, state: OrderState, changes: dict[str, object], is_quiet: bool
+) -> None:
+    account, lease = await account_with_work(rows)
+    await take(database, "worker-1")
+    run = await rows.run(account)
+    order = await rows.order(run, Leg.ENTRY, state=state)
+    await rows.change(order, **changes)
+    async with database.transaction() as session:
+        quiet = await leases.quiet(session, owner="worker-1", seconds=10, most=10)
+        assert quiet == ([account.id] if is_quiet else [])
+        assert await leases.quiet(session, owner="worker-2", seconds=10, most=10) == []
