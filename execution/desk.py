@@ -159,7 +159,8 @@ class Desk:
 
     def _measure(self, sent: Sent) -> None:
         metrics, leg = self._tools.metrics, sent.claimed.leg.value
-        metrics.count("orders_sent", leg=leg, outcome=type(sent.outcome).__name__.lower())
+        outcome = type(sent.outcome).__name__.lower()
+        metrics.count("orders_sent", leg=leg, outcome=outcome, fired_by=sent.claimed.fired_by)
         if sent.late_ms is not None:
             metrics.observe("order_lateness_seconds", sent.late_ms / 1000, leg=leg)
 

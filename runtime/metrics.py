@@ -30,7 +30,11 @@ class Metric:
 
 TABLE: Mapping[str, Metric] = {
     # Orders
-    "orders_sent": Metric(Kind.COUNTER, "Order writes by their outcome", ("leg", "outcome")),
+    "orders_sent": Metric(
+        Kind.COUNTER,
+        "Order writes by their outcome, and whether the desk, an activity or the sweep fired them",
+        ("leg", "outcome", "fired_by"),
+    ),
     "order_changes_sent": Metric(Kind.COUNTER, "Modifications and cancellations by their outcome", ("kind", "outcome")),
     "order_lateness_seconds": Metric(Kind.HISTOGRAM, "Wanted instant to order sent", ("leg",)),
     "stop_latency_seconds": Metric(Kind.HISTOGRAM, "Tick received to exit order sent"),

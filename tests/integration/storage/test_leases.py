@@ -232,7 +232,7 @@ async def test_what_a_worker_has_just_given_away_it_does_not_take_back(database:
 async def test_an_account_is_moved_only_while_nothing_of_it_is_under_way_or_due(
     database: Database, rows: Rows, state: OrderState, changes: dict[str, object], is_quiet: bool
 ) -> None:
-    account, lease = await account_with_work(rows)
+    account, _ = await account_with_work(rows)
     await take(database, "worker-1")
     run = await rows.run(account)
     order = await rows.order(run, Leg.ENTRY, state=state)
