@@ -5,8 +5,6 @@ from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
-import exchange_calendars
-
 from runtime.settings import Settings
 from trading.sessions import REGULAR_CLOSE, REGULAR_OPEN, ExchangeDay, TradingCalendar, UnknownDay
 
@@ -34,6 +32,9 @@ class BombayCalendar:
     """
 
     def __init__(self, overrides: dict[date, ExchangeDay | None] | None = None) -> None:
+        # Imported here: it brings pandas, a quarter of a worker's start that only the exchange's own calendar needs.
+        import exchange_calendars
+
         self._calendar: Any = exchange_calendars.get_calendar("XBOM")
         self._overrides = overrides or {}
         self._last: date = self._calendar.last_session.date()
