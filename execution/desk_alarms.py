@@ -29,7 +29,8 @@ class DeskAlarms:
         self._up = set(up)
 
     async def session_ended(self) -> None:
-        message = f"The {self._broker} login has ended: log in again, exits wait for it"
+        link = f"GET /api/v1/broker/{self._account_id}/login-url"
+        message = f"The {self._broker} login has ended: log in again ({link}), exits wait for it"
         await self._raise(self._session_key, "token_expired", message)
 
     async def session_renewed(self) -> None:

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from temporalio.client import Client
 
+from storage.models import Alert
 from tests.integration.trading.world import World, trading_world
 from trading.runs import EndReason
 
@@ -166,6 +168,9 @@ async def test_an_exit_waits_for_a_new_login_and_goes_on_by_itself(world: World)
     await world.cross_stop(run, "3490")
     await world.until(run.id, lambda row, orders: any(order.refusal == "session" for order in orders), "the exit is refused")
     assert world.sim.net_position("alice", "TCS") == 10
+    async with world.database.transaction() as session:
+        alarms = list(await session.scalars(select(Alert.message).where(Alert.kind == "token_expired")))
+    assert [f"/broker/{account.id}/login-url" in message for message in alarms] == [True], "the alarm says where to log in"
     await world.log_in_again(account)
     result = await world.result(run)
     assert result.end_reason is EndReason.STOP_LOSS
