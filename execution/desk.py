@@ -241,6 +241,8 @@ class Desk:
             return IN_DOUBT
         if result.alive:
             return ALIVE_WITH_STREAM if self._stream_is_up else ALIVE
+        if result.unsettled:
+            return self._tools.pace.settle.total_seconds()
         if result.holding:
             return HOLDING
         return WATCHING if result.watched else None

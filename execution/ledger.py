@@ -6,7 +6,7 @@ is in doubt nothing is concluded: its trades would look foreign.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 from sqlalchemy import Select, func, select
@@ -47,7 +47,14 @@ class Ledger:
         self._account_id = account_id
         self._database = database
         self._settle = settle
-        self._first_seen: dict[LedgerKey, tuple[int, datetime]] = {}
+        # What was seen once, since when: shares that are missing, and what was there before the day's trades.
+        self._missing_seen: dict[LedgerKey, tuple[int, datetime]] = {}
+        self._baseline_seen: dict[LedgerKey, tuple[int, datetime]] = {}
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a second look, a settle time after the first, would decide something."""
+        return bool(self._missing_seen or self._baseline_seen)
 
     async def has_positions(self) -> bool:
         async with self._database.transaction() as session:
@@ -61,14 +68,19 @@ class Ledger:
         async with self._database.transaction() as session:
             ours = await self._ours(session, now)
         changed: list[Followed] = []
+        for seen in (self._missing_seen, self._baseline_seen):
+            for gone in seen.keys() - ours.runs.keys():
+                del seen[gone]
         for key, runs in ours.runs.items():
             # Delivered shares may come from older holdings, which a position does not show: the broker itself guards those.
             if key in ours.in_doubt or key.product is Product.CNC:
                 continue
-            missing = await self._missing(broker, trades, key, ours, now)
+            total = await self._missing(broker, trades, key, ours, now)
             already = sum(run.taken_elsewhere for run in runs)
-            if self._is_confirmed(key, missing - already, now):
-                changed += await self._take(key, runs, missing - already, now)
+            if total <= already:
+                self._missing_seen.pop(key, None)
+            elif self._is_seen_twice(self._missing_seen, key, total, now):
+                changed += await take_shortfall(self._database, self._account_id, key, total, now=now)
         return changed
 
     async def _ours(self, session: AsyncSession, now: datetime) -> _Account:
@@ -96,82 +108,124 @@ class Ledger:
     async def _missing(self, broker: Broker, trades: Sequence[BrokerTrade], key: LedgerKey, ours: _Account, now: datetime) -> int:
         foreign = net_of(trades, key, without=ours.own_orders)
         if foreign >= 0:
+            self._baseline_seen.pop(key, None)
             return 0
         baseline = await self._baseline(broker, key, now)
         return 0 if baseline is None else shortfall(baseline=baseline, foreign=foreign)
 
     async def _baseline(self, broker: Broker, key: LedgerKey, now: datetime) -> int | None:
-        """What was there before the day's trades; read once a day. None: position and trades did not show the same moment."""
+        """What was there before the day's trades, once it was read twice. None: not known yet."""
+        day = trading_date(now)
         async with self._database.transaction() as session:
-            known = await session.scalar(self._row(key, now))
+            known = await session.scalar(_row_of(self._account_id, key, day))
         if known is not None and known.baseline is not None:
             return known.baseline
         before = await broker.trades()
         positions = await broker.positions()
         after = await broker.trades()
-        if {trade.trade_id for trade in before} != {trade.trade_id for trade in after}:
-            return None
         baseline = baseline_of(positions, after, key)
-        await self._store(key, baseline, now)
+        if baseline is None or {trade.trade_id for trade in before} != {trade.trade_id for trade in after}:
+            return None
+        if not self._is_seen_twice(self._baseline_seen, key, baseline, now):
+            return None
+        await store_baseline(self._database, self._account_id, key, baseline, now=now)
         return baseline
 
-    def _row(self, key: LedgerKey, now: datetime) -> Select[PositionLedger]:
-        return select(PositionLedger).where(
-            PositionLedger.account_id == self._account_id,
-            PositionLedger.exchange == key.instrument.exchange,
-            PositionLedger.symbol == key.instrument.symbol,
-            PositionLedger.product == key.product.value,
-            PositionLedger.trading_day == trading_date(now),
+    def _is_seen_twice(self, seen: dict[LedgerKey, tuple[int, datetime]], key: LedgerKey, value: int, now: datetime) -> bool:
+        """Whether that was seen before, a settle time ago, and nothing else in between; then it is forgotten."""
+        known, since = seen.setdefault(key, (value, now))
+        if known != value:
+            seen[key] = (value, now)
+            return False
+        if now - since < self._settle:
+            return False
+        del seen[key]
+        return True
+
+
+def _row_of(account_id: str, key: LedgerKey, day: date) -> Select[PositionLedger]:
+    return select(PositionLedger).where(
+        PositionLedger.account_id == account_id,
+        PositionLedger.exchange == key.instrument.exchange,
+        PositionLedger.symbol == key.instrument.symbol,
+        PositionLedger.product == key.product.value,
+        PositionLedger.trading_day == day,
+    )
+
+
+async def read_baselines(session: AsyncSession, account_id: str, day: date) -> dict[LedgerKey, int]:
+    """What was there before that day's trades, of every key it is known of."""
+    rows = await session.scalars(
+        select(PositionLedger).where(
+            PositionLedger.account_id == account_id, PositionLedger.trading_day == day, PositionLedger.baseline.is_not(None)
         )
+    )
+    return {
+        LedgerKey(InstrumentId(row.exchange, row.symbol), Product(row.product)): row.baseline
+        for row in rows
+        if row.baseline is not None
+    }
 
-    async def _store(self, key: LedgerKey, baseline: int, now: datetime) -> None:
-        values = {
-            "id": new_id(PositionLedger.id_prefix),
-            "account_id": self._account_id,
-            "exchange": key.instrument.exchange,
-            "symbol": key.instrument.symbol,
-            "product": key.product.value,
-            "trading_day": trading_date(now),
-            "baseline": baseline,
-            "read_at": now,
-        }
-        async with self._database.transaction() as session:
-            user_id = await session.scalar(select(func.min(Run.user_id)).where(Run.account_id == self._account_id))
-            await session.execute(insert(PositionLedger).values(user_id=user_id, **values).on_conflict_do_nothing())
 
-    def _is_confirmed(self, key: LedgerKey, missing: int, now: datetime) -> bool:
-        if missing <= 0:
-            self._first_seen.pop(key, None)
-            return False
-        seen, since = self._first_seen.setdefault(key, (missing, now))
-        if seen != missing:
-            self._first_seen[key] = (missing, now)
-            return False
-        return now - since >= self._settle
+async def store_baseline(database: Database, account_id: str, key: LedgerKey, baseline: int, *, now: datetime) -> None:
+    """Written once a day; the first one stands."""
+    values = {
+        "id": new_id(PositionLedger.id_prefix),
+        "account_id": account_id,
+        "exchange": key.instrument.exchange,
+        "symbol": key.instrument.symbol,
+        "product": key.product.value,
+        "trading_day": trading_date(now),
+        "baseline": baseline,
+        "read_at": now,
+    }
+    async with database.transaction() as session:
+        user_id = await session.scalar(select(func.min(Run.user_id)).where(Run.account_id == account_id))
+        await session.execute(insert(PositionLedger).values(user_id=user_id, **values).on_conflict_do_nothing())
 
-    async def _take(self, key: LedgerKey, runs: Sequence[Run], missing: int, now: datetime) -> list[Followed]:
-        self._first_seen.pop(key, None)
+
+async def take_shortfall(database: Database, account_id: str, key: LedgerKey, total: int, *, now: datetime) -> list[Followed]:
+    """Take off the newest runs what is missing today in all, less what was taken already.
+
+    Safe to be asked by several at once, and twice: the runs are locked, and what was taken already is counted under the lock.
+    """
+    todays = (
+        select(Run)
+        .where(
+            Run.account_id == account_id,
+            Run.trading_day == trading_date(now),
+            Run.exchange == key.instrument.exchange,
+            Run.symbol == key.instrument.symbol,
+            Run.product == key.product,
+            Run.bought > Run.sold,
+        )
+        .order_by(Run.id)
+        .with_for_update()
+    )
+    changed = []
+    async with database.transaction() as session:
+        runs = sorted(await session.scalars(todays), key=lambda run: (run.created_at, run.id))
+        missing = total - sum(run.taken_elsewhere for run in runs)
         open_runs = [OpenRun(run.id, holding_of(run).open_quantity) for run in runs if run.state is not RunState.ENDED]
-        changed = []
         for run_id, quantity in taken_from(open_runs, missing).items():
-            followed = Followed(run_id, changed=True, filled_more=True)
-            async with self._database.transaction() as session:
-                locked = await lock_run(session, run_id)
-                if locked is None:
-                    continue
-                run, orders = locked
-                taken = min(quantity, holding_of(run).open_quantity)
-                if taken <= 0:
-                    continue
-                run.taken_elsewhere += taken
-                message = f"{taken} {run.symbol} of this run were sold by somebody else; they are not sold again"
-                tell(session, run, "taken_elsewhere", message, quantity=taken)
-                await raise_alarm(session, _alarm(run, message))
-                await session.flush()
-                cover(session, run, orders, now=now, followed=followed)
-            _log.warning("shares_taken", run_id=run_id, quantity=taken)
-            changed.append(followed)
-        return changed
+            changed.append(await _take(session, run_id, quantity, now))
+    return changed
+
+
+async def _take(session: AsyncSession, run_id: str, quantity: int, now: datetime) -> Followed:
+    locked = await lock_run(session, run_id)
+    if locked is None:
+        raise LookupError(f"run {run_id} is gone")
+    run, orders = locked
+    run.taken_elsewhere += quantity
+    message = f"{quantity} {run.symbol} of this run were sold by somebody else; they are not sold again"
+    tell(session, run, "taken_elsewhere", message, quantity=quantity)
+    await raise_alarm(session, _alarm(run, message))
+    await session.flush()
+    followed = Followed(run_id, changed=True, filled_more=True)
+    cover(session, run, orders, now=now, followed=followed)
+    _log.warning("shares_taken", run_id=run_id, quantity=quantity)
+    return followed
 
 
 def _alarm(run: Run, message: str) -> Alarm:

@@ -36,6 +36,7 @@ class LookResult:
     looked: bool = False
     holding: bool = False  # some run has shares that somebody else could sell
     unfinished: bool = False  # book and trades did not agree yet
+    unsettled: bool = False  # a second look, a settle time from now, decides whether shares are missing
     followed: list[Followed] = field(default_factory=list)
     long_in_doubt: list[tuple[str, str]] = field(default_factory=list)
     doubt_ended: list[str] = field(default_factory=list)
@@ -98,6 +99,7 @@ class Look:
             await self._compare(row, read, trades, healthy, broker, result)
         if holding and healthy and trades is not None:
             result.followed += await self._ledger.compare(broker, trades, now=read.requested_at)
+            result.unsettled = self._ledger.is_unsettled
         return result
 
     async def _rows(self) -> Sequence[Order]:

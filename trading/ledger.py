@@ -38,10 +38,19 @@ def net_of(trades: Iterable[BrokerTrade], key: LedgerKey, *, without: frozenset[
     )
 
 
-def baseline_of(positions: Iterable[BrokerPosition], trades: Iterable[BrokerTrade], key: LedgerKey) -> int:
-    """What was there before today's trades: the net position less everything traded today. Both must show the same moment."""
-    held = sum(row.net_quantity for row in positions if row.instrument == key.instrument and row.product is key.product)
-    return held - net_of(trades, key)
+def listed_net(positions: Iterable[BrokerPosition], key: LedgerKey) -> int | None:
+    """The broker's net position, or None when it lists none: a list that leaves a key out, or is empty, proves nothing."""
+    listed = [row.net_quantity for row in positions if row.instrument == key.instrument and row.product is key.product]
+    return sum(listed) if listed else None
+
+
+def baseline_of(positions: Iterable[BrokerPosition], trades: Iterable[BrokerTrade], key: LedgerKey) -> int | None:
+    """What was there before today's trades: the net position less everything traded today. Both must show the same moment.
+
+    None when the broker does not list the position.
+    """
+    held = listed_net(positions, key)
+    return None if held is None else held - net_of(trades, key)
 
 
 def shortfall(*, baseline: int, foreign: int) -> int:
