@@ -24,7 +24,7 @@ from runtime.logging import configure_logging
 from runtime.messenger import Target, open_targets
 from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
-from runtime.temporal_worker import ensure_schedule, make_worker
+from runtime.temporal_worker import ensure_schedules, make_worker
 from runtime.trading import TradingRoom, lead_of, open_trading_room
 from storage.database import Database
 
@@ -79,7 +79,7 @@ async def _serve_temporal(settings: Settings, room: TradingRoom, stop: asyncio.E
     while not stop.is_set():
         try:
             client = await temporal.connect(settings)
-            await ensure_schedule(client, settings)
+            await ensure_schedules(client, settings)
             await _run_worker(client, settings, room, stop)
         except (RPCError, RuntimeError, OSError) as error:
             _log.warning("temporal_unavailable", error=str(error))

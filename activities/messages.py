@@ -244,3 +244,31 @@ class PreparedRuns:
     runs: tuple[StrategyInput, ...]
     not_started: tuple[NotStarted, ...] = ()
     last: str = ""
+
+
+@dataclass(frozen=True)
+class ReconcileAccounts:
+    """One batch: the accounts after that id. `at`: when the round began."""
+
+    after: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class AccountsReconciled:
+    """`last`: the batch's last account, empty when it was the last batch; `left`: accounts still to come."""
+
+    compared: int = 0
+    differences: int = 0
+    unread: int = 0
+    last: str = ""
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class ReconcileResult:
+    """What one round over all accounts came to."""
+
+    compared: int = 0
+    differences: int = 0
+    unread: int = 0

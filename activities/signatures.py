@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from temporalio import activity
 
 from activities.messages import (
+    AccountsReconciled,
     ArmEntry,
     Begin,
     Begun,
@@ -17,6 +18,7 @@ from activities.messages import (
     Left,
     PreparedRuns,
     PrepareRuns,
+    ReconcileAccounts,
     RunChanged,
     StrategyResult,
 )
@@ -65,3 +67,10 @@ class TradingDayActivities(ABC):
     @abstractmethod
     async def prepare_runs(self, request: PrepareRuns) -> PreparedRuns:
         """Write the rows of today's repeating strategies."""
+
+
+class ReconciliationActivities(ABC):
+    @activity.defn
+    @abstractmethod
+    async def reconcile(self, request: ReconcileAccounts) -> AccountsReconciled:
+        """Compare a batch of accounts with their brokers. Outside market hours there are none."""

@@ -82,6 +82,13 @@ _NO_KILL_SWITCH = """
             OR (k.scope = 'strategy' AND k.scope_id = o.strategy_id)))
 """
 
+# An order with a tag of ours that no row knows may be this very purchase: nothing is bought until a person has looked.
+_NO_UNKNOWN_ORDER = """
+    NOT EXISTS (
+        SELECT 1 FROM alerts l
+        WHERE l.account_id = o.account_id AND l.kind = 'order_unknown' AND l.cleared_at IS NULL AND l.acknowledged_at IS NULL)
+"""
+
 _RETURNING = """
     RETURNING o.id, o.run_id, o.strategy_id, o.user_id, o.account_id, o.leg, o.attempt, o.revision, o.tag, o.exchange, o.symbol,
               o.product, o.side, o.quantity, o.price, o.wanted_at, o.reason, o.trigger_price, o.fired_by
@@ -101,6 +108,7 @@ _DUE_ENTRIES = f"""
           AND w.reference > o.stop_price
           AND r.state <> 'ended' AND r.exit_wanted_at IS NULL AND NOT r.leave_open AND :now < r.hand_over_at
           AND {_NO_KILL_SWITCH}
+          AND {_NO_UNKNOWN_ORDER}
         ORDER BY o.id
         FOR UPDATE OF o SKIP LOCKED
     )

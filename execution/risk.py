@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.limits import limits_of, load_usage
 from execution.rows import load_kill_switches
-from storage.models import BrokerAccount, RiskLimit, Run
+from storage.models import Alert, BrokerAccount, RiskLimit, Run
 from trading.risk import Limits, Refusal, Usage, refuse
 from trading.sessions import trading_date
 
@@ -34,8 +34,21 @@ async def check_entry(
         )
     if (await load_kill_switches(session)).lock(run):
         return Refusal("KILL_SWITCH_ENGAGED", "the kill switch is engaged")
+    if await has_unknown_order(session, run.account_id):
+        return Refusal("ORDER_UNKNOWN", "the account has an order with a tag of ours that nobody knows: look at it first")
     value = None if last_price is None else last_price * run.quantity
     return await over_limit(session, run, value=value, now=now, defaults=defaults)
+
+
+async def has_unknown_order(session: AsyncSession, account_id: str) -> bool:
+    """Whether an alarm of that kind is up that nobody has acknowledged. The claim asks the same."""
+    unseen = select(Alert.id).where(
+        Alert.account_id == account_id,
+        Alert.kind == "order_unknown",
+        Alert.cleared_at.is_(None),
+        Alert.acknowledged_at.is_(None),
+    )
+    return await session.scalar(unseen.limit(1)) is not None
 
 
 async def over_limit(

@@ -10,6 +10,7 @@ from temporalio.client import (
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleCalendarSpec,
+    ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleRange,
@@ -19,14 +20,17 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRu
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from runtime.settings import Settings
-from workflows.names import TRADING_DAY_SCHEDULE
+from workflows.names import RECONCILE_SCHEDULE, TRADING_DAY_SCHEDULE
+from workflows.reconcile import ReconcileWorkflow
 from workflows.strategy import StrategyWorkflow
 from workflows.trading_day import TradingDayWorkflow
 
-WORKFLOWS: list[type[Any]] = [StrategyWorkflow, TradingDayWorkflow]
+WORKFLOWS: list[type[Any]] = [StrategyWorkflow, TradingDayWorkflow, ReconcileWorkflow]
 
 # The schedule runs before the market opens; a morning missed by less than this is caught up with.
 CATCH_UP = timedelta(hours=6)
+# How often accounts are compared with their brokers. A round that was missed is not caught up with: the next one is near.
+RECONCILE_EVERY = timedelta(seconds=30)
 
 
 def make_worker(
@@ -54,14 +58,37 @@ def make_worker(
     )
 
 
-async def ensure_schedule(client: Client, settings: Settings) -> None:
-    """Create the one schedule that opens the trading day at 08:45 India time; leaves an existing one as an operator set it."""
+async def ensure_schedules(client: Client, settings: Settings) -> None:
+    """Create the schedules that are not there; leaves an existing one as an operator set it."""
+    await _ensure(client, TRADING_DAY_SCHEDULE, _opening(settings))
+    await _ensure(client, RECONCILE_SCHEDULE, _reconciling(settings))
+
+
+async def _ensure(client: Client, name: str, schedule: Schedule) -> None:
+    try:
+        await client.create_schedule(name, schedule)
+    except ScheduleAlreadyRunningError:
+        return
+
+
+def _opening(settings: Settings) -> Schedule:
+    """Opens the trading day at 08:45 India time."""
     spec = ScheduleSpec(
         calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(8)], minute=[ScheduleRange(45)])], time_zone_name="Asia/Kolkata"
     )
     action = ScheduleActionStartWorkflow(TradingDayWorkflow.run, id="trading-day", task_queue=settings.task_queue)
     policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP)
-    try:
-        await client.create_schedule(TRADING_DAY_SCHEDULE, Schedule(action=action, spec=spec, policy=policy))
-    except ScheduleAlreadyRunningError:
-        return
+    return Schedule(action=action, spec=spec, policy=policy)
+
+
+def _reconciling(settings: Settings) -> Schedule:
+    """Around the clock; outside market hours a round ends at once, since only the worker knows the calendar."""
+    action = ScheduleActionStartWorkflow(
+        ReconcileWorkflow.run,
+        id="reconcile",
+        task_queue=settings.task_queue,
+        static_summary="Compare accounts with their brokers",
+        execution_timeout=timedelta(minutes=10),
+    )
+    policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=RECONCILE_EVERY)
+    return Schedule(action=action, spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RECONCILE_EVERY)]), policy=policy)

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from activities.entry import DeskEntryActivities
 from activities.exit import DeskExitActivities
+from activities.reconciliation import BrokerReconciliationActivities
 from activities.runs import RowRunActivities
 from activities.trading_day import RowTradingDayActivities
 from cache.prices import PriceCache
@@ -102,6 +103,7 @@ def open_trading_room(
     day = RowTradingDayActivities(
         database=database, instruments=instruments, calendar=calendar, lead=lead_of(settings), workflow_id=strategy_workflow_id
     )
+    reconciliation = BrokerReconciliationActivities(tools=tools, calendar=calendar)
     activities: list[Callable[..., Any]] = [
         entry.arm_entry,
         entry.enter,
@@ -110,5 +112,6 @@ def open_trading_room(
         runs.change,
         runs.finish,
         day.prepare_runs,
+        reconciliation.reconcile,
     ]
     return TradingRoom(tools, floor, watch, activities)

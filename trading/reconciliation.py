@@ -122,10 +122,11 @@ class FillsMissing:
 
 @dataclass(frozen=True, slots=True)
 class BaselineRead:
-    """What was there before the day's trades, of a key it was not known of."""
+    """What was there before the day's trades, of a key it was not known of. `traded`: their net, which must not move."""
 
     key: LedgerKey
     quantity: int
+    traded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,7 @@ def _compare_positions(ours: Ours, theirs: Theirs, found: Mapping[str, BrokerOrd
         actual, baseline = listed_net(theirs.positions, key), ours.baselines.get(key)
         if baseline is None:
             read = baseline_of(theirs.positions, theirs.trades, key)
-            findings += [] if read is None else [BaselineRead(key, read)]
+            findings += [] if read is None else [BaselineRead(key, read, net_of(theirs.trades, key))]
             continue
         sold = _sold_elsewhere(ours, theirs, key, baseline, own) if key not in in_doubt else 0
         if sold:

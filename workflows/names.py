@@ -4,6 +4,7 @@ from datetime import date
 
 STRATEGY_WORKFLOW = "StrategyWorkflow"
 TRADING_DAY_WORKFLOW = "TradingDayWorkflow"
+RECONCILE_WORKFLOW = "ReconcileWorkflow"
 
 STOP_LOSS_HIT = "stop_loss_hit"
 STOP_REQUESTED = "stop_requested"
@@ -13,6 +14,7 @@ CHANGE_PLAN = "change_plan"
 STATUS = "status"
 
 TRADING_DAY_SCHEDULE = "open-the-trading-day"
+RECONCILE_SCHEDULE = "reconcile-with-the-brokers"
 
 # All of kind Keyword; registered when the stack starts.
 SEARCH_ATTRIBUTES = ("StrategyId", "UserId", "Symbol", "RunState", "TradingDay")

@@ -21,3 +21,9 @@ ROWS = ActivityOptions(start_to_close_timeout=timedelta(seconds=15), retry_polic
 WAITING = ActivityOptions(
     start_to_close_timeout=timedelta(minutes=2), heartbeat_timeout=timedelta(seconds=8), retry_policy=_PATIENT
 )
+# Reads at brokers. The next round comes anyway, so an attempt that failed is made once more and then left to it.
+ROUND = ActivityOptions(
+    start_to_close_timeout=timedelta(seconds=45),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=2),
+)

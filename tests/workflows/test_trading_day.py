@@ -10,7 +10,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.messages import Begin, NotStarted, PreparedRuns, PrepareRuns, StrategyInput, StrategyResult
 from local.namespace import ensure_namespace
-from runtime.temporal_worker import ensure_schedule
+from runtime.temporal_worker import ensure_schedules
 from tests.waiting import eventually
 from tests.workflows.day import Day, Handle, open_day, replay, settings_for, until
 from trading.runs import EndReason
@@ -114,8 +114,8 @@ async def test_the_schedule_opens_each_day_before_the_market_and_can_be_triggere
     async with open_day(client, settings_for(task_queue)) as day:
         plan = day.plan(buy_in=timedelta(hours=1))
         day.script.pages = {"": PreparedRuns((plan,))}
-        await ensure_schedule(client, day.settings)
-        await ensure_schedule(client, day.settings)
+        await ensure_schedules(client, day.settings)
+        await ensure_schedules(client, day.settings)
         schedule = client.get_schedule_handle(names.TRADING_DAY_SCHEDULE)
         described = await schedule.describe()
         times = {moment.astimezone(INDIA).strftime("%H:%M") for moment in described.info.next_action_times}

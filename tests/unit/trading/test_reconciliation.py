@@ -256,7 +256,7 @@ def test_a_position_that_is_not_listed_proves_nothing(baselines: dict[LedgerKey,
 
 
 def test_what_was_there_before_is_read_where_it_is_not_known() -> None:
-    assert findings(rows(FIRST), book(FIRST, net={MIS: 35})) == (BaselineRead(MIS, 25),)
+    assert findings(rows(FIRST), book(FIRST, net={MIS: 35})) == (BaselineRead(MIS, 25, traded=10),)
 
 
 KEYS = (MIS, CNC, LedgerKey(INFY, Product.MIS))
