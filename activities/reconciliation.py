@@ -32,8 +32,7 @@ _TO_COMPARE = text(
         EXISTS (SELECT 1 FROM orders o WHERE o.account_id = a.id AND o.state IN ('sending', 'unknown', 'open'))
         OR EXISTS (SELECT 1 FROM runs r WHERE r.account_id = a.id AND r.state <> 'ended'
                    AND r.bought > r.sold + r.taken_elsewhere)
-        OR EXISTS (SELECT 1 FROM alerts l WHERE l.account_id = a.id AND l.cleared_at IS NULL
-                   AND l.kind IN ('reconcile_difference', 'order_unknown')))
+        OR EXISTS (SELECT 1 FROM alerts l WHERE l.account_id = a.id AND l.cleared_at IS NULL AND l.kind = 'reconcile_difference'))
     ORDER BY id LIMIT :most
     """
 )

@@ -18,7 +18,6 @@ from execution.timeline import tell
 from execution.tools import Tools
 from storage.models import Alert, BrokerAccount, Run, RunEvent
 from trading.fills import trades_of
-from trading.instruments import InstrumentId
 from trading.ledger import LedgerKey
 from trading.orders import BrokerOrder, BrokerTrade, OrderState
 from trading.reconciliation import (
@@ -71,24 +70,16 @@ class Findings:
         """End the alarms whose difference this comparison no longer finds. One it proves nothing about stays up."""
         still = {self._subject(finding) for finding in compared.findings}
         agreed = {self._position(key) for key in compared.agreed}
+        up = select(Alert).where(
+            Alert.account_id == self._account.id, Alert.kind == "reconcile_difference", Alert.cleared_at.is_(None)
+        )
         async with self._tools.database.transaction() as session:
-            query = select(Alert).where(Alert.account_id == self._account.id, Alert.cleared_at.is_(None))
-            for alert in list(await session.scalars(query.where(Alert.kind.in_(["reconcile_difference", "order_unknown"])))):
-                if alert.key not in still and await self._is_over(session, alert, agreed):
+            for alert in await session.scalars(up):
+                is_of_an_order = alert.key.startswith("order:")
+                # A broker's trades are of one day: what differed yesterday cannot be compared any more.
+                is_old = trading_date(alert.raised_at) < trading_date(self._now)
+                if alert.key not in still and (is_of_an_order or is_old or alert.key in agreed):
                     await clear_alarm(session, alert.key)
-
-    async def _is_over(self, session: AsyncSession, alert: Alert, agreed: set[str]) -> bool:
-        if alert.kind == "order_unknown":
-            # Only a person can say that an order nobody knows is all right.
-            return alert.acknowledged_at is not None
-        if alert.key.startswith("order:"):
-            return True
-        # About a position. A broker's trades are of one day: what differed yesterday cannot be compared any more.
-        return await self._position_of(session, alert) in agreed or trading_date(alert.raised_at) < trading_date(self._now)
-
-    async def _position_of(self, session: AsyncSession, alert: Alert) -> str:
-        run = await session.get(Run, alert.run_id) if alert.run_id is not None else None
-        return alert.key if run is None else self._position(LedgerKey(InstrumentId(run.exchange, run.symbol), run.product))
 
     # --- orders -------------------------------------------------------------------------------------------------------
 

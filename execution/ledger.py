@@ -230,5 +230,5 @@ async def _take(session: AsyncSession, run_id: str, quantity: int, now: datetime
 
 def _alarm(run: Run, message: str) -> Alarm:
     # Each sale is told, and each is acknowledged by itself.
-    key = f"foreign-sale:{run.id}:{run.taken_elsewhere}"
-    return Alarm(key, "reconcile_difference", message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)
+    key = f"sold-elsewhere:{run.id}:{run.taken_elsewhere}"
+    return Alarm(key, "sold_elsewhere", message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)
