@@ -45,11 +45,12 @@ class StopLossHit:
 
 @dataclass(frozen=True)
 class StopRequested:
-    """From the API: a user's stop. `square_off` false leaves the position as it is."""
+    """A user's stop, or the kill switch. `square_off` false leaves the position as it is."""
 
     square_off: bool
     requested_by: str
     at: datetime
+    reason: ExitReason = ExitReason.USER_STOP
 
 
 @dataclass(frozen=True)

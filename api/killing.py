@@ -1,6 +1,10 @@
-"""The kill switch: a row that every claim of an entry looks at. Engaging it twice is a no-op; only a person releases it."""
+"""The kill switch as people press it: whose it is, the rows in one transaction, then telling everybody.
 
-from dataclasses import dataclass
+Rows decide; telling is best effort and bounded in time. A workflow that is not told hears it from the guard, a desk that is not
+told reads it within a second.
+"""
+
+from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -9,19 +13,12 @@ from api import notify
 from api.deps import Caller
 from api.errors import ApiError, ErrorCode
 from api.services import Services
-from execution.commands import supersede_armed_entries, want_exit
-from execution.timeline import tell
-from storage.models import KillScope, KillSwitch, Role, Run
+from execution import killing
+from execution.killing import Engaged, Wanted
+from storage.models import KillScope, KillSwitch, Role, Run, User
 from storage.repositories import accounts, audit, safety, strategies
-from trading.orders import SupersededFor
 from trading.runs import ExitReason
 from workflows.names import STOP_REQUESTED
-
-
-@dataclass(frozen=True, slots=True)
-class Engaged:
-    switch: KillSwitch
-    runs: int
 
 
 async def engage(
@@ -31,12 +28,9 @@ async def engage(
     now = services.clock.now()
     async with services.database.transaction() as session:
         target = await _target(session, caller, scope, scope_id)
-        switch = await safety.engage(
-            session, scope=scope, scope_id=target, square_off=square_off, reason=reason, by=caller.user_id, now=now
-        )
-        runs = await _runs(session, caller, scope, target)
-        for run in runs:
-            await _stop_run(session, run, square_off=square_off, services=services)
+        overrides = scope is KillScope.USER and target != caller.user_id
+        wanted = Wanted(scope, target, square_off, reason, by=caller.user_id, overrides=overrides)
+        engaged = await killing.engage(session, wanted, now=now)
         await audit.append(
             session,
             actor_id=caller.user_id,
@@ -47,18 +41,22 @@ async def engage(
             square_off=square_off,
             reason=reason,
         )
-    await _tell(services, runs, square_off=square_off)
-    return Engaged(switch, len(runs))
+    await _tell(services, engaged.runs, square_off=square_off)
+    return engaged
 
 
-async def release(services: Services, caller: Caller, *, scope: KillScope, scope_id: str | None) -> KillSwitch:
+async def release(services: Services, caller: Caller, *, scope: KillScope, scope_id: str | None, reason: str) -> KillSwitch:
     """Entries may be made again. What was sold stays sold. Raises ApiError KILL_SWITCH_NOT_ENGAGED."""
     now = services.clock.now()
     async with services.database.transaction() as session:
         target = await _target(session, caller, scope, scope_id)
-        switch = await safety.release(session, scope=scope, scope_id=target, by=caller.user_id, now=now)
-        if switch is None:
+        engaged = await safety.engaged(session, scope=scope, scope_id=target)
+        if engaged is None:
             raise ApiError(ErrorCode.KILL_SWITCH_NOT_ENGAGED)
+        if caller.role is not Role.ADMIN and await _is_an_admins(session, engaged, caller):
+            raise ApiError(ErrorCode.FORBIDDEN, "an Admin has engaged it; only an Admin can release it")
+        switch = await killing.release(session, scope=scope, scope_id=target, reason=reason, by=caller.user_id, now=now)
+        assert switch is not None  # noqa: S101 (its row is locked)
         await audit.append(
             session,
             actor_id=caller.user_id,
@@ -66,8 +64,16 @@ async def release(services: Services, caller: Caller, *, scope: KillScope, scope
             subject_id=target or None,
             now=now,
             scope=scope.value,
+            reason=reason,
         )
     return switch
+
+
+async def _is_an_admins(session: AsyncSession, switch: KillSwitch, caller: Caller) -> bool:
+    """Pressed by somebody else, about this user. What the platform tripped by itself is for its user to reset."""
+    if switch.scope is not KillScope.USER or switch.engaged_by in (None, caller.user_id):
+        return False
+    return await session.get(User, switch.engaged_by) is not None
 
 
 async def _target(session: AsyncSession, caller: Caller, scope: KillScope, scope_id: str | None) -> str:
@@ -78,9 +84,12 @@ async def _target(session: AsyncSession, caller: Caller, scope: KillScope, scope
                 raise ApiError(ErrorCode.FORBIDDEN)
             return ""
         case KillScope.USER:
-            if scope_id not in (None, caller.user_id) and caller.role is not Role.ADMIN:
+            if scope_id in (None, caller.user_id):
+                return caller.user_id
+            if caller.role is not Role.ADMIN:
                 raise ApiError(ErrorCode.FORBIDDEN)
-            return scope_id or caller.user_id
+            if await session.get(User, scope_id) is None:
+                raise ApiError(ErrorCode.USER_NOT_FOUND)
         case KillScope.ACCOUNT:
             if await accounts.find(session, account_id=scope_id or "", user_id=caller.user_id) is None:
                 raise ApiError(ErrorCode.BROKER_NOT_FOUND)
@@ -90,33 +99,11 @@ async def _target(session: AsyncSession, caller: Caller, scope: KillScope, scope
     return scope_id or ""
 
 
-async def _runs(session: AsyncSession, caller: Caller, scope: KillScope, target: str) -> list[Run]:
-    match scope:
-        case KillScope.PLATFORM:
-            return list(await strategies.open_runs(session, user_id=None))
-        case KillScope.USER:
-            return list(await strategies.open_runs(session, user_id=target))
-        case KillScope.ACCOUNT:
-            return list(await strategies.open_runs(session, user_id=caller.user_id, account_id=target))
-        case KillScope.STRATEGY:
-            return list(await strategies.open_runs(session, user_id=caller.user_id, strategy_id=target))
-
-
-async def _stop_run(session: AsyncSession, run: Run, *, square_off: bool, services: Services) -> None:
-    now = services.clock.now()
-    await supersede_armed_entries(session, run_id=run.id, why=SupersededFor.KILL_SWITCH)
-    if square_off:
-        if want_exit(run, ExitReason.KILL_SWITCH, now):
-            tell(session, run, "kill_switch", "The kill switch was engaged: selling what is held", at=now)
-    else:
-        tell(session, run, "kill_switch", "The kill switch was engaged: nothing more is bought", at=now)
-
-
-async def _tell(services: Services, runs: list[Run], *, square_off: bool) -> None:
-    for run in runs:
-        await notify.strategy_changed(services, strategy_id=run.strategy_id, user_id=run.user_id, account_id=run.account_id)
+async def _tell(services: Services, runs: Sequence[Run], *, square_off: bool) -> None:
+    """Desks first: they withhold what is on its way and cancel what works."""
+    await notify.runs_changed(services, runs)
     # Without square_off the runs go on: their positions keep their stops and sell times.
     if square_off:
-        message = StopRequested(square_off=True, requested_by="kill_switch", at=services.clock.now())
+        message = StopRequested(True, "kill_switch", services.clock.now(), ExitReason.KILL_SWITCH)
         workflows = [run.workflow_id for run in runs]
         await notify.signal_all(services, workflow_ids=workflows, name=STOP_REQUESTED, message=message)

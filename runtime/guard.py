@@ -1,8 +1,9 @@
 """The guard: nobody's run is without someone looking after it. Runs in every worker; a database lock lets one of them act.
 
 Two things it knows from the rows and from Temporal: a run whose rows say that all is done, but whose workflow does not know it
-(its shares were sold by somebody else, a signal was lost), is told. An open run whose workflow is gone or cannot go on is alarmed
-within seconds, and one that is gone gets a new workflow, which takes over from the rows. Until then the desk covers it.
+(its shares were sold by somebody else, a signal was lost, a kill switch came while Temporal was away), is told. An open run whose
+workflow is gone or cannot go on is alarmed within seconds, and one that is gone gets a new workflow, which takes over from the
+rows. Until then the desk covers it.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from activities.messages import RunSettled
+from activities.messages import RunSettled, StopRequested
 from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.rows import load_runs
 from execution.starting import Lead, strategy_input
@@ -28,7 +29,7 @@ from storage.database import Database
 from storage.models import Order, Run
 from trading.next_step import is_settled
 from trading.ports.clock import Clock
-from trading.runs import RunState
+from trading.runs import ExitReason, RunState
 from workflows import names
 from workflows.strategy import StrategyWorkflow
 from workflows.trading_day import search_attributes
@@ -70,6 +71,7 @@ class Guard:
         async with self._database.transaction() as session:
             ids = list(await session.scalars(select(Run.id).where(Run.state != RunState.ENDED)))
         await self._tell_settled(await self._settled_candidates())
+        await self._tell_unwanted()
         await self._check_workflows(ids)
 
     async def _settled_candidates(self) -> list[tuple[Run, list[Order]]]:
@@ -90,6 +92,23 @@ class Guard:
                 except RPCError as error:
                     if not is_gone(error):
                         raise
+
+    async def _tell_unwanted(self) -> None:
+        """A kill switch ends a run that has not begun, and its workflow sleeps on because Temporal was away then."""
+        unwanted = select(Run).where(
+            Run.state == RunState.SCHEDULED,
+            Run.exit_reason == ExitReason.KILL_SWITCH,
+            Run.exit_wanted_at < self._clock.now() - PATIENCE,
+        )
+        async with self._database.transaction() as session:
+            runs = list(await session.scalars(unwanted))
+        for run in runs:
+            message = StopRequested(True, "kill_switch", run.exit_wanted_at or self._clock.now(), ExitReason.KILL_SWITCH)
+            try:
+                await self._client.get_workflow_handle(run.workflow_id).signal(names.STOP_REQUESTED, message)
+            except RPCError as error:
+                if not is_gone(error):
+                    raise
 
     async def _check_workflows(self, open_ids: list[str]) -> None:
         now = self._clock.now()

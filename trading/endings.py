@@ -65,6 +65,8 @@ def _never_bought(facts: RunFacts) -> tuple[EndReason, str]:
     last = facts.entries[-1] if facts.entries else None
     if facts.stop_requested:
         return EndReason.STOPPED_BY_USER, "stopped before anything was bought"
+    if facts.exit_reason is ExitReason.KILL_SWITCH:
+        return EndReason.KILL_SWITCH, "the kill switch was engaged before anything was bought"
     if last is None:
         return EndReason.ENTRY_FAILED, "nothing was attempted"
     if last.superseded_for is not None:

@@ -213,7 +213,7 @@ class StrategyWorkflow:
     def stop_requested(self, request: StopRequested) -> None:
         if self._exit_reason is None:
             self._square_off = request.square_off
-        self._want_out(ExitReason.USER_STOP, request.at)
+        self._want_out(request.reason, request.at)
 
     @workflow.signal(name=names.CREDENTIALS_RENEWED)
     def credentials_renewed(self, renewed: CredentialsRenewed) -> None:

@@ -42,7 +42,7 @@ async def engage(caller: CurrentCaller, platform: Platform, body: EngageKillSwit
         square_off=wanted.square_off,
         reason=wanted.reason,
     )
-    return kill_switch_answer(engaged.switch, runs_affected=engaged.runs)
+    return kill_switch_answer(engaged.switch, runs_affected=len(engaged.runs))
 
 
 @router.delete(
@@ -53,11 +53,12 @@ async def engage(caller: CurrentCaller, platform: Platform, body: EngageKillSwit
 async def release(
     caller: CurrentCaller,
     platform: Platform,
+    reason: Annotated[str, AfterValidator(storable), Query(min_length=1, max_length=500, examples=["the price feed is back"])],
     scope: KillScope = KillScope.USER,
     scope_id: Annotated[str | None, AfterValidator(lambda text: text and storable(text)), Query(max_length=40)] = None,
 ) -> KillSwitchAnswer:
-    """Allow entries again. Runs it has ended stay ended."""
-    return kill_switch_answer(await killing.release(platform, caller, scope=scope, scope_id=scope_id))
+    """Allow entries again, and say why. Runs it has ended stay ended; another switch over the same runs stays as it is."""
+    return kill_switch_answer(await killing.release(platform, caller, scope=scope, scope_id=scope_id, reason=reason))
 
 
 @reading.get("/kill-switch", operation_id="listKillSwitches", responses=errors(SIGNED_IN))

@@ -81,20 +81,6 @@ async def find_run(session: AsyncSession, *, run_id: str, user_id: str) -> Run |
     return await session.scalar(statement.execution_options(populate_existing=True))
 
 
-async def open_runs(
-    session: AsyncSession, *, user_id: str | None, account_id: str | None = None, strategy_id: str | None = None
-) -> Sequence[Run]:
-    """Open runs in id order, locked; `user_id` None means everybody's, for an Admin's kill switch over the platform."""
-    statement = select(Run).where(Run.state != RunState.ENDED)
-    if user_id is not None:
-        statement = statement.where(Run.user_id == user_id)
-    if account_id is not None:
-        statement = statement.where(Run.account_id == account_id)
-    if strategy_id is not None:
-        statement = statement.where(Run.strategy_id == strategy_id)
-    return (await session.scalars(statement.order_by(Run.id).with_for_update())).all()
-
-
 async def runs_page(session: AsyncSession, *, strategy_id: str, user_id: str, after: After | None, limit: int) -> Sequence[Run]:
     """Newest first."""
     statement = select(Run).where(Run.strategy_id == strategy_id, Run.user_id == user_id)

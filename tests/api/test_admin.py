@@ -115,7 +115,7 @@ async def test_every_mutation_is_in_the_audit_log_and_the_chain_is_whole(platfor
     await user.call("DELETE", f"/strategy/{strategy_id}", expect=200)
     await user.call("PUT", "/risk-limits", json={"max_daily_loss": 1}, expect=200)
     await user.post("/kill-switch")
-    await user.call("DELETE", "/kill-switch", expect=200)
+    await user.call("DELETE", "/kill-switch?reason=over", expect=200)
     await user.call("DELETE", f"/broker/{broker_id}", expect=200)
     await user.post("/auth/logout")
     page = await admin.get("/admin/audit?limit=200")

@@ -81,10 +81,10 @@ async def test_it_works_while_a_workflow_waits_and_tells_it(trading: Platform, t
 async def test_only_a_person_releases_it_and_only_once(platform: Platform) -> None:
     user = await platform.user()
     await user.post("/kill-switch")
-    released = (await user.call("DELETE", "/kill-switch", expect=200)).json()
+    released = (await user.call("DELETE", "/kill-switch?reason=over", expect=200)).json()
     assert released["status"] == "released"
     assert (await user.get("/kill-switch"))["items"] == []
-    await user.refused("DELETE", "/kill-switch", 409, "KILL_SWITCH_NOT_ENGAGED")
+    await user.refused("DELETE", "/kill-switch?reason=over", 409, "KILL_SWITCH_NOT_ENGAGED")
     async with platform.services.database.transaction() as session:
         assert (await session.scalars(select(KillSwitch.released_by))).one() == user.user_id
 
@@ -97,7 +97,7 @@ async def test_the_platforms_switch_is_for_admins_and_shown_to_everybody(platfor
     assert (await admin.post("/kill-switch", {"scope": "platform"}))["runs_affected"] == 1
     assert (await run_of(platform, run.id)).exit_reason is ExitReason.KILL_SWITCH
     assert [switch["scope"] for switch in (await user.get("/kill-switch"))["items"]] == ["platform"]
-    await user.refused("DELETE", "/kill-switch?scope=platform", 403, "FORBIDDEN")
+    await user.refused("DELETE", "/kill-switch?reason=over&scope=platform", 403, "FORBIDDEN")
 
 
 async def test_a_misspelt_field_of_the_kill_switch_is_refused(platform: Platform) -> None:
