@@ -6,7 +6,7 @@ costs nothing that the claim has not decided already; `send_until` bounds it all
 """
 
 from execution.claim import ClaimedOrder
-from execution.rows import KillSwitches
+from execution.rows import KillSwitches, Switchable
 from trading.orders import Leg
 
 
@@ -22,4 +22,8 @@ class Switchboard:
 
     def withholds(self, claimed: ClaimedOrder) -> bool:
         """Whether a switch has come up since the claim. Exits are never withheld."""
-        return claimed.leg is Leg.ENTRY and self._switches.lock(claimed)
+        return claimed.leg is Leg.ENTRY and self.locks(claimed)
+
+    def locks(self, order: Switchable) -> bool:
+        """Whether what we know forbids a run, or the run of this order, to buy."""
+        return self._switches.lock(order)
