@@ -68,6 +68,11 @@ async def desk_of(world: World, account: BrokerAccount) -> Desk:
     return world.floor.desks[account.id]
 
 
+async def until_asleep(world: World, run_id: str) -> None:
+    """The workflow has read the rows for the last time before it arms the entry."""
+    await world.until(run_id, lambda row, _: row.started_at is not None, "the run has begun")
+
+
 async def until_armed(world: World, run_id: str) -> None:
     await world.until(run_id, lambda _, orders: any(order.state == "armed" for order in orders), "entry armed")
 
@@ -156,6 +161,7 @@ async def test_a_run_that_has_not_begun_ends_although_its_workflow_was_never_tol
     world = fast_world
     account = await world.add_account()
     run = await world.start_run(account, buy_in=4.0)
+    await until_asleep(world, run.id)
     await press(world, account, scope=KillScope.USER, scope_id=account.user_id, square_off=True)
     result = await world.result(run)
     assert result.end_reason is EndReason.KILL_SWITCH
@@ -166,6 +172,7 @@ async def test_a_run_whose_buy_time_is_far_away_hears_of_it_from_the_guard(fast_
     world = fast_world
     account = await world.add_account()
     run = await world.start_run(account, buy_in=3000.0, sell_in=6000.0)
+    await until_asleep(world, run.id)
     await press(world, account, square_off=True)
     guarding = asyncio.create_task(world.guard().run())
     result = await world.result(run)
@@ -178,6 +185,7 @@ async def test_released_before_its_buy_time_a_run_buys_as_planned(fast_world: Wo
     world = fast_world
     account = await world.add_account()
     run = await world.start_run(account, buy_in=4.0)
+    await until_asleep(world, run.id)
     await press(world, account)
     async with world.database.transaction() as session:
         await release(
