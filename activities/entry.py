@@ -52,7 +52,7 @@ class DeskEntryActivities(EntryActivities):
             run, orders = locked
             if any(order.leg is Leg.ENTRY for order in orders):
                 return EntryArmed(ArmOutcome.ARMED)
-            if run.state is RunState.ENDED or _is_unwanted(run):
+            if run.state is RunState.ENDED or run.stop_requested_at is not None or run.exit_wanted_at is not None:
                 return EntryArmed(ArmOutcome.NOT_WANTED)
             account = await session.get(BrokerAccount, run.account_id)
             denied = await check_entry(
@@ -102,9 +102,6 @@ class DeskEntryActivities(EntryActivities):
         grace = DESK_GRACE if self._tools.pace.head_start else timedelta(0)
 
         def is_over(run: Run, orders: list[Order]) -> Entered | None:
-            if not any(order.leg is Leg.ENTRY for order in orders) and _is_unwanted(run):
-                # Stopped before it was armed, and the workflow was not told: nothing will ever be bought.
-                return Entered(0, None, None)
             if not entry_is_over(run_view(run, orders), self._tools.clock.now()):
                 return None
             average = run.buy_value / run.bought if run.bought else None
@@ -131,10 +128,6 @@ class DeskEntryActivities(EntryActivities):
         self._floor.mark(run_id)
         if not await self._floor.take(account_id):
             await self._tools.notices.account(account_id)
-
-
-def _is_unwanted(run: Run) -> bool:
-    return run.stop_requested_at is not None or run.exit_wanted_at is not None
 
 
 def _armed_words(request: ArmEntry) -> str:
