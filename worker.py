@@ -12,12 +12,13 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from cache.connection import CacheUnavailable, connect
-from cache.heartbeats import WORKER_PREFIX, beat
+from cache.heartbeats import WORKER_PREFIX, Fact, beat
 from execution.tasks import end
 from runtime import temporal, watching
 from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
+from runtime.clock_watch import ClockWatch
 from runtime.guard import Guard
 from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
@@ -54,10 +55,19 @@ async def main(settings: Settings, targets: Sequence[Target]) -> None:
         clock=clock,
         metrics=metrics,
     )
+    clock_watch = ClockWatch(database=database, clock=clock, kind="worker", stated=accounts.stated_times())
     helpers = [
         asyncio.create_task(InstrumentJob(database, accounts.instruments, masters=(), clock=clock).run(), name="instruments"),
-        asyncio.create_task(_heartbeat(redis, room), name="heartbeat"),
-        *watching.tasks(settings, database=database, redis=redis, clock=clock, targets=targets, process=room.tools.owner),
+        asyncio.create_task(_heartbeat(redis, room, clock_watch), name="heartbeat"),
+        *watching.tasks(
+            settings,
+            database=database,
+            redis=redis,
+            clock=clock,
+            targets=targets,
+            process=room.tools.owner,
+            clock_watch=clock_watch,
+        ),
         asyncio.create_task(_serve_temporal(settings, room, stop), name="temporal"),
     ]
     room.start()
@@ -107,7 +117,7 @@ async def _stopped_within(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def _heartbeat(redis: Redis, room: TradingRoom) -> None:
+async def _heartbeat(redis: Redis, room: TradingRoom, clock_watch: ClockWatch) -> None:
     """Tells readiness that this worker lives, and how many desks it runs."""
     while True:
         try:
@@ -117,6 +127,13 @@ async def _heartbeat(redis: Redis, room: TradingRoom) -> None:
         except CacheUnavailable:
             _log.debug("heartbeat_lost")
         await asyncio.sleep(RETRY_SECONDS)
+
+
+def _facts(room: TradingRoom, clock_watch: ClockWatch) -> dict[str, Fact]:
+    """`clock`: how wrong this machine's clock is shown to be, in words; empty when it is not."""
+    error = clock_watch.newest
+    wrong = error.words if error.is_wrong else ""
+    return {"desks": len(room.floor.desks), "armed": len(room.floor.armed), "clock": wrong}
 
 
 if __name__ == "__main__":

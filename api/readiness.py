@@ -61,6 +61,7 @@ async def read_parts(services: Services) -> list[Part]:
         _checked("worker", lambda: _worker(services, beats), needed=True),
         _checked("listener", lambda: _listener(services, beats), needed=False),
         _checked("feed", lambda: _feed(services, beats), needed=False),
+        _checked("clock", lambda: _clock(services, beats), needed=False),
         _checked("alarms", lambda: _alarms(services), needed=False),
     )
     return [*await asyncio.gather(*checks), _instruments(services), _calendar(services)]
@@ -153,6 +154,17 @@ async def _feed(services: Services, beats: asyncio.Future[dict[str, Beat] | None
     if not beat.data.get("healthy"):
         return Part("feed", PartState.DEGRADED, False, lag, str(beat.data.get("trouble") or "the feed is silent"))
     return Part("feed", PartState.OK, False, lag)
+
+
+async def _clock(services: Services, beats: asyncio.Future[dict[str, Beat] | None]) -> Part:
+    """This process's, as it was last compared, and what the workers say of theirs. Only a proven error is one."""
+    error = services.clock_watch.newest
+    wrong = [f"api: {error.words}"] if error.is_wrong else []
+    for name, beat in (await beats or {}).items():
+        if name.startswith(WORKER_PREFIX) and beat.data.get("clock"):
+            wrong.append(f"{name}: {beat.data['clock']}")
+    lag = error.proven.total_seconds() * 1000
+    return Part("clock", PartState.DEGRADED if wrong else PartState.OK, False, lag, "; ".join(wrong))
 
 
 async def _alarms(services: Services) -> Part:

@@ -18,6 +18,7 @@ from runtime.accounts import Adapters, BrokerAccounts
 from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
+from runtime.clock_watch import ClockWatch
 from runtime.crypto import KeyRing
 from runtime.instruments import InstrumentDirectory
 from runtime.instruments_job import InstrumentJob
@@ -58,6 +59,7 @@ class Services:
     throttle: Throttle
     hub: EventHub
     targets: tuple[Target, ...]
+    clock_watch: ClockWatch
 
     @property
     def instruments(self) -> InstrumentDirectory:
@@ -90,11 +92,20 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
         throttle=Throttle(settings.redis_url, rates, clock=clock, metrics=metrics),
         hub=EventHub(redis),
         targets=targets,
+        clock_watch=ClockWatch(database=database, clock=clock, kind="api", stated=accounts.stated_times()),
     )
     background = [asyncio.create_task(services.instrument_job.run()), asyncio.create_task(services.hub.run())]
     if replaced.watching:
         process = process_name(settings, "api")
-        background += watching.tasks(settings, database=database, redis=redis, clock=clock, targets=targets, process=process)
+        background += watching.tasks(
+            settings,
+            database=database,
+            redis=redis,
+            clock=clock,
+            targets=targets,
+            process=process,
+            clock_watch=services.clock_watch,
+        )
     try:
         yield services
     finally:

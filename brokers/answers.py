@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeAlias
 
 
@@ -27,6 +28,16 @@ class NoAnswer:
     """At least one byte may have been written and no complete answer came: the server may or may not have acted."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatedTime:
+    """What a server said the time was: its `Date` header as received, between two moments of our own clock (aware)."""
+
+    server: str
+    date: str
+    asked_at: datetime
+    answered_at: datetime
 
 
 WireResult: TypeAlias = Answered | NotSent | NoAnswer

@@ -9,15 +9,17 @@ with the first chunk of the body: so "was the first byte written?" has a certain
 import asyncio
 import math
 import socket
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import aiohttp
 from aiohttp.abc import AbstractCookieJar
 from yarl import URL
 
-from brokers.answers import Answered, NoAnswer, NotSent, WireResult
+from brokers.answers import Answered, NoAnswer, NotSent, StatedTime, WireResult
 from trading.ports.broker import MaySend
 
 WRITE_CONNECTIONS = 50
@@ -27,6 +29,7 @@ IDLE_SECONDS = 50.0
 # A write whose bytes nobody acknowledges for this long breaks the connection, instead of the kernel's quarter of an hour.
 UNACKNOWLEDGED_MILLISECONDS = 5_000
 DNS_SECONDS = 60
+STATED_TIMES = 500
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -119,6 +122,8 @@ class ConnectionPool:
     write_connections: int = WRITE_CONNECTIONS
     read_connections: int = READ_CONNECTIONS
     idle_seconds: float = IDLE_SECONDS
+    # The newest times that servers have stated, for whoever compares clocks; read by nobody here.
+    stated: deque[StatedTime] = field(default_factory=lambda: deque(maxlen=STATED_TIMES), init=False)
     _writes: aiohttp.ClientSession | None = field(default=None, init=False)
     _reads: aiohttp.ClientSession | None = field(default=None, init=False)
 
@@ -185,6 +190,7 @@ class Transport:
         self, session: aiohttp.ClientSession, method: str, path: str, *, form: Pairs | None, query: Pairs, may_send: MaySend
     ) -> WireResult:
         attempt = _Attempt(has_body=bool(form), may_send=may_send)
+        asked_at = datetime.now(UTC)
         try:
             async with session.request(
                 method,
@@ -196,8 +202,10 @@ class Transport:
                 timeout=self._timeout(),
                 trace_request_ctx=attempt,
             ) as response:
+                answered_at = datetime.now(UTC)
                 body = await response.read()
                 headers = {name.lower(): value for name, value in response.headers.items()}
+                self._connections.stated.append(StatedTime(self._base_url, headers.get("date", ""), asked_at, answered_at))
                 return Answered(response.status, response.content_type, body, headers)
         # Whatever went wrong, the one question left is whether the server may have heard of it; an exception would not say.
         except Exception as error:  # noqa: BLE001

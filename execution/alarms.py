@@ -29,6 +29,12 @@ class Alarm:
     run_id: str | None = None
 
 
+def doubt_alarm(order_id: str, run_id: str, *, user_id: str, account_id: str) -> Alarm:
+    """The same from whoever notices the doubt."""
+    message = "An order has been in doubt for more than 10 s; the broker's book is being read"
+    return Alarm(f"in-doubt:{order_id}", "order_in_doubt", message, user_id=user_id, account_id=account_id, run_id=run_id)
+
+
 async def raise_alarm(session: AsyncSession, alarm: Alarm) -> bool:
     """True when it was not up already."""
     kind = kind_of(alarm.kind)

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from brokers.limits import Rate
+from execution.broker_health import BrokerHealth
 from execution.budget import Budget
 from execution.claim import ClaimedOrder
 from execution.desk_alarms import DeskAlarms
@@ -77,6 +78,7 @@ class Desk:
         self._tools = tools
         self._host = host
         self._alarms = DeskAlarms(account, database=tools.database, up=alarms_up)
+        self._health = BrokerHealth()
         self._look = Look(account.id, tools)
         self._look_at: float | None = 0.0
         self._look_wanted = asyncio.Event()
@@ -156,6 +158,20 @@ class Desk:
             await self._alarms.exit_taken(claimed.run_id)
         elif isinstance(sent.outcome, Refused) and sent.state is OrderState.REJECTED:
             await self._on_refusal(sent.outcome, claimed)
+        await self._note_answer(sent)
+
+    async def _note_answer(self, sent: Sent) -> None:
+        """An order given back because its moment had passed says nothing about the broker."""
+        not_sent = isinstance(sent.outcome, Refused) and sent.outcome.kind is RefusalKind.NOT_SENT
+        if isinstance(sent.outcome, Unknown) or (not_sent and sent.state is OrderState.REJECTED):
+            self._health.write_unanswered(self._tools.clock.monotonic())
+        elif not not_sent:
+            self._health.write_answered()
+        await self._tell_health()
+
+    async def _tell_health(self) -> None:
+        now = self._tools.clock.monotonic()
+        await self._alarms.broker(self._health.trouble(now), is_well=self._health.is_well(now))
 
     def _measure(self, sent: Sent) -> None:
         metrics, leg = self._tools.metrics, sent.claimed.leg.value
@@ -192,12 +208,16 @@ class Desk:
                 result = await self._take_a_look()
                 failures = 0
                 pause = self._pause_after(result)
+                self._health.read_succeeded()
             except SessionExpired:
+                self._health.read_succeeded()
                 await self._alarms.session_ended()
                 pause = LONGEST_BACKOFF
             except (BrokerError, SQLAlchemyError, OSError, TimeoutError) as error:
                 failures += 1
                 pause = min(0.2 * 2**failures, LONGEST_BACKOFF)
+                if isinstance(error, BrokerError):
+                    self._health.read_failed(started)
                 _log.warning("look_failed", account_id=self.account_id, error=str(error))
             except Exception as error:  # noqa: BLE001 (supervised loop: a desk that stops looking would abandon positions)
                 failures += 1
@@ -205,6 +225,7 @@ class Desk:
                 _log.error("look_broken", account_id=self.account_id, error=repr(error), exc_info=True)
             if pause is not None:
                 self.look_soon(pause)
+            await self._tell_health()
             spent = self._tools.clock.monotonic() - started
             await asyncio.sleep(max(0.0, SHORTEST_PAUSE - spent))
 

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from execution.alarms import Alarm, clear_alarm, raise_alarm
+from execution.alarms import Alarm, clear_alarm, doubt_alarm, raise_alarm
 from execution.look import LookResult
 from storage.database import Database
 from storage.models import BrokerAccount
@@ -43,11 +43,18 @@ class DeskAlarms:
     async def exit_taken(self, run_id: str) -> None:
         await self._clear(f"exit-refused:{run_id}")
 
+    async def broker(self, trouble: str | None, *, is_well: bool) -> None:
+        """Neither in trouble nor proven well: left as it is."""
+        key = f"broker-down:{self._account_id}"
+        if trouble is not None:
+            await self._raise(key, "broker_down", f"{self._broker} cannot be worked with: {trouble}; everything is tried again")
+        elif is_well:
+            await self._clear(key)
+
     async def looked(self, result: LookResult) -> None:
         """What a look at the book has to say of doubts and of the login."""
         for order_id, run_id in result.long_in_doubt:
-            message = "An order has been in doubt for more than 10 s; the broker's book is being read"
-            await self._raise(f"in-doubt:{order_id}", "order_in_doubt", message, run_id=run_id)
+            await self._put_up(doubt_alarm(order_id, run_id, user_id=self._user_id, account_id=self._account_id))
         for order_id in result.doubt_ended:
             await self._clear(f"in-doubt:{order_id}")
         if result.looked:
@@ -58,11 +65,11 @@ class DeskAlarms:
         return f"token-expired:{self._account_id}"
 
     async def _raise(self, key: str, kind: str, message: str, *, run_id: str | None = None) -> None:
-        if key in self._up:
-            return
-        alarm = Alarm(key, kind, message, user_id=self._user_id, account_id=self._account_id, run_id=run_id)
-        if await self._write(lambda session: raise_alarm(session, alarm), key):
-            self._up.add(key)
+        await self._put_up(Alarm(key, kind, message, user_id=self._user_id, account_id=self._account_id, run_id=run_id))
+
+    async def _put_up(self, alarm: Alarm) -> None:
+        if alarm.key not in self._up and await self._write(lambda session: raise_alarm(session, alarm), alarm.key):
+            self._up.add(alarm.key)
 
     async def _clear(self, key: str) -> None:
         if key in self._up and await self._write(lambda session: clear_alarm(session, key), key):

@@ -1,8 +1,10 @@
 """From an account's id to an adapter that can trade with it: reads the row, unseals its secrets, opens the broker."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from brokers.answers import StatedTime
 from brokers.limits import BrokerLimits
 from runtime.crypto import binding
 from runtime.instruments import InstrumentDirectory
@@ -27,6 +29,9 @@ class Adapters(Protocol):
     def master(self, broker: BrokerName) -> InstrumentMaster: ...
 
     def open(self, broker: BrokerName, *, account_id: str, credentials: Credentials) -> Broker: ...
+
+    def stated_times(self) -> Iterable[StatedTime]:
+        """The newest times that brokers' servers have stated; grows by itself."""
 
     async def close(self) -> None: ...
 
@@ -126,6 +131,10 @@ class BrokerAccounts:
     def masters(self) -> tuple[InstrumentMaster, ...]:
         """Every supported broker's instrument list."""
         return tuple(self._adapters.master(name) for name in self._adapters.names())
+
+    def stated_times(self) -> Iterable[StatedTime]:
+        """The newest times that brokers' servers have stated; grows by itself."""
+        return self._adapters.stated_times()
 
     async def close(self) -> None:
         self._opened.clear()

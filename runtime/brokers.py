@@ -1,9 +1,10 @@
 """Wires the broker adapters: URLs from the settings, one connection pool, and the environment those URLs mean."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from brokers.answers import StatedTime
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
 from brokers.registry import BrokerRegistry, BrokerUrls, UnsupportedBroker
@@ -62,6 +63,9 @@ class RegistryAdapters:
         if urls is None:
             raise BrokerNotSupported(UnsupportedBroker(broker).message)
         return Environment.LIVE if is_live_url(urls.api_url) else Environment.SIMULATED
+
+    def stated_times(self) -> Iterable[StatedTime]:
+        return self._connections.stated
 
     async def close(self) -> None:
         await self._connections.close()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from runtime import temporal
+from runtime.clock_watch import ClockWatch
 from runtime.messenger import Target
 from runtime.postgres_watch import PostgresWatch
 from runtime.settings import Settings
@@ -16,7 +17,14 @@ from trading.ports.clock import Clock
 
 
 def tasks(
-    settings: Settings, *, database: Database, redis: Redis, clock: Clock, targets: Sequence[Target], process: str
+    settings: Settings,
+    *,
+    database: Database,
+    redis: Redis,
+    clock: Clock,
+    targets: Sequence[Target],
+    process: str,
+    clock_watch: ClockWatch,
 ) -> list[asyncio.Task[None]]:
     """Started here, cancelled by whoever asked for them."""
 
@@ -28,5 +36,6 @@ def tasks(
     return [
         asyncio.create_task(watch(), name="watchman"),
         asyncio.create_task(postgres.run(), name="watch postgres"),
+        asyncio.create_task(clock_watch.run(), name="watch the clock"),
         asyncio.create_task(Teller(database, targets).run(), name="tell people"),
     ]

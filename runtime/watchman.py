@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 
 from cache.connection import CacheUnavailable, answering
 from cache.heartbeats import LISTENER, read_beats
-from execution.alarm_upkeep import clear_what_is_over
+from execution.alarm_upkeep import alarm_long_doubts, clear_what_is_over
 from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.leases import uncovered
 from runtime.lasting import Lasting
@@ -81,6 +81,7 @@ class Watchman:
         for finding in (redis, temporal, await self._worker_finding(), await self._listener_finding()):
             await self._note(finding)
         async with self._database.transaction() as session:
+            await alarm_long_doubts(session)
             for key in await clear_what_is_over(session):
                 _log.info("alarm_is_over", key=key)
 

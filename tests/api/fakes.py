@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from brokers.answers import StatedTime
 from brokers.zerodha.limits import LIMITS
 from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, Margins, Profile
 from trading.instruments import Instrument, InstrumentId, Product, Segment
@@ -176,6 +177,9 @@ class FakeAdapters:
 
     def open(self, broker: BrokerName, *, account_id: str, credentials: Credentials) -> Any:
         return FakeBroker(self.world, credentials)
+
+    def stated_times(self) -> list[StatedTime]:
+        return []
 
     async def close(self) -> None:
         return None

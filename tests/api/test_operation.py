@@ -30,7 +30,9 @@ async def test_everything_up_is_ready(trading: Platform) -> None:
     await beat(trading.services.redis, "listener", {"connected": True, "healthy": True, "feed_age_ms": 40})
     answer = (await trading.http.get("/ready")).json()
     states = {found["name"]: found["state"] for found in answer["parts"] if found["name"] != "postgres"}
-    assert states == dict.fromkeys(["redis", "temporal", "worker", "listener", "feed", "alarms", "instruments", "calendar"], "ok")
+    assert states == dict.fromkeys(
+        ["redis", "temporal", "worker", "listener", "feed", "clock", "alarms", "instruments", "calendar"], "ok"
+    )
     assert part(answer, "feed")["lag_ms"] == 40
     # The test's clock is held in the past, and that is noticed.
     assert (part(answer, "postgres")["state"], answer["status"]) == ("degraded", "degraded")
@@ -54,6 +56,17 @@ async def test_an_account_without_a_desk_is_told_though_a_worker_lives(platform:
     assert (worker["state"], worker["detail"]) == ("degraded", "1 accounts with open runs have no desk")
     await platform.services.redis.flushall()
     assert part((await platform.http.get("/ready")).json(), "worker")["state"] == "down"
+
+
+async def test_a_clock_that_is_shown_to_be_wrong_is_told_whosever_it_is(platform: Platform) -> None:
+    await beat(platform.services.redis, "worker:one", {"clock": "at least 250 ms behind the database"})
+    clock = part((await platform.http.get("/ready")).json(), "clock")
+    assert (clock["state"], clock["detail"]) == ("degraded", "worker:one: at least 250 ms behind the database")
+    # The test's own clock is held in the past.
+    await platform.services.redis.flushall()
+    await platform.services.clock_watch.look()
+    clock = part((await platform.http.get("/ready")).json(), "clock")
+    assert (clock["state"], "behind the database" in clock["detail"]) == ("degraded", True)
 
 
 async def test_a_standby_listener_is_no_active_one(platform: Platform) -> None:

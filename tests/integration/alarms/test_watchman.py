@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text, update
 
 from cache.connection import connect
 from cache.heartbeats import beat
-from execution.alarm_upkeep import clear_what_is_over
+from execution.alarm_upkeep import alarm_long_doubts, clear_what_is_over
 from execution.alarms import Alarm, raise_alarm
 from execution.leases import uncovered
 from runtime.lasting import Lasting
@@ -234,6 +234,30 @@ async def test_a_doubt_is_over_when_its_order_is_settled_whoever_settled_it(watc
     assert await clear(watched) == []
     await watched.rows.change(order, state=OrderState.OPEN)
     assert await clear(watched) == [f"in-doubt:{order.id}"]
+
+
+async def test_a_doubt_that_lasts_is_an_alarm_by_its_row_alone(watched: Watched) -> None:
+    run, now = await watched.open_run(), func.clock_timestamp()
+    old = await watched.rows.order(run, Leg.ENTRY, state=OrderState.UNKNOWN, claimed_at=now - timedelta(seconds=11))
+    await watched.rows.order(await watched.open_run(), Leg.ENTRY, state=OrderState.SENDING, claimed_at=now - timedelta(seconds=5))
+    await watched.cover(run)
+    for _ in range(2):
+        async with watched.database.transaction() as session:
+            await alarm_long_doubts(session)
+    async with watched.database.transaction() as session:
+        assert list(await session.scalars(select(Alert.key))) == [f"in-doubt:{old.id}"]
+
+
+async def test_a_broker_is_no_longer_missed_when_its_account_has_nothing_open(watched: Watched) -> None:
+    run = await watched.open_run()
+    async with watched.database.transaction() as session:
+        await raise_alarm(session, Alarm("broker-down", "broker_down", "-", account_id=run.account_id))
+    assert await clear(watched) == []
+    await watched.rows.change(run, state=RunState.ENDED)
+    order = await watched.rows.order(run, Leg.ENTRY, state=OrderState.OPEN)
+    assert await clear(watched) == []
+    await watched.rows.change(order, state=OrderState.CANCELLED)
+    assert await clear(watched) == ["broker-down"]
 
 
 async def test_a_dead_login_is_over_with_the_next_one_also_when_no_desk_is_there_to_see_it(watched: Watched) -> None:

@@ -1,5 +1,6 @@
 """Answers that go missing: from doubt to the truth by the broker's book, never by sending again. Judged by the exchange's log."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from temporalio.client import Client
 
 from storage.models import Alert
 from tests.integration.trading.world import World, trading_world
+from tests.waiting import DEADLINE_SECONDS
 from trading.runs import EndReason
 
 # The order was accepted although no clear answer came: it must be found by its tag and adopted.
@@ -131,6 +133,27 @@ async def test_reads_that_fail_prove_nothing(world: World) -> None:
     run = await world.start_run(account)
     await world.until_holding(run)
     assert world.sides() == ["BUY"]
+
+
+async def test_a_broker_whose_book_cannot_be_read_is_an_alarm_until_it_can(world: World) -> None:
+    account = await world.add_account()
+    # A buy that rests: there is something to be read for.
+    world.sim.add_fault("never_fill", endpoint="place", count=1)
+    world.sim.add_fault("status_503", endpoint="orders", count=10_000)
+    await world.start_run(account)
+    await until_up(world, {"broker_down"})
+    world.sim.faults.clear()
+    await until_up(world, set())
+
+
+async def until_up(world: World, kinds: set[str]) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            async with world.database.transaction() as session:
+                found = set(await session.scalars(select(Alert.kind).where(Alert.cleared_at.is_(None))))
+            if found == kinds:
+                return
+            await asyncio.sleep(0.1)
 
 
 async def test_an_order_that_lands_long_after_its_absence_was_proven_is_taken_back_and_its_fills_are_sold(world: World) -> None:
