@@ -62,3 +62,30 @@ async def until_a_claim_waits(world: World) -> None:
                 if (await session.execute(text(waiting))).scalar_one():
                     return
             await asyncio.sleep(0.02)
+
+
+async def test_a_claim_whose_lease_went_meanwhile_is_given_back_and_sent_by_the_next_owner(world: World) -> None:
+    """As in a process that was paused between its claim and its send."""
+    account = await world.add_account()
+    world.lead = Lead(base_seconds=3.0, jitter_seconds=0.0, deadline_seconds=60.0)
+    await world.price("TCS", "3600")
+    run = await world.start_run(account, buy_in=4.0)
+    await world.until(run.id, lambda _, orders: any(order.state == "armed" for order in orders), "the entry is armed")
+    async with world.database.engine.connect() as connection:
+        await connection.execute(text("LOCK TABLE kill_switches IN ACCESS EXCLUSIVE MODE"))
+        await until_a_claim_waits(world)
+        await give_lease_to(world, "somebody else")
+        await eventually(lambda: account.id not in world.floor.desks, "the desk is left")
+        await connection.rollback()
+    await world.until(run.id, lambda _, orders: orders[0].state == "armed", "given back")
+    assert world.sides() == []
+    await give_lease_to(world, None)
+    await world.until_holding(run)
+    assert world.sides() == ["BUY"]
+    assert [order.attempt for order in await world.orders(run.id) if order.leg == "entry"] == [1], "it was held absent"
+
+
+async def give_lease_to(world: World, owner: str | None) -> None:
+    until = "clock_timestamp() + interval '1 hour'" if owner else "'epoch'"
+    async with world.database.transaction() as session:
+        await session.execute(text(f"UPDATE desk_leases SET owner = :owner, expires_at = {until}"), {"owner": owner})  # noqa: S608 (constants only)
