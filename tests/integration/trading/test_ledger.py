@@ -9,6 +9,7 @@ from temporalio.client import Client
 from execution.tasks import end
 from tests.integration.trading.world import World, trading_world
 from tests.waiting import eventually
+from trading.instruments import Product
 from trading.runs import EndReason
 
 
@@ -132,3 +133,17 @@ async def test_a_resting_buy_of_another_run_is_taken_back_before_a_sale_could_me
     assert len(sells) == 1, "the exchange met our own buy and cancelled the sale"
     cancelled, sold = world.requests("cancel")[0]["arrived_ns"], sells[0]["arrived_ns"]
     assert cancelled < sold
+
+
+async def test_a_delivery_run_beside_an_intraday_run_in_one_symbol_each_sell_their_own(world: World) -> None:
+    account = await world.add_account()
+    intraday = await world.start_run(account, quantity=10)
+    delivery = await world.start_run(account, quantity=7, stop_loss="3300", product=Product.CNC)
+    await world.until_holding(intraday)
+    await world.until_holding(delivery)
+    await world.cross_stop(intraday, "3490")
+    assert (await world.result(intraday)).sold == 10
+    assert world.sim.net_position("alice", "TCS", product="CNC") == 7
+    await world.cross_stop(delivery, "3290")
+    assert (await world.result(delivery)).sold == 7
+    assert world.sim.net_position("alice", "TCS", product="CNC") == world.sim.net_position("alice", "TCS") == 0
