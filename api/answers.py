@@ -226,6 +226,7 @@ def limits_answer(account_id: str, limits: RiskLimit | None) -> RiskLimitsAnswer
         max_open_value=limits.max_open_value if limits else None,
         max_orders_per_day=limits.max_orders_per_day if limits else None,
         max_daily_loss=limits.max_daily_loss if limits else None,
+        square_off_on_loss=limits.square_off_on_loss if limits else False,
     )
 
 

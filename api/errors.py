@@ -66,6 +66,10 @@ class ErrorCode(str, Enum):
     NO_TRADING_DAY = "NO_TRADING_DAY"
     KILL_SWITCH_ENGAGED = "KILL_SWITCH_ENGAGED"
     KILL_SWITCH_NOT_ENGAGED = "KILL_SWITCH_NOT_ENGAGED"
+    RISK_LIMIT_ORDER_VALUE = "RISK_LIMIT_ORDER_VALUE"
+    RISK_LIMIT_OPEN_VALUE = "RISK_LIMIT_OPEN_VALUE"
+    RISK_LIMIT_ORDERS_PER_DAY = "RISK_LIMIT_ORDERS_PER_DAY"
+    RISK_LIMIT_DAILY_LOSS = "RISK_LIMIT_DAILY_LOSS"
     RUN_ENDED = "RUN_ENDED"
     EXIT_HAS_BEGUN = "EXIT_HAS_BEGUN"
     SELL_TIME_PASSED = "SELL_TIME_PASSED"
@@ -149,6 +153,10 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.NO_TRADING_DAY: Meaning(409, "No trading day was found for this strategy in the coming weeks"),
     ErrorCode.KILL_SWITCH_ENGAGED: Meaning(409, "A kill switch is engaged; a person has to release it"),
     ErrorCode.KILL_SWITCH_NOT_ENGAGED: Meaning(409, "No such kill switch is engaged"),
+    ErrorCode.RISK_LIMIT_ORDER_VALUE: Meaning(409, "The order may cost more than the account's limit for one order"),
+    ErrorCode.RISK_LIMIT_OPEN_VALUE: Meaning(409, "More would be open in the account than its limit allows"),
+    ErrorCode.RISK_LIMIT_ORDERS_PER_DAY: Meaning(409, "The account has sent as many entries today as its limit allows"),
+    ErrorCode.RISK_LIMIT_DAILY_LOSS: Meaning(409, "The account has lost as much today as its limit allows"),
     ErrorCode.RUN_ENDED: Meaning(409, "The run has ended"),
     ErrorCode.EXIT_HAS_BEGUN: Meaning(409, "The exit has begun; nothing can be changed any more"),
     ErrorCode.SELL_TIME_PASSED: Meaning(409, "The new sell time has passed already"),

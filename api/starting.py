@@ -24,6 +24,7 @@ from api.deps import Caller
 from api.errors import ApiError, ErrorCode
 from api.plans import hot_price, listed_instrument
 from api.services import Services
+from execution.risk import over_limit
 from execution.rows import load_kill_switches
 from execution.starting import AlreadyRunning, Lead, abandon_run, create_run, strategy_input
 from execution.timeline import rupees
@@ -65,10 +66,12 @@ async def start(services: Services, caller: Caller, *, strategy_id: str, now_wan
     instrument = listed_instrument(services, plan.instrument)
     if now_wanted:
         window = _now(services, plan, instrument)
-        await _check_price(services, plan, account)
+        price: Decimal | None = await _check_price(services, plan, account)
     else:
         window = next_window(plan, instrument=instrument, calendar=services.calendar, now=services.clock.now())
-    run = await _create(services, caller, strategy, account, window=window, starts_now=now_wanted)
+        hot = await hot_price(services, plan.instrument)
+        price = hot.price if hot else None
+    run = await _create(services, caller, strategy, account, window=window, starts_now=now_wanted, price=price)
     await _start_workflow(services, run)
     await notify.strategy_changed(services, strategy_id=strategy_id, user_id=caller.user_id, account_id=account.id)
     return StartedRun(run, account, plan)
@@ -114,11 +117,12 @@ def _now(services: Services, plan: Plan, instrument: Instrument) -> RunWindow:
         raise ApiError(ErrorCode.MARKET_CLOSED, f"cannot start now: {error}") from error
 
 
-async def _check_price(services: Services, plan: Plan, account: BrokerAccount) -> None:
+async def _check_price(services: Services, plan: Plan, account: BrokerAccount) -> Decimal:
     price = await last_price(services, plan, account)
     if price <= plan.stop_loss:
         message = f"the last price {rupees(price)} is at or below the stop-loss {rupees(plan.stop_loss)}"
         raise ApiError(ErrorCode.PRICE_AT_OR_BELOW_STOP, message)
+    return price
 
 
 async def last_price(services: Services, plan: Plan, account: BrokerAccount) -> Decimal:
@@ -143,7 +147,14 @@ async def _quote(broker: Broker, instrument: InstrumentId) -> Mapping[Instrument
 
 
 async def _create(
-    services: Services, caller: Caller, seen: Strategy, account: BrokerAccount, *, window: RunWindow, starts_now: bool
+    services: Services,
+    caller: Caller,
+    seen: Strategy,
+    account: BrokerAccount,
+    *,
+    window: RunWindow,
+    starts_now: bool,
+    price: Decimal | None,
 ) -> Run:
     """Under the strategy's lock: what was checked must still be what is stored."""
     async with services.database.transaction() as session:
@@ -170,6 +181,7 @@ async def _create(
             raise ApiError(ErrorCode.ALREADY_RUNNING) from error
         if (await load_kill_switches(session)).lock(run):
             raise ApiError(ErrorCode.KILL_SWITCH_ENGAGED)
+        await _check_limits(services, session, run, price)
         await audit.append(
             session,
             actor_id=caller.user_id,
@@ -180,6 +192,15 @@ async def _create(
             start="now" if starts_now else "scheduled",
         )
         return run
+
+
+async def _check_limits(services: Services, session: AsyncSession, run: Run, price: Decimal | None) -> None:
+    """What is known now; the claim asks all of it again. Without a price the value is judged at the buy time."""
+    value = None if price is None else price * run.quantity
+    defaults = services.settings.default_limits
+    refusal = await over_limit(session, run, value=value, now=services.clock.now(), defaults=defaults, buys_now=run.starts_now)
+    if refusal is not None:
+        raise ApiError(ErrorCode(refusal.code), refusal.message)
 
 
 async def _start_workflow(services: Services, run: Run) -> None:

@@ -50,6 +50,7 @@ def _for_a_person(title: str, *, severity: Severity = Severity.CRITICAL) -> Alar
 KINDS: Mapping[str, AlarmKind] = {
     "broker_down": _of_owner("A broker does not answer", "it answers again, or the account has nothing open"),
     "clock_off": _of_everybody("A clock is wrong", "no clock can be shown to be wrong any more"),
+    "daily_loss_limit": _of_owner("The day's loss has reached its limit", "a person releases the account's kill switch"),
     "feed_down": _of_everybody("No market data", "prices come again"),
     "feed_silent": _of_everybody("Market data connected, and mute", "prices come again"),
     "handed_over": _for_a_person("A run was handed over at the last moment"),

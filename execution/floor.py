@@ -25,6 +25,7 @@ from execution.dispatch import Dispatcher, Due
 from execution.flatten import Flattener
 from execution.follow import Followed
 from execution.leases import Lease
+from execution.loss import LossWatch
 from execution.rows import (
     armed_order,
     load_armed,
@@ -63,6 +64,7 @@ class Floor:
         self._tools = tools
         self._redis = redis
         self._tenure = Tenure(tools, redis, self)
+        self.losses = LossWatch(tools, self, desks=self.desks)
         self._flattener = Flattener(tools, self)
         self.dispatcher = Dispatcher(tools, desk_of=self.desks.get, mark=self.mark, take_back=self._flattener.take_back)
         self._dirty: set[str] = set()
@@ -85,6 +87,7 @@ class Floor:
             ("reload", self._reload_forever),
             ("hints", self._listen_hints),
             ("views", self._publish_views),
+            ("losses", self.losses.run),
             ("limits", self._keep_limits),
         ]
         if self._tools.pace.head_start:
@@ -137,6 +140,8 @@ class Floor:
         for order in (followed.armed_exit, followed.armed_entry):
             if order is not None:
                 self.put_armed(order)
+        if followed.filled_more:
+            self.losses.look_soon()
         self.mark(followed.run_id)
 
     def put_armed(self, order: Order) -> None:

@@ -13,12 +13,18 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from execution.alarms import clear_alarm
 from execution.commands import want_exit
 from execution.timeline import tell
 from storage.models import KillScope, KillSwitch, Order, Run
 from storage.repositories import safety
 from trading.orders import Leg, OrderState, SupersededFor
 from trading.runs import ExitReason, RunState
+
+
+def loss_alarm_key(account_id: str) -> str:
+    """The alarm that the daily loss has locked an account; over when a person releases the account's switch."""
+    return f"daily-loss:{account_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +127,6 @@ async def release(
     conditions = [Run.state != RunState.ENDED, *in_scope(scope, scope_id)]
     for run in await session.scalars(select(Run).where(*conditions).order_by(Run.id)):
         tell(session, run, "kill_switch", f"The kill switch of the {scope.value} was released ({reason})", at=now)
+    if scope is KillScope.ACCOUNT:
+        await clear_alarm(session, loss_alarm_key(scope_id))
     return switch

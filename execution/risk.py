@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from execution.limits import limits_of, load_usage
 from execution.rows import load_kill_switches
 from storage.models import Alert, BrokerAccount, RiskLimit, Run
-from trading.risk import Limits, Refusal, Usage, refuse
+from trading.risk import Limits, Refusal, refuse
 from trading.sessions import trading_date
 
 
@@ -37,7 +37,7 @@ async def check_entry(
     if await has_unknown_order(session, run.account_id):
         return Refusal("ORDER_UNKNOWN", "the account has an order with a tag of ours that nobody knows: look at it first")
     value = None if last_price is None else last_price * run.quantity
-    return await over_limit(session, run, value=value, now=now, defaults=defaults)
+    return await over_limit(session, run, value=value, now=now, defaults=defaults, buys_now=True)
 
 
 async def has_unknown_order(session: AsyncSession, account_id: str) -> bool:
@@ -52,17 +52,19 @@ async def has_unknown_order(session: AsyncSession, account_id: str) -> bool:
 
 
 async def over_limit(
-    session: AsyncSession, run: Run, *, value: Decimal | None, now: datetime, defaults: Limits
+    session: AsyncSession, run: Run, *, value: Decimal | None, now: datetime, defaults: Limits, buys_now: bool
 ) -> Refusal | None:
     """Which limit of its account an entry of that value would break, entries that are armed already counted in.
 
-    On another day than the run's only the order's own value is judged: nobody knows what that day will have used.
+    What cannot be known before it buys is not judged before: what will be open then, and what another day will have used.
     """
     row = await session.scalar(select(RiskLimit).where(RiskLimit.account_id == run.account_id))
     limits = limits_of(row, defaults, today=run.trading_day)
+    if not buys_now:
+        limits = replace(limits, max_open_value=None)
+    if run.trading_day != trading_date(now):
+        limits = replace(limits, max_orders_per_day=None, max_daily_loss=None)
     if not limits.is_any_set:
         return None
-    if run.trading_day != trading_date(now):
-        return refuse(replace(limits, max_open_value=None, max_orders_per_day=None, max_daily_loss=None), Usage(), value)
-    usage = await load_usage(session, [run.account_id], day=run.trading_day, with_reservations=True)
+    usage = await load_usage(session, [run.account_id], day=run.trading_day, with_reservations=buys_now)
     return refuse(limits, usage[run.account_id], value)

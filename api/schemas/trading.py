@@ -147,13 +147,14 @@ class KillSwitches(Answer):
 
 
 class RiskLimitsAnswer(Answer):
-    """Null does not limit. Rupees."""
+    """What the account has set itself; null leaves it to the installation's default, if there is one. Rupees."""
 
     broker_id: str
     max_order_value: Rupees | None
     max_open_value: Rupees | None
     max_orders_per_day: int | None
     max_daily_loss: Rupees | None
+    square_off_on_loss: bool = Field(description="Whether the daily loss also sells what is held")
 
 
 class RiskLimitsList(Answer):
@@ -161,13 +162,16 @@ class RiskLimitsList(Answer):
 
 
 class SetRiskLimits(StrictBody):
-    """Replaces all limits of the account; what is left out or null does not limit."""
+    """Replaces all limits of the account; what is left out or null is left to the installation's default, if there is one."""
 
     broker_id: str | None = Field(None, max_length=40, description="May be left out by users with one broker account")
     max_order_value: Amount | None = None
     max_open_value: Amount | None = None
     max_orders_per_day: int | None = Field(None, ge=1, le=100_000)
     max_daily_loss: Amount | None = None
+    square_off_on_loss: bool = Field(
+        False, description="At the daily loss: false locks the account, true also sells what is held"
+    )
 
 
 class AlertAnswer(Answer):

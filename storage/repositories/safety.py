@@ -65,6 +65,17 @@ async def release(
     return switch
 
 
+async def locked_accounts(session: AsyncSession, *, account_ids: Sequence[str]) -> frozenset[str]:
+    """Those whose own switch is up and sells nothing."""
+    statement = select(KillSwitch.scope_id).where(
+        KillSwitch.scope == KillScope.ACCOUNT,
+        KillSwitch.scope_id.in_(account_ids),
+        KillSwitch.released_at.is_(None),
+        KillSwitch.square_off.is_(False),
+    )
+    return frozenset(await session.scalars(statement))
+
+
 async def all_engaged(session: AsyncSession) -> Sequence[KillSwitch]:
     """For Admins."""
     return (

@@ -87,6 +87,32 @@ async def test_a_start_now_is_refused_when_the_price_is_at_or_below_the_stop(tra
     assert await runs_stored(trading) == []
 
 
+LIMITS: list[tuple[dict[str, object], str]] = [
+    ({"max_order_value": 35_999}, "RISK_LIMIT_ORDER_VALUE"),
+    ({"max_open_value": 35_999}, "RISK_LIMIT_OPEN_VALUE"),
+]
+
+
+@pytest.mark.parametrize(("limits", "code"), LIMITS, ids=[case[1] for case in LIMITS])
+async def test_a_start_that_would_break_a_limit_is_refused_with_its_code(
+    trading: Platform, limits: dict[str, object], code: str
+) -> None:
+    user, strategy_id = await connected(trading)
+    await set_price(trading, "3600")
+    await user.call("PUT", "/risk-limits", json=limits, expect=200)
+    await user.refused("POST", f"/strategy/start/{strategy_id}", 409, code, json={"start": "now"})
+    assert await runs_stored(trading) == []
+    await user.call("PUT", "/risk-limits", json={name: 36_000 for name in limits}, expect=200)
+    await user.post(f"/strategy/start/{strategy_id}", {"start": "now"})
+
+
+async def test_what_will_be_open_at_a_later_buy_time_is_not_judged_at_the_start(trading: Platform) -> None:
+    user, strategy_id = await connected(trading)
+    await set_price(trading, "3600")
+    await user.call("PUT", "/risk-limits", json={"max_open_value": 1000}, expect=200)
+    await user.post(f"/strategy/start/{strategy_id}")
+
+
 async def test_a_start_now_without_a_hot_price_asks_the_broker(trading: Platform) -> None:
     user, strategy_id = await connected(trading)
     trading.broker.prices[TCS] = Decimal("3500")

@@ -119,6 +119,7 @@ async def test_risk_limits_are_replaced_as_a_whole(platform: Platform) -> None:
             "max_open_value": None,
             "max_orders_per_day": 20,
             "max_daily_loss": 5000.5,
+            "square_off_on_loss": False,
         }
     ]
     await user.call("PUT", "/risk-limits", json={"broker_id": broker_id, "max_order_value": 100000}, expect=200)
