@@ -98,8 +98,8 @@ async def test_without_any_price_the_loss_is_reckoned_at_the_stop_and_nothing_is
     _, run = await holding(world, max_daily_loss=Decimal(5000), square_off_on_loss=True)
     world.sim.add_fault("status_500", endpoint="quote", count=10_000)
     await world.redis.flushall()
-    # A worker that has just come up has seen no price before.
-    assert await LossWatch(world.room.tools, world.floor, desks=world.floor.desks).look() == [run.account_id]
+    # A worker that has just come up has seen no price before; the floor's own may not have seen one either, and be faster.
+    await LossWatch(world.room.tools, world.floor, desks=world.floor.desks).look()
     (tripped,) = await switches(world)
     assert not tripped.square_off
     assert "assumed to be at its stop-loss" in tripped.reason
