@@ -55,6 +55,8 @@ async def test_after_a_cut_the_first_price_is_compared_with_the_stops(world: Wor
     world.sim.set_price("TCS", "3600")
     async with world.desk() as heard, world.listening():
         await world.subscribed_to("TCS")
+        # Quotes would tell of the crossing too: here only the feed, connected and subscribed again, can.
+        world.sim.add_fault("status_503", endpoint="quote", count=None)
         # Both happen before the listener can act on either: the crossing is over when the feed is back.
         world.sim.add_fault("cut")
         world.sim.set_price("TCS", "3490")
