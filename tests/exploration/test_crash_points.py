@@ -208,11 +208,14 @@ async def _until_flat(world: World, process: Process) -> None:
 
 @pytest.mark.parametrize("how", HowItEnds, ids=lambda how: how.value.replace(" ", "-"))
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-def test_every_point_of_a_trade_may_be_the_last_of_its_worker(bench: Bench, scenario: Scenario, how: HowItEnds) -> None:
+def test_every_point_of_a_trade_may_be_the_last_of_its_worker(
+    bench: Bench, scenario: Scenario, how: HowItEnds, record_property: Callable[[str, object], None]
+) -> None:
     points = Points()
     points.count = bench.loop.run_until_complete(play(bench, scenario, Process("first"), points))
     chosen = range(1, points.count + 1) if TRY_ALL else points.first_of_each
-    print(f"{scenario.__name__} {how.value}: {len(chosen)} of {points.count} points")
+    assert chosen, "nothing this worker did reached the world"
+    record_property("points", f"{len(chosen)} of {points.count}")
     for point in chosen:
         process = Process(f"first-{point}", ends_at=point, how=how)
         try:

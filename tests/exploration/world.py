@@ -255,7 +255,7 @@ class World:
             await session.execute(text("SELECT pg_terminate_backend(:backend, 10000)"), {"backend": worker.cut_off_backend})
 
     async def freeze(self, worker: Worker) -> None:
-        """The process stands still, as one whose machine is suspended; never with a transaction open, whose end the server forces."""
+        """The process stands still, as on a suspended machine; never with a transaction open: the server would end it."""
         await self.turns.quiet()
         worker.process.freeze()
 
