@@ -82,6 +82,8 @@ class Network:
         self.lag = timedelta(seconds=0.3)
         self.repeats_updates = False
         self.stream_is_up = True
+        # An empty book of an account without other orders looks like a true one.
+        self.has_shown_nothing = False
         self.under_way: set[asyncio.Task[None]] = set()
         self.check: Callable[[Request], Awaitable[None]] = _no_check
         self.on_effect: Callable[[], None] = lambda: None
@@ -103,6 +105,7 @@ class Network:
         if fate is Fate.LOST:
             request.is_lost = True
             return
+        request.is_overdue = fate is Fate.LANDS_MUCH_LATER
         if fate in _REFUSALS:
             request.is_lost = True
             await asyncio.sleep(2 * self.latency)
@@ -182,6 +185,7 @@ class ModelBroker:
         requested_at = self._monotonic()
         fate = await self._read()
         if fate is BookFate.EMPTY:
+            self._network.has_shown_nothing = True
             return BookSnapshot((), requested_at)
         lag = self._network.lag if fate is BookFate.LAGS else timedelta(0)
         listed = self._exchange.book(older_by=lag)

@@ -43,6 +43,8 @@ class Request:
     landed: bool = False
     # The network swallowed it: it can never land.
     is_lost: bool = False
+    # It lands when nobody can be blamed for calling it absent.
+    is_overdue: bool = False
 
 
 class Exchange:

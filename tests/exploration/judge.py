@@ -43,7 +43,7 @@ class Judge:
         wrong = [*self.wrong, *(f"tag {tag} was sent more than once" for tag in twice)]
         for run_id in self._world.run_ids:
             _, orders = await self._world.rows(run_id)
-            wrong += self._overlaps(orders, placed) + self._oversold(orders)
+            wrong += self._overlaps(orders, placed) + self._oversold(orders) + self._called_absent(orders, placed)
         if wrong:
             raise AssertionError("\n".join([*wrong, await self._world.story()]))
 
@@ -59,6 +59,14 @@ class Judge:
             if newer and older.tag in alive and not proven:
                 wrong.append(f"{newer[0].leg.value} {newer[0].attempt} was sent while {older.attempt} was alive")
         return wrong
+
+    def _called_absent(self, orders: list[Order], placed: list[Request]) -> list[str]:
+        """Attempts called absent although the exchange had them, or might still have got them within the time that is waited."""
+        if self._world.network.has_shown_nothing:
+            return []
+        there = {request.tag for request in placed if not request.is_lost and not request.is_overdue}
+        absent = [order for order in orders if order.watched_until is not None and order.refusal is None]
+        return [f"{order.leg.value} {order.attempt} was called absent" for order in absent if order.tag in there]
 
     def _oversold(self, orders: list[Order]) -> list[str]:
         """Sold more than bought, by the exchange's own count; a wrong proof of absence is repaired and judged at the end."""

@@ -6,6 +6,7 @@ After each step the exchange's log is judged, and at the end one worker works in
 `EXPLORE=500 python -m pytest tests/exploration/test_protocol.py` tries that many examples.
 """
 
+import asyncio
 import os
 from collections.abc import Coroutine
 from datetime import timedelta
@@ -18,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.exploration.broker import BookFate, Fate
 from tests.exploration.conftest import Bench
-from tests.exploration.exchange import ALL
+from tests.exploration.exchange import ALL, OPEN
 from tests.exploration.judge import Judge
 from tests.exploration.processes import Life
 from trading.orders import Side
@@ -28,10 +29,18 @@ T = TypeVar("T")
 
 EXAMPLES = int(os.environ.get("EXPLORE", "25"))
 RUNS = 2
+STEPS = 15
 # Making a failure small takes long: `SHRINK=1` asks for it.
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if os.environ.get("SHRINK") else [])]
 PRICES = [Decimal(3600), Decimal(3560), Decimal(3510), Decimal(3700)]
 BELOW_STOP = [Decimal(3490), Decimal(3400)]
+
+
+WHICH = st.integers(0, RUNS - 1)
+# Seconds until the next step: long enough for a part of a write, a write, a look, a lease, a proof of absence.
+PAUSES = st.sampled_from([0.002, 0.012, 0.05, 0.2, 0.2, 0.7, 2.0, 5.0])
+FATES = st.sampled_from(Fate)
+BOOKS = st.sampled_from([BookFate.FRESH, BookFate.LAGS, BookFate.LAGS, BookFate.FAILS, BookFate.EMPTY])
 
 
 class Trading(RuleBasedStateMachine):
@@ -43,27 +52,37 @@ class Trading(RuleBasedStateMachine):
         super().__init__()
         self._is_open = False
 
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+    def _do(self, work: Coroutine[Any, Any, T], then: float = 0.0) -> T:
         """Steps begin and end between transactions, so that an example always goes the same way."""
 
         async def step() -> T:
             done = await work
+            await asyncio.sleep(then)
             await self.bench.turns.quiet()
             return done
 
         return self.bench.loop.run_until_complete(step())
 
-    @initialize(seed=st.integers(0, 2**16), latency=st.sampled_from([0.005, 0.05, 0.3]), repeats=st.booleans())
-    def open(self, seed: int, latency: float, repeats: bool) -> None:
+    @initialize(
+        seed=st.integers(0, 2**16),
+        latency=st.sampled_from([0.005, 0.05, 0.3]),
+        repeats=st.booleans(),
+        writes=st.lists(FATES, max_size=3),
+        depth=st.sampled_from([ALL, ALL, 4]),
+        quantity=st.sampled_from([1, 10]),
+    )
+    def open(self, seed: int, latency: float, repeats: bool, writes: list[Fate], depth: int, quantity: int) -> None:
         self.world = self.bench.world(seed)
         self._is_open = True
         self._do(self.world.open())
         self.judge = Judge(self.world)
         self.world.network.latency = latency
         self.world.network.repeats_updates = repeats
+        self.world.network.writes.extend(writes)
+        self.world.exchange.fills_at_most = depth
         self._do(self.world.hire())
         self._do(self.world.hire())
-        self.foreign = 0
+        self._do(self.world.start_run(quantity=quantity, deadline_in=6.0))
 
     def teardown(self) -> None:
         if not self._is_open:
@@ -87,115 +106,119 @@ class Trading(RuleBasedStateMachine):
     # --- the plan -----------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.world.run_ids) < RUNS and self.world.able())
-    @rule(quantity=st.sampled_from([1, 10]), sell_in=st.sampled_from([2.0, 3600.0]), deadline_in=st.sampled_from([1.5, 6.0]))
-    def start(self, quantity: int, sell_in: float, deadline_in: float) -> None:
-        self._do(self.world.start_run(quantity=quantity, sell_in=sell_in, deadline_in=deadline_in))
+    @rule(
+        then=PAUSES,
+        quantity=st.sampled_from([1, 10]),
+        sell_in=st.sampled_from([2.0, 3600.0]),
+        deadline=st.sampled_from([1.5, 6.0]),
+    )
+    def start(self, then: float, quantity: int, sell_in: float, deadline: float) -> None:
+        self._do(self.world.start_run(quantity=quantity, sell_in=sell_in, deadline_in=deadline), then)
 
-    @precondition(lambda self: self.world.run_ids)
-    @rule(which=st.integers(0, RUNS - 1), square_off=st.booleans())
-    def user_stops(self, which: int, square_off: bool) -> None:
-        self._do(self.world.stop_by_user(self._run(which), square_off=square_off))
+    @rule(then=PAUSES, which=WHICH, square_off=st.booleans())
+    def user_stops(self, then: float, which: int, square_off: bool) -> None:
+        self._do(self.world.stop_by_user(self._run(which), square_off=square_off), then)
 
-    @precondition(lambda self: self.world.run_ids)
-    @rule(which=st.integers(0, RUNS - 1), sell_in=st.sampled_from([None, 0.3, 5.0]), stop=st.sampled_from([None, *PRICES]))
-    def user_changes_the_plan(self, which: int, sell_in: float | None, stop: Decimal | None) -> None:
-        self._do(self.world.change_plan(self._run(which), sell_in=sell_in, stop_loss=stop))
+    @rule(then=PAUSES, which=WHICH, sell_in=st.sampled_from([None, 0.3, 5.0]), stop=st.sampled_from([None, *PRICES]))
+    def user_changes_the_plan(self, then: float, which: int, sell_in: float | None, stop: Decimal | None) -> None:
+        self._do(self.world.change_plan(self._run(which), sell_in=sell_in, stop_loss=stop), then)
 
     @precondition(lambda self: self.world.able())
-    @rule()
-    def workflows_catch_up(self) -> None:
-        self._do(self.world.catch_up())
+    @rule(then=PAUSES)
+    def workflows_catch_up(self, then: float) -> None:
+        self._do(self.world.catch_up(), then)
 
-    @precondition(lambda self: self.world.run_ids and self.world.able())
-    @rule(which=st.integers(0, RUNS - 1))
-    def the_workflow_leaves(self, which: int) -> None:
-        self._do(self.world.leave(self._run(which), ExitReason.SELL_TIME))
+    @precondition(lambda self: self.world.able())
+    @rule(then=PAUSES, which=WHICH)
+    def the_workflow_leaves(self, then: float, which: int) -> None:
+        self._do(self.world.leave(self._run(which), ExitReason.SELL_TIME), then)
 
     # --- the market ---------------------------------------------------------------------------------------------------
 
-    @rule(price=st.sampled_from(PRICES))
-    def price_moves(self, price: Decimal) -> None:
-        self.world.exchange.move(price)
+    @rule(then=PAUSES, which=WHICH, price=st.sampled_from(BELOW_STOP), tell_desks=st.sampled_from([True, True, False]))
+    def stop_is_hit(self, then: float, which: int, price: Decimal, tell_desks: bool) -> None:
+        self._do(self.world.cross_stop(self._run(which), price, tell_desks=tell_desks), then)
 
-    @precondition(lambda self: self.world.run_ids)
-    @rule(which=st.integers(0, RUNS - 1), price=st.sampled_from(BELOW_STOP), tell_desks=st.booleans())
-    def stop_is_hit(self, which: int, price: Decimal, tell_desks: bool) -> None:
-        self._do(self.world.cross_stop(self._run(which), price, tell_desks=tell_desks))
+    @rule(then=PAUSES, price=st.sampled_from(PRICES), depth=st.sampled_from([0, 1, 4, ALL]))
+    def market_moves(self, then: float, price: Decimal, depth: int) -> None:
+        async def move() -> None:
+            self.world.exchange.fills_at_most = depth
+            self.world.exchange.move(price)
 
-    @rule(shares=st.sampled_from([0, 1, 4, ALL]))
-    def depth_changes(self, shares: int) -> None:
-        self.world.exchange.fills_at_most = shares
+        self._do(move(), then)
 
-    @rule()
-    def market_trades_on(self) -> None:
-        self.world.exchange.trade_on()
+    @precondition(lambda self: self._resting())
+    @rule(then=PAUSES, which=st.integers(0, 3), rejected=st.booleans())
+    def exchange_throws_an_order_out(self, then: float, which: int, rejected: bool) -> None:
+        broker_order_id = self._resting()[which % len(self._resting())]
 
-    @precondition(lambda self: self.world.exchange.orders)
-    @rule(which=st.integers(0, 20), rejected=st.booleans())
-    def exchange_throws_an_order_out(self, which: int, rejected: bool) -> None:
-        broker_order_id = sorted(self.world.exchange.orders)[which % len(self.world.exchange.orders)]
-        if rejected:
-            self.world.exchange.reject(broker_order_id)
-        else:
-            self.world.exchange.cancel(broker_order_id)
+        async def throw_out() -> None:
+            if rejected:
+                self.world.exchange.reject(broker_order_id)
+            else:
+                self.world.exchange.cancel(broker_order_id)
 
-    @rule(side=st.sampled_from(Side), quantity=st.sampled_from([1, 5]))
-    def user_trades_by_hand(self, side: Side, quantity: int) -> None:
-        self.world.exchange.trade_by_hand(side, quantity)
+        self._do(throw_out(), then)
+
+    @rule(then=PAUSES, side=st.sampled_from(Side), quantity=st.sampled_from([1, 5]))
+    def user_trades_by_hand(self, then: float, side: Side, quantity: int) -> None:
+        async def trade() -> None:
+            self.world.exchange.trade_by_hand(side, quantity)
+
+        self._do(trade(), then)
 
     # --- the network --------------------------------------------------------------------------------------------------
 
-    @rule(fates=st.lists(st.sampled_from(Fate), min_size=1, max_size=3))
-    def writes_will_meet(self, fates: list[Fate]) -> None:
-        self.world.network.writes.extend(fates)
+    @rule(writes=st.lists(FATES, min_size=1, max_size=3), reads=st.lists(BOOKS, max_size=4))
+    def the_network_will_fail(self, writes: list[Fate], reads: list[BookFate]) -> None:
+        self.world.network.writes.extend(writes)
+        self.world.network.reads.extend(reads)
 
-    @rule(fates=st.lists(st.sampled_from(BookFate), min_size=1, max_size=4))
-    def reads_will_meet(self, fates: list[BookFate]) -> None:
-        self.world.network.reads.extend(fates)
+    @rule(up=st.booleans())
+    def stream_is_cut_or_comes_back(self, up: bool) -> None:
+        self.world.network.stream_is_up = up
 
-    @rule()
-    def stream_is_cut_or_comes_back(self) -> None:
-        self.world.network.stream_is_up = not self.world.network.stream_is_up
-
-    @rule()
-    def user_logs_in_again(self) -> None:
-        self._do(self.world.log_in_again())
+    @rule(then=PAUSES)
+    def user_logs_in_again(self, then: float) -> None:
+        self._do(self.world.log_in_again(), then)
 
     # --- the workers --------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.world.able())
-    @rule(which=st.integers(0, 5))
-    def worker_dies(self, which: int) -> None:
+    @rule(then=PAUSES, which=WHICH)
+    def worker_dies(self, then: float, which: int) -> None:
         able = self.world.able()
-        self._do(self.world.kill(able[which % len(able)]))
+        self._do(self.world.kill(able[which % len(able)]), then)
 
     @precondition(lambda self: len(self.world.able()) < 2)
-    @rule()
-    def worker_starts(self) -> None:
-        self._do(self.world.hire())
+    @rule(then=PAUSES)
+    def worker_starts(self, then: float) -> None:
+        self._do(self.world.hire(), then)
 
     @precondition(lambda self: self.world.able())
-    @rule(which=st.integers(0, 5))
-    def worker_freezes(self, which: int) -> None:
+    @rule(then=PAUSES, which=WHICH)
+    def worker_freezes(self, then: float, which: int) -> None:
         able = self.world.able()
-        self._do(self.world.freeze(able[which % len(able)]))
+        self._do(self.world.freeze(able[which % len(able)]), then)
 
     @precondition(lambda self: self._frozen())
-    @rule()
-    def worker_thaws(self) -> None:
+    @rule(then=PAUSES)
+    def worker_thaws(self, then: float) -> None:
         self.world.thaw(self._frozen()[0])
+        self._do(self.world.turns.quiet(), then)
 
     @precondition(lambda self: self.world.able())
-    @rule(which=st.integers(0, 5), seconds=st.sampled_from([-120, -2, 0, 2, 120]))
-    def clock_is_set(self, which: int, seconds: int) -> None:
+    @rule(then=PAUSES, which=WHICH, seconds=st.sampled_from([-120, -2, 0, 2, 120]))
+    def clock_is_set(self, then: float, which: int, seconds: int) -> None:
         able = self.world.able()
         able[which % len(able)].clock.skew = timedelta(seconds=seconds)
+        self._do(self.world.turns.quiet(), then)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from([0.002, 0.012, 0.05, 0.2, 0.7, 2.0, 5.0]))
-    def time_passes(self, seconds: float) -> None:
-        self._do(self.world.pass_time(seconds))
+    @rule(then=PAUSES)
+    def time_passes(self, then: float) -> None:
+        self._do(self.world.turns.quiet(), then)
 
     @invariant()
     def holds(self) -> None:
@@ -207,6 +230,9 @@ class Trading(RuleBasedStateMachine):
     def _run(self, which: int) -> str:
         return self.world.run_ids[which % len(self.world.run_ids)]
 
+    def _resting(self) -> list[str]:
+        return [key for key, order in self.world.exchange.orders.items() if order.status in OPEN]
+
     def _frozen(self) -> list[Any]:
         return [worker for worker in self.world.workers if worker.process.life is Life.FROZEN]
 
@@ -217,7 +243,7 @@ def test_invariants_hold_whatever_happens(bench: Bench) -> None:
         Trading,
         settings=settings(
             max_examples=EXAMPLES,
-            stateful_step_count=30,
+            stateful_step_count=STEPS,
             deadline=None,
             print_blob=True,
             report_multiple_bugs=False,
