@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from execution.alarms import Alarm, raise_alarm
 from execution.arming import arm_entry, arm_exit
 from execution.commands import leave_because, want_exit
 from execution.hand_over import give_up_reading
@@ -64,6 +65,7 @@ async def record_look(
     await _apply(session, run, order, seen, trades, now, followed)
     if followed.filled_more:
         _recount(run, orders, now)
+        await _tell_oversold(session, run)
     if followed.changed:
         # An attempt that has just ended must leave the leg before the next one takes it.
         await session.flush()
@@ -179,6 +181,18 @@ def _recount(run: Run, orders: list[Order], now: datetime) -> None:
     if run.sold and run.state is not RunState.ENDED:
         run.state = RunState.LEAVING
     run.updated_at = now
+
+
+async def _tell_oversold(session: AsyncSession, run: Run) -> None:
+    """An exit that landed after its absence was proven, beside the one that took its place. Nobody buys back by himself."""
+    too_many = -holding_of(run).open_quantity
+    if too_many <= 0:
+        return
+    message = f"{too_many} {run.symbol} more were sold than this run held: look at the position in your broker account"
+    key = f"oversold:{run.id}"
+    alarm = Alarm(key, "oversold", message, user_id=run.user_id, account_id=run.account_id, run_id=run.id)
+    if await raise_alarm(session, alarm):
+        tell(session, run, "oversold", message, quantity=too_many)
 
 
 def _last_action(run: Run) -> LastAction | None:

@@ -45,6 +45,8 @@ def how_it_ended(facts: RunFacts) -> tuple[EndReason, str]:
     holding = facts.holding
     if facts.handed_over and (holding.open_quantity > 0 or facts.never_read):
         return EndReason.HANDED_OVER, _what_is_left(facts)
+    if holding.open_quantity < 0:
+        return EndReason.HANDED_OVER, f"{-holding.open_quantity} shares too many were sold: look at the position in your account"
     if facts.leave_open and holding.open_quantity > 0:
         return EndReason.LEFT_OPEN_BY_USER, f"{holding.open_quantity} shares were left open at your request"
     if holding.bought and holding.taken_elsewhere:

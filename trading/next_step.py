@@ -166,10 +166,11 @@ def entry_is_over(run: RunView, now: datetime) -> bool:
 
 
 def is_settled(run: RunView, now: datetime) -> bool:
-    """Nothing alive, nothing in doubt, nothing to do: flat, left open on the user's word, or handed to a person."""
+    """Nothing alive, nothing in doubt, nothing to do: flat, left open on the user's word, or handed to a person, as is one that
+    has sold too much."""
     if _has_live_order(run):
         return False
-    return (run.open_quantity == 0 or run.leave_open or run.is_handed_over) and not next_steps(run, now)
+    return (run.open_quantity <= 0 or run.leave_open or run.is_handed_over) and not next_steps(run, now)
 
 
 def _has_live_order(run: RunView) -> bool:

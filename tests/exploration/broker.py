@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.exploration.exchange import Exchange, Request
 from trading.accounts import BrokerName, Environment, Margins, Profile
-from trading.instruments import InstrumentId
+from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
     BrokerOrder,
@@ -220,6 +220,11 @@ class ModelBroker:
         self._check_connection()
         await asyncio.sleep(self._network.latency)
         return dict.fromkeys(instruments, self._exchange.price)
+
+    async def price_limits(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, PriceLimits]:
+        """There are none here."""
+        self._check_connection()
+        return {instrument: PriceLimits() for instrument in instruments}
 
     def ticks(self) -> AbstractAsyncContextManager[TickStream]:
         raise NotImplementedError("nobody here listens to prices")

@@ -1,7 +1,7 @@
 """The loop and the database of a module's examples."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from local.parts.postgres import database_url
 from storage.database import Database
 from tests.databases import drop_database, new_database
 from tests.exploration.database import Turns, give_clock
+from tests.exploration.judge import Judge
 from tests.exploration.processes import task_factory
 from tests.exploration.virtual_time import VirtualTimeLoop
 from tests.exploration.world import World
@@ -26,6 +27,22 @@ class Bench:
 
     def world(self, seed: int = 0) -> World:
         return World(self.loop, self.database, self.turns, seed)
+
+    def play(self, scenario: Callable[[World], Awaitable[None]]) -> None:
+        """In a world of its own, with one worker, judged at the end; `scenario` has worked in peace by then."""
+
+        async def in_a_world() -> None:
+            world = self.world()
+            await world.open()
+            try:
+                judge = Judge(world)
+                await world.hire()
+                await scenario(world)
+                await judge.judge_end()
+            finally:
+                await world.close()
+
+        self.loop.run_until_complete(in_a_world())
 
     async def connect_afresh(self) -> None:
         """A connection that has prepared statements before answers with fewer awaits."""

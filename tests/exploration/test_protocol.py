@@ -36,6 +36,7 @@ PRICES = [Decimal(3600), Decimal(3560), Decimal(3510), Decimal(3700)]
 BELOW_STOP = [Decimal(3490), Decimal(3400)]
 
 
+QUANTITY = st.sampled_from([1, 10])
 WHICH = st.integers(0, RUNS - 1)
 # Seconds until the next step: long enough for a part of a write, a write, a look, a lease, a proof of absence.
 PAUSES = st.sampled_from([0.002, 0.012, 0.05, 0.2, 0.2, 0.7, 2.0, 5.0])
@@ -131,7 +132,7 @@ class Trading(RuleBasedStateMachine):
     @precondition(lambda self: self.world.able())
     @rule(then=PAUSES, which=WHICH)
     def the_workflow_leaves(self, then: float, which: int) -> None:
-        self._do(self.world.leave(self._run(which), ExitReason.SELL_TIME), then)
+        self._do(self.world.leave(self._run(which), ExitReason.USER_STOP), then)
 
     # --- the market ---------------------------------------------------------------------------------------------------
 

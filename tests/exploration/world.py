@@ -24,11 +24,14 @@ from cache.channels import ArmedStop, Disarmed, StopCrossed
 from cache.connection import CacheUnavailable
 from execution.change import Changer
 from execution.commands import take_plan_change, take_stop
+from execution.day_limits import DayLimits
+from execution.desk import WATCHING
 from execution.floor import Floor
 from execution.follow import Followed
 from execution.prices import ReferencePrices
 from execution.send import Sender
 from execution.starting import create_run
+from execution.switchboard import Switchboard
 from execution.tools import Pace, Tools
 from storage.database import Database
 from storage.models import Alert, BrokerAccount, Order, Run, Strategy, User
@@ -131,16 +134,17 @@ class Worker:
         self._world = world
         self._broker = ModelBroker(world.network, process.name, now=world.now, monotonic=self.clock.monotonic)
         database = SharedDatabase(world.shared, world.turns, process, world.now)
-        owner = process.name
+        owner, instruments, switchboard = process.name, ModelInstruments(), Switchboard()
         self.tools = Tools(
             database=database,
             clock=self.clock,
             accounts=ModelAccounts(self._broker),
-            instruments=ModelInstruments(),
+            instruments=instruments,
+            limits=DayLimits(instruments, self.clock),
             prices=ReferencePrices(NoHotPrices()),  # type: ignore[arg-type]
             notices=Hints(world),  # type: ignore[arg-type]
             metrics=NoMetrics(),
-            sender=Sender(database=database, clock=self.clock, owner=owner),
+            sender=Sender(database=database, clock=self.clock, owner=owner, switchboard=switchboard),
             changer=Changer(database=database, clock=self.clock, owner=owner),
             pace=Pace(
                 settle=timedelta(seconds=SETTLE_SECONDS),
@@ -149,6 +153,7 @@ class Worker:
                 head_start=head_start,
             ),
             owner=owner,
+            switchboard=switchboard,
         )
         self.floor = QuietFloor(self.tools, None)  # type: ignore[arg-type]
         parts: dict[str, Any] = {"tools": self.tools, "floor": self.floor}
@@ -293,7 +298,8 @@ class World:
     async def start_run(self, *, quantity: int = 10, buy_in: float = 0.2, deadline_in: float = 4.0, sell_in: float = 3600) -> str:
         """A run whose entry is armed by the first worker that is able to."""
         now = self.now()
-        window = RunWindow(trading_date(now), now + timedelta(seconds=buy_in), now + timedelta(seconds=sell_in))
+        sell_at = now + timedelta(seconds=sell_in)
+        window = RunWindow(trading_date(now), now + timedelta(seconds=buy_in), sell_at, sell_at + timedelta(hours=1))
         strategy = Strategy(
             user_id=self.account.user_id,
             account_id=self.account.id,
@@ -398,8 +404,10 @@ class World:
                 continue
             if run.bought and not run.leave_open and run_id in self.hit:
                 await self.leave(run_id, ExitReason.STOP_LOSS)
-            elif run.bought and not run.leave_open and (give_up_holding or run.sell_at <= self.now()):
+            elif run.bought and not run.leave_open and run.sell_at <= self.now():
                 await self.leave(run_id, ExitReason.SELL_TIME)
+            elif run.bought and not run.leave_open and give_up_holding:
+                await self.leave(run_id, ExitReason.USER_STOP)
             if orders:
                 await self._finish(run_id)
 
@@ -435,8 +443,11 @@ class World:
         while True:
             await self.catch_up(give_up_holding=True)
             if await self._is_quiet() or self.loop.time() >= end:
-                return
+                break
             await self.pass_time(0.5)
+        if any(request.is_overdue for request in self.exchange.log):
+            await self.pass_time(WATCHING + 2.0)
+            await self.catch_up(give_up_holding=True)
 
     async def _is_quiet(self) -> bool:
         for run_id in self.run_ids:

@@ -385,7 +385,7 @@ SOLD = ended(replace(EXIT, filled_quantity=10), OrderState.FILLED)
         (run(ended(ENTRY, OrderState.ABSENT)), False),
         (run(replace(ENTRY, state=OrderState.UNKNOWN)), False),
         (run(BOUGHT, replace(SOLD, state=OrderState.OPEN)), False),
-        (run(BOUGHT, SOLD, taken_elsewhere=3), False),
+        (run(BOUGHT, SOLD, taken_elsewhere=3), True),
     ],
     ids=[
         "nothing was attempted",
@@ -399,7 +399,7 @@ SOLD = ended(replace(EXIT, filled_quantity=10), OrderState.FILLED)
         "to be tried again",
         "in doubt",
         "filled, not yet agreed",
-        "sold more than it had",
+        "sold more than it had: a person has been told",
     ],
 )
 def test_a_run_is_settled_when_nothing_lives_and_nothing_is_left_to_do(view: RunView, expected: bool) -> None:
