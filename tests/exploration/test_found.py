@@ -20,6 +20,7 @@ def test_an_exit_that_lands_after_the_run_has_ended_is_told_to_a_person(bench: B
         run_id = await _holding(world)
         world.network.writes.append(Fate.LANDS_MUCH_LATER)
         await world.leave(run_id, ExitReason.USER_STOP)
+        await world.until(lambda run, orders: orders[-1].state is OrderState.UNKNOWN, "the exit is in doubt")
         await world.work_in_peace()
         run, _ = await world.rows(run_id)
         assert (run.bought, run.sold) == (10, 20)
