@@ -76,7 +76,7 @@ class Network:
     def __init__(self, exchange: Exchange, now: Callable[[], datetime]) -> None:
         self.exchange = exchange
         self.latency = 0.01
-        self.late_by = 30.0
+        self.late_by = 9.0
         self.writes: deque[Fate] = deque()
         self.reads: deque[BookFate] = deque()
         self.lag = timedelta(seconds=0.3)

@@ -27,11 +27,13 @@ from trading.runs import ExitReason
 
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("EXPLORE", "25"))
+# Without EXPLORE the examples are the same ones every time: a surprise belongs to whoever goes looking for it.
+EXAMPLES = int(os.environ.get("EXPLORE", "0"))
+USUAL_EXAMPLES = 30
 RUNS = 2
 STEPS = 15
 # Making a failure small takes long: `SHRINK=1` asks for it.
-PHASES = [Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if os.environ.get("SHRINK") else [])]
+PHASES = [Phase.explicit, Phase.generate, *([Phase.shrink] if os.environ.get("SHRINK") else [])]
 PRICES = [Decimal(3600), Decimal(3560), Decimal(3510), Decimal(3700)]
 BELOW_STOP = [Decimal(3490), Decimal(3400)]
 
@@ -243,7 +245,8 @@ def test_invariants_hold_whatever_happens(bench: Bench) -> None:
     run_state_machine_as_test(
         Trading,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=EXAMPLES or USUAL_EXAMPLES,
+            derandomize=not EXAMPLES,
             stateful_step_count=STEPS,
             deadline=None,
             print_blob=True,

@@ -444,7 +444,7 @@ class World:
             await self.catch_up(give_up_holding=True)
             if await self._is_quiet() or self.loop.time() >= end:
                 break
-            await self.pass_time(0.5)
+            await self.pass_time(1.0)
         if any(request.is_overdue for request in self.exchange.log):
             await self.pass_time(WATCHING + 2.0)
             await self.catch_up(give_up_holding=True)
