@@ -213,7 +213,10 @@ def test_every_point_of_a_trade_may_be_the_last_of_its_worker(
 ) -> None:
     points = Points()
     points.count = bench.loop.run_until_complete(play(bench, scenario, Process("first"), points))
-    chosen = range(1, points.count + 1) if TRY_ALL else points.first_of_each
+    # A cancelled worker still cleans up: the lesser trial of the two, so every third point is enough without `CRASH=all`.
+    chosen = points.first_of_each[:: 1 if how is HowItEnds.DIES else 3]
+    if TRY_ALL:
+        chosen = list(range(1, points.count + 1))
     assert chosen, "nothing this worker did reached the world"
     record_property("points", f"{len(chosen)} of {points.count}")
     for point in chosen:

@@ -82,6 +82,16 @@ class QuietFloor(Floor):
         await asyncio.Event().wait()
 
 
+class NoRedis:
+    """Whoever subscribes hears that there is nothing to hear, and whoever publishes that nobody listens."""
+
+    def pubsub(self, **options: Any) -> Any:
+        raise CacheUnavailable("no Redis here")
+
+    async def publish(self, channel: str, message: object) -> int:
+        raise CacheUnavailable("no Redis here")
+
+
 class NoHotPrices:
     async def read(self, wanted: object) -> dict[InstrumentId, Any]:
         raise CacheUnavailable("no Redis here")
@@ -155,7 +165,7 @@ class Worker:
             owner=owner,
             switchboard=switchboard,
         )
-        self.floor = QuietFloor(self.tools, None)  # type: ignore[arg-type]
+        self.floor = QuietFloor(self.tools, NoRedis())  # type: ignore[arg-type]
         parts: dict[str, Any] = {"tools": self.tools, "floor": self.floor}
         self.entry = DeskEntryActivities(**parts, watch=None)  # type: ignore[arg-type]
         self.leaving = DeskExitActivities(**parts, watch=None)  # type: ignore[arg-type]
@@ -295,7 +305,7 @@ class World:
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
-    async def start_run(self, *, quantity: int = 10, buy_in: float = 0.2, deadline_in: float = 4.0, sell_in: float = 3600) -> str:
+    async def start_run(self, *, quantity: int = 10, buy_in: float = 0.2, deadline_in: float = 6.0, sell_in: float = 3600) -> str:
         """A run whose entry is armed by the first worker that is able to."""
         now = self.now()
         sell_at = now + timedelta(seconds=sell_in)
