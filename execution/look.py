@@ -12,7 +12,7 @@ from execution.change import settle_change
 from execution.claim import ClaimedOrder
 from execution.follow import Followed, record_look
 from execution.ledger import Ledger
-from execution.resolve import BookRead, is_healthy, matches, record_missing
+from execution.resolve import Absence, BookRead, is_healthy, judge_absence, matches, record_missing
 from execution.tools import Tools
 from storage.models import Order
 from trading.fills import trades_of
@@ -176,6 +176,8 @@ class Look:
         if not healthy:
             _log.warning("book_is_stale", account_id=self._account_id)
             return
+        if not self._may_prove_absence(row, read):
+            return
         pace = self._tools.pace
         async with self._tools.database.transaction() as session:
             absence = await record_missing(
@@ -186,6 +188,20 @@ class Look:
             result.watched += 1
             result.doubt_ended.append(row.id)
             result.followed.append(Followed(row.run_id, changed=True, ended=True))
+
+    def _may_prove_absence(self, row: Order, read: BookRead) -> bool:
+        """False: a book asked for this early proves nothing, and after a crash amid a herd every transaction saved counts."""
+        if row.send_by is None:
+            return False
+        pace = self._tools.pace
+        absence = judge_absence(
+            send_by=row.send_by,
+            missing_since=row.missing_since,
+            requested_at=read.requested_at,
+            timeout=pace.timeout,
+            settle=pace.settle,
+        )
+        return absence in (Absence.FIRST_SIGHT, Absence.PROVEN)
 
     async def _take_back(self, row: Order, broker: Broker) -> None:
         """An attempt we held dead is alive at the broker: cancel it at once; what it filled is adopted and sold."""

@@ -72,10 +72,12 @@ async def run(state: Path, *, count: int, say: Callable[[str], None]) -> Report:
         await asyncio.gather(*(_buy(trader) for trader in traders))
         await _until_covered(stack, count)
         say("all hold and are covered; the price falls")
+        worker = stack.process("worker-1")
+        dead = worker.pid if worker is not None else 0
         arrived, killed_at = await _cross_and_kill(stack, control, wanted=max(1, int(count * DIES_AFTER)))
         states = {account: state for account, state in await _fetch(stack, _EXITS)}
         say(f"killed with {arrived} exits at the exchange; their rows: {_counts(Counter(states.values()))}")
-        restarted_at = await _restarted(stack, after=killed_at)
+        restarted_at = await _restarted(stack, dead=dead)
         flat = await _until_ended(stack)
         api_keys = {trader.broker_id: trader.api_key for trader in traders}
         evidence = await collect(stack.exchange_log, stack.sockets, api_keys=api_keys)
@@ -128,12 +130,12 @@ async def _cross_and_kill(stack: Stack, control: Caller, *, wanted: int) -> tupl
     return await killing
 
 
-async def _restarted(stack: Stack, *, after: float) -> float:
+async def _restarted(stack: Stack, *, dead: int) -> float:
     """When the next worker process began, seconds since the epoch."""
     async with asyncio.timeout(FLAT_SECONDS):
-        while (process := stack.process("worker-1")) is None or process.create_time() < after:
-            await asyncio.sleep(_POLL_SECONDS)
-        return float(process.create_time())
+        while not [pid for pid in stack.pids_running("worker.py") if pid != dead]:
+            await asyncio.sleep(0.02)
+        return time.time()
 
 
 async def _until_ended(stack: Stack) -> bool:

@@ -16,7 +16,7 @@ import psutil
 
 from local.parts.temporal import TemporalPorts
 from local.ports import LOOPBACK, free_ports, port_is_taken
-from local.record import ProcessIdentity, StackRecord
+from local.record import StackRecord
 from local.running import record_path
 from local.sockets import socket_folder
 
@@ -58,6 +58,17 @@ class Stack:
             return None
         identity = next((row.process for row in record.parts if row.name == part), None)
         return identity.living() if identity is not None else None
+
+    def pids_running(self, program: str) -> list[int]:
+        """Processes of the supervisor whose command line ends with that word: also those that are not ready yet."""
+        record = StackRecord.read(record_path(self.state))
+        supervisor = None if record is None else record.supervisor.living()
+        found = []
+        for child in [] if supervisor is None else _children(supervisor):
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if child.cmdline()[-1:] == [program]:
+                    found.append(child.pid)
+        return found
 
     def restarts(self) -> dict[str, int]:
         record = StackRecord.read(record_path(self.state))
@@ -164,8 +175,3 @@ def _temporal_port() -> int:
         if not any(port_is_taken(each) for each in TemporalPorts.from_frontend(port).all()):
             return port
     raise StackFailed("no free ports for Temporal were found")
-
-
-def identity_of(pid: int) -> ProcessIdentity | None:
-    """For those who want to see that a process is gone."""
-    return ProcessIdentity.of(pid)
