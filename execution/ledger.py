@@ -56,12 +56,11 @@ class Ledger:
         """Whether a second look, a settle time after the first, would decide something."""
         return bool(self._missing_seen or self._baseline_seen)
 
-    async def has_positions(self) -> bool:
-        async with self._database.transaction() as session:
-            holding = select(Run.id).where(
-                Run.account_id == self._account_id, Run.state != RunState.ENDED, Run.bought > Run.sold + Run.taken_elsewhere
-            )
-            return (await session.execute(holding.limit(1))).first() is not None
+    async def has_positions(self, session: AsyncSession) -> bool:
+        holding = select(Run.id).where(
+            Run.account_id == self._account_id, Run.state != RunState.ENDED, Run.bought > Run.sold + Run.taken_elsewhere
+        )
+        return (await session.execute(holding.limit(1))).first() is not None
 
     async def compare(self, broker: Broker, trades: Sequence[BrokerTrade], *, now: datetime) -> list[Followed]:
         """Take off runs what foreign trades have sold. Raises what the broker's reads raise, and then concludes nothing."""

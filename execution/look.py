@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.alarms import Alarm, raise_alarm
 from execution.change import settle_change
@@ -83,18 +84,20 @@ class Look:
 
     async def take(self, broker: Broker) -> LookResult:
         """Raises what the broker's reads raise; nothing is concluded from a read that failed."""
-        rows = await self._rows()
+        async with self._tools.database.unhurried() as session:
+            rows = await self._rows(session)
+            holding = await self._ledger.has_positions(session)
+            known_ids = await self._known_ids(session) if rows or holding else []
         result = LookResult(in_doubt=0, alive=0, watched=0)
         self._by_tag = {row.tag: _Expected(row.id, row.run_id) for row in rows}
         self._resting_buys = {row.id: InstrumentId(row.exchange, row.symbol) for row in rows if _rests(row)}
-        holding = await self._ledger.has_positions()
         if not rows and not holding:
             return result
         result.holding = holding
         read = BookRead(*await _read_book(broker, self._tools))
         result.looked = True
         trades = await broker.trades() if holding or _needs_trades(rows, read.snapshot) else None
-        healthy = is_healthy(read.snapshot, await self._known_ids())
+        healthy = is_healthy(read.snapshot, known_ids)
         for row in rows:
             await self._compare(row, read, trades, healthy, broker, result)
         if holding and healthy and trades is not None:
@@ -102,18 +105,15 @@ class Look:
             result.unsettled = self._ledger.is_unsettled
         return result
 
-    async def _rows(self) -> Sequence[Order]:
+    async def _rows(self, session: AsyncSession) -> Sequence[Order]:
         now = self._tools.clock.now()
         wanted = or_(
             Order.state.in_([OrderState.SENDING, OrderState.UNKNOWN, OrderState.OPEN]),
             (Order.watched_until > now) & Order.state.in_([OrderState.ABSENT, OrderState.REJECTED]),
         )
-        async with self._tools.database.transaction() as session:
-            return (
-                await session.scalars(select(Order).where(Order.account_id == self._account_id, wanted).order_by(Order.id))
-            ).all()
+        return (await session.scalars(select(Order).where(Order.account_id == self._account_id, wanted).order_by(Order.id))).all()
 
-    async def _known_ids(self) -> list[str]:
+    async def _known_ids(self, session: AsyncSession) -> list[str]:
         """Orders the broker acknowledged today, old enough to be in every healthy book."""
         now = self._tools.clock.now()
         midnight = now.astimezone(INDIA).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -123,8 +123,7 @@ class Look:
             Order.acknowledged_at > midnight,
             Order.acknowledged_at < now - self._tools.pace.settle,
         )
-        async with self._tools.database.transaction() as session:
-            return [broker_order_id for broker_order_id in await session.scalars(query) if broker_order_id is not None]
+        return [broker_order_id for broker_order_id in await session.scalars(query) if broker_order_id is not None]
 
     async def _compare(
         self,

@@ -1,5 +1,6 @@
 """The connection to Postgres: one engine per process, one transaction per unit of work, committed at the edge."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -37,10 +38,20 @@ class Database:
             },
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._unhurried = asyncio.Semaphore(max(1, pool_size // 2))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         async with self._sessions() as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def unhurried(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that can wait a moment: all of them together leave most connections to those that cannot.
+
+        After a crash every desk of the process reads at once; a claim must not queue behind hundreds of them.
+        """
+        async with self._unhurried, self.transaction() as session:
             yield session
 
     async def close(self) -> None:

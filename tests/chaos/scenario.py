@@ -152,6 +152,7 @@ async def _settle(traders: list[Trader], control: Caller) -> float | None:
     """No more disturbances: everybody stops everything. Seconds until all runs had ended; None: not all did."""
     began = time.monotonic()
     await control("DELETE", "/faults")
+    await asyncio.gather(*(trader.let_orders_trade() for trader in traders))
     await asyncio.gather(*(trader.close_all() for trader in traders))
     while time.monotonic() < began + SETTLE_SECONDS:
         try:

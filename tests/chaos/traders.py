@@ -234,6 +234,12 @@ class Trader:
             if refusal.code != "NOT_RUNNING":
                 raise
 
+    async def let_orders_trade(self) -> None:
+        """The exchange lets go of what a fault has kept from trading."""
+        for order in await self.control.surely("GET", f"/accounts/{self.api_key}/orders"):
+            if order["status"] == "OPEN":
+                await self.control.surely("POST", f"/accounts/{self.api_key}/orders/{order['order_id']}/release")
+
     async def still_open(self) -> int:
         await self._look()
         return len(self._live)
