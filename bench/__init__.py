@@ -1,0 +1,1 @@
+"""Measurements of the platform as it ships: `make bench` (docs/performance.md)."""

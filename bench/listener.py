@@ -1,4 +1,4 @@
-"""Ticks per second through decode and stop check on one core: `python -m bench.listener_ticks`.
+"""Ticks per second through decode and stop check on one core.
 
 Full-mode Kite frames of 1,000 symbols with ten armed stops each, a fifth of the ticks at a moved price, none of them crossing;
 then one tick that crosses a thousand stops. The process is otherwise idle: no Redis, no signals.
@@ -6,9 +6,7 @@ then one tick that crosses a thousand stops. The process is otherwise idle: no R
 
 import asyncio
 import itertools
-import json
 import struct
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,6 +15,8 @@ from typing import cast
 
 from websockets.asyncio.client import ClientConnection
 
+from bench.result import Measured, Row, Statistic, Target
+from bench.stack import Options
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.zerodha.stream import ZerodhaTickStream
 from brokers.zerodha.ticks import Mode
@@ -28,8 +28,9 @@ from runtime.metrics import PrometheusMetrics
 from trading.instruments import Instrument, InstrumentId, Segment
 from trading.ports.broker import ListedInstrument
 
-SYMBOLS, STOPS, FRAMES, ROUNDS = 1_000, 10, 200, 5
+SYMBOLS, STOPS, ROUNDS = 1_000, 10, 5
 PRICE, HERD = 360_000, 1_000
+TARGETS = (Target(Statistic.P50, 100_000, at_least=True),)
 IDS = [InstrumentId("NSE", f"SYM{number:04d}") for number in range(SYMBOLS)]
 TOKENS = [(number + 1) * 256 + 1 for number in range(SYMBOLS)]
 # Token, last price, 36 bytes, last trade time, the rest: 184 bytes, a packet in full mode.
@@ -58,9 +59,9 @@ def make_frame(prices: dict[int, int]) -> bytes:
     return struct.pack(">H", len(packets)) + b"".join(struct.pack(">H", _FULL.size) + packet for packet in packets)
 
 
-def make_frames() -> list[bytes]:
+def make_frames(count: int) -> list[bytes]:
     moves = itertools.cycle([0, 0, 0, 0, 5, 0, 0, 0, 0, -5])
-    return [make_frame({token: PRICE + next(moves) for token in TOKENS}) for _ in range(FRAMES)]
+    return [make_frame({token: PRICE + next(moves) for token in TOKENS}) for _ in range(count)]
 
 
 def intake_with_stops(crossed: list[Crossing]) -> Intake:
@@ -93,21 +94,25 @@ async def take(intake: Intake, frames: Sequence[bytes]) -> float:
     return time.perf_counter() - began_at
 
 
-def measure() -> dict[str, float]:
+async def measure(options: Options) -> Measured:
+    """`options.count` frames of a thousand ticks."""
+    return await asyncio.to_thread(_measure, options.count)
+
+
+def _measure(frames_wanted: int) -> Measured:
     crossed: list[Crossing] = []
-    intake, frames = intake_with_stops(crossed), make_frames()
-    seconds = min(asyncio.run(take(intake, frames)) for _ in range(ROUNDS))
-    assert not crossed
+    intake, frames = intake_with_stops(crossed), make_frames(frames_wanted)
+    rates = tuple(SYMBOLS * len(frames) / asyncio.run(take(intake, frames)) for _ in range(ROUNDS))
+    problems = [f"{len(crossed)} stops were crossed although no price reached one"] if crossed else []
+    crossed.clear()
     for number in range(HERD):
         arm(intake, f"run_herd_{number}", IDS[0], Decimal(3_550))
     herd_seconds = asyncio.run(take(intake, [make_frame({TOKENS[0]: 354_000})]))
-    assert len(crossed) == HERD
-    return {
-        "ticks_per_second": round(SYMBOLS * FRAMES / seconds),
-        "microseconds_per_tick": round(seconds / SYMBOLS / FRAMES * 1e6, 2),
-        "thousand_stops_on_one_tick_ms": round(herd_seconds * 1000, 2),
-    }
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measure(), indent=2) + "\n")
+    if len(crossed) != HERD:
+        problems.append(f"{len(crossed)} of {HERD} stops were seen to be crossed")
+    remark = f"full mode, {SYMBOLS:,} shares with {STOPS} armed stops each, a fifth of the ticks at a moved price"
+    rows = (
+        Row("ticks through decode and stop check", "ticks/s", rates, TARGETS, f"{remark}; one value per round"),
+        Row(f"one tick that crosses {HERD:,} stops", "ms", (herd_seconds * 1000,), (), "decode and comparison alone"),
+    )
+    return Measured(rows, problems=tuple(problems))

@@ -1,0 +1,28 @@
+"""Imported by every Python that has this folder on its path: profiles workers and listeners from start to end.
+
+For `python -m bench --profile` only. The profiler costs time of its own: figures measured with it say where time goes, not how
+much there is.
+"""
+
+import atexit
+import cProfile
+import os
+import sys
+from pathlib import Path
+
+
+def _name() -> str | None:
+    """Which of our processes this is; None for all the others."""
+    words = sys.orig_argv[1:]
+    if words[:1] == ["worker.py"]:
+        return "worker"
+    return "listener" if words[:2] == ["-m", "listener"] else None
+
+
+_folder, _process = os.environ.get("BENCH_PROFILES"), _name()
+if _folder and _process:
+    _profile = cProfile.Profile()
+    _path = Path(_folder) / f"{_process}-{os.getpid()}.prof"
+    _path.parent.mkdir(parents=True, exist_ok=True)
+    atexit.register(lambda: _profile.dump_stats(_path))
+    _profile.enable()
