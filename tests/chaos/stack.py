@@ -169,9 +169,12 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _temporal_port() -> int:
-    """A frontend port around which all the ports of the server are free."""
+    """A frontend port around which all the ports of the server are free.
+
+    Below 32,768: from there on Linux gives ports to connections, and one may take a port before the server does.
+    """
     for _ in range(200):
-        port = random.randrange(20_000, 60_000)
+        port = random.randrange(12_000, 32_000)
         if not any(port_is_taken(each) for each in TemporalPorts.from_frontend(port).all()):
             return port
     raise StackFailed("no free ports for Temporal were found")
