@@ -5,7 +5,7 @@
 
 PYTHON := .venv/bin/python
 # What is typed strictly; a folder that is not there yet is no error.
-TYPED := $(wildcard trading activities workflows execution storage cache brokers simulator listener api runtime local worker.py)
+TYPED := $(wildcard trading activities workflows execution storage cache brokers simulator listener api runtime local bench worker.py)
 # Two workers: the servers they share need the rest. ARGS adds options: make test ARGS="-k postgres".
 WORKERS_OF_TESTS ?= 2
 ARGS ?=
@@ -63,8 +63,8 @@ layers: setup
 coverage: setup tools ## which lines the tests reach, as text and in htmlcov/
 	@$(PYTHON) -m pytest -n $(WORKERS_OF_TESTS) --cov --cov-report=term-missing:skip-covered --cov-report=html $(ARGS)
 
-bench: setup tools ## the measurements of docs/performance.md
-	@$(PYTHON) -m bench $(ARGS)
+bench: setup tools ## the measurements of docs/performance.md; one of them: make bench ONLY=stops N=1000
+	@$(PYTHON) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(N),--count $(N)) $(ARGS)
 
 lock: setup ## pin the newest versions pyproject.toml allows, with hashes (requirements*.lock)
 	@$(LOCK) --upgrade --group dev --group local pyproject.toml -o requirements.lock

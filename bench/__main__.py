@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +19,8 @@ from bench.machine import ROOT, describe_machine, revision
 from bench.profiles import write_tops
 from bench.report import put_between_marks, read_results, write_plots
 from bench.result import Measured, Result
-from bench.stack import BenchFailed, Options
+from bench.stack import Options
 from bench.table import show
-from tests.chaos.stack import StackFailed
 
 # A table that goes into a file is not squeezed into eighty columns.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -80,12 +80,13 @@ def _measured(line: Line, count: int, *, workers: int, profile: bool, keep: bool
     try:
         measured = asyncio.run(_run(line, options))
         failed = False
-    except (BenchFailed, StackFailed, TimeoutError) as error:
-        console.print(f"[red]✘ {line.name}: {escape(str(error) or type(error).__name__)}[/]", soft_wrap=True)
+    except Exception as error:  # noqa: BLE001 (whatever went wrong with one line, the next one is still measured)
+        console.print(f"[red]✘ {line.name}: {type(error).__name__}: {escape(str(error)[-1500:])}[/]", soft_wrap=True)
+        (state / "failure.txt").write_text(traceback.format_exc(), encoding="utf-8")
         return None
     finally:
         if keep or failed:
-            console.print(f"  logs, database and the exchange's log: {state}", style="dim", soft_wrap=True)
+            console.print(f"  logs, database, the exchange's log, what went wrong: {state}", style="dim", soft_wrap=True)
         else:
             shutil.rmtree(state, ignore_errors=True)
     for path in write_tops(profiles) if profiles else ():

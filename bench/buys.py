@@ -24,10 +24,8 @@ _LEAD_SECONDS = 30
 _FILLED_SECONDS = 300.0
 # Each look costs the database a few milliseconds, which the orders do not have then.
 _LOOK_SECONDS = 0.1
-_COVERS = (
-    "SELECT e.tag FROM orders e JOIN orders x ON x.run_id = e.run_id AND x.leg = 'exit'"
-    " WHERE e.leg = 'entry' AND e.account_id = ANY(:accounts)"
-)
+_COVERED = "SELECT DISTINCT run_id FROM orders WHERE leg = 'exit' AND account_id = ANY(:accounts)"
+_RUN_OF_TAG = "SELECT tag, run_id FROM orders WHERE leg = 'entry' AND account_id = ANY(:accounts)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,10 @@ async def measure(options: Options) -> Measured:
     async with running_world(options, symbols=2) as world:
         wanted = await one_holder_each(world, "herd", [_HERD] * options.count)
         herd = await _buy_together(world, wanted)
-        facts = await who_was_first(world) | await recorded_lateness(world, "entry")
+        facts = await recorded_lateness(world, "entry")
         few = min(options.count, IN_ONE_ACCOUNT)
         paced = await _buy_together(world, [((await add_holders(world, ["paced"]))[0], _ONE_ACCOUNT)] * few)
+        facts |= await who_was_first(world)
         one = f"{options.count:,} buys at one instant"
         promised = options.count >= 1_000
         wire = "instant to arrival at the exchange"
@@ -75,9 +74,10 @@ async def _buy_together(world: World, wanted: Sequence[tuple[Holder, str]]) -> B
     await asyncio.sleep(max(0.0, buy_at.timestamp() - 1 - time.time()))
     seen = await _see_covered(world, mark, accounts, count)
     instant_ns = int(buy_at.timestamp()) * SECOND_NS
-    arrivals, fills = world.log.arrivals(mark, "BUY"), world.log.first_fills(mark, "BUY")
+    arrivals = world.log.arrivals(mark, "BUY")
+    bought = await _first_fill_of_runs(world, mark, accounts)
     late = tuple(milliseconds(arrived_ns, instant_ns) for arrived_ns in arrivals)
-    covered = tuple(milliseconds(seen[tag], filled_ns) for tag, filled_ns in fills.items())
+    covered = tuple(milliseconds(seen[run_id], filled_ns) for run_id, filled_ns in bought.items())
     early = sum(each < 0 for each in late)
     problems = [f"{early} buys were early"] if early else []
     problems += [f"{len(arrivals)} buys reached the exchange for {count} strategies"] if len(arrivals) != count else []
@@ -85,16 +85,26 @@ async def _buy_together(world: World, wanted: Sequence[tuple[Holder, str]]) -> B
 
 
 async def _see_covered(world: World, mark: int, accounts: Sequence[str], count: int) -> dict[str, int]:
-    """By the entry's tag: when its exit was first seen in the database, nanoseconds. Raises BenchFailed."""
+    """By run: when its exit was first seen in the database, nanoseconds. Raises BenchFailed."""
     seen: dict[str, int] = {}
     deadline = time.monotonic() + _FILLED_SECONDS
     while len(seen) < count:
         if time.monotonic() > deadline:
             bought = len(world.log.first_fills(mark, "BUY"))
             raise BenchFailed(f"{bought} of {count} were bought and {len(seen)} covered within {_FILLED_SECONDS:.0f} s")
-        rows = await world.fetch(_COVERS, accounts=list(accounts))
+        rows = await world.fetch(_COVERED, accounts=list(accounts))
         now_ns = time.time_ns()
-        for (tag,) in rows:
-            seen.setdefault(tag, now_ns)
+        for (run_id,) in rows:
+            seen.setdefault(run_id, now_ns)
         await asyncio.sleep(_LOOK_SECONDS)
     return seen
+
+
+async def _first_fill_of_runs(world: World, mark: int, accounts: Sequence[str]) -> dict[str, int]:
+    """By run: when the exchange gave it its first share, nanoseconds, whichever attempt that was."""
+    run_of = {tag: run_id for tag, run_id in await world.fetch(_RUN_OF_TAG, accounts=list(accounts))}
+    found: dict[str, int] = {}
+    for tag, filled_ns in world.log.first_fills(mark, "BUY").items():
+        if tag in run_of:
+            found.setdefault(run_of[tag], filled_ns)
+    return found

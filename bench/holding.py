@@ -15,6 +15,10 @@ REST_SECONDS = 5.0
 _ARMED_EXITS = "SELECT count(*) FROM orders WHERE leg = 'exit' AND state = 'armed'"
 _OPEN_RUNS = "SELECT count(*) FROM runs WHERE state <> 'ended'"
 _FIRED_BY = "SELECT leg, fired_by, count(*) FROM orders WHERE sent_at IS NOT NULL GROUP BY leg, fired_by ORDER BY leg, fired_by"
+_AGAIN = (
+    "SELECT leg, COALESCE(refusal, state) AS why, count(*) FROM orders"
+    " WHERE state IN ('rejected', 'absent', 'unknown', 'cancelled') GROUP BY leg, why ORDER BY leg, why"
+)
 _LATE = "SELECT count(*), min(late_ms), max(late_ms) FROM orders WHERE leg = :leg AND sent_at IS NOT NULL"
 
 
@@ -69,9 +73,12 @@ async def until_ended(world: World, *, open_runs: int = 0, seconds: float = 300.
 
 
 async def who_was_first(world: World) -> dict[str, float | str]:
-    """How many orders the desks had sent by themselves, and how many a workflow's activity had to ask for."""
-    rows = await world.fetch(_FIRED_BY)
-    return {f"{leg} orders sent by {fired_by}": int(count) for leg, fired_by, count in rows}
+    """How many orders the desks had sent by themselves, and how many an activity had asked for; attempts that came to nothing."""
+    sent, ended = await world.fetch(_FIRED_BY), await world.fetch(_AGAIN)
+    return {
+        **{f"{leg} orders sent by {fired_by}": int(count) for leg, fired_by, count in sent},
+        **{f"{leg} attempts that ended {why}": int(count) for leg, why, count in ended},
+    }
 
 
 async def recorded_lateness(world: World, leg: str) -> dict[str, float | str]:

@@ -55,12 +55,20 @@ def _cumulative(ordered: Sequence[float], *, least: float) -> Pairs:
     return [(max(ordered[rank], least), 100 * (rank + 1) / len(ordered)) for rank in ranks]
 
 
-def cost_plot(points: Sequence[Point], figure: str) -> str:
-    """One figure against the number of running strategies."""
-    pairs = [(float(point.strategies), point.figures[figure]) for point in points if figure in point.figures]
-    most = max((value for _, value in pairs), default=0.0) or 1.0
-    across = powers_around("running strategies", [at for at, _ in pairs])
-    return draw(figure, {figure: pairs}, across=across, up=Axis(figure, 0, _round_up(most)), dots=True)
+def cost_plots(points: Sequence[Point]) -> dict[str, str]:
+    """By measure: its figures against the number of running strategies, one line per part."""
+    lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for point in points:
+        for name, value in point.figures.items():
+            measure, _, part = name.partition(": ")
+            lines.setdefault(measure, {}).setdefault(part, []).append((float(point.strategies), value))
+    across = powers_around("running strategies", [float(point.strategies) for point in points])
+    return {measure: _cost_plot(measure, parts, across) for measure, parts in lines.items()}
+
+
+def _cost_plot(measure: str, parts: Mapping[str, Pairs], across: Axis) -> str:
+    most = max(value for pairs in parts.values() for _, value in pairs)
+    return draw(measure, parts, across=across, up=Axis(measure, 0, _round_up(most or 1.0)), dots=True)
 
 
 def _round_up(value: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.catalogue import LINES
-from bench.plots import cost_plot, distribution_plot
+from bench.plots import cost_plots, distribution_plot
 from bench.result import Result
 from bench.table import markdown
 
@@ -18,14 +18,15 @@ def read_results(folder: Path) -> list[Result]:
 
 
 def write_plots(results: Sequence[Result], folder: Path) -> list[Path]:
-    """One plot of all distributions, and one per figure of each cost curve."""
+    """One plot of all distributions, and one per measure of each cost curve."""
     drawn = {}
     rows = [row for result in results for row in result.measured.rows]
     if any(row.unit == "ms" and len(row.values) > 1 for row in rows):
         drawn["bench-latency"] = distribution_plot(rows)
     for result in results:
-        names = list(dict.fromkeys(name for point in result.measured.curve for name in point.figures))
-        drawn |= {f"bench-{result.line}-{_slug(name)}": cost_plot(result.measured.curve, name) for name in names}
+        if result.measured.curve:
+            plots = cost_plots(result.measured.curve)
+            drawn |= {f"bench-{result.line}-{_slug(measure)}": svg for measure, svg in plots.items()}
     folder.mkdir(parents=True, exist_ok=True)
     paths = {folder / f"{name}.svg": svg for name, svg in drawn.items()}
     for path, svg in paths.items():

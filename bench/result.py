@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What it cost to have so many strategies running; part of a curve."""
+    """What it cost to have so many strategies running; part of a curve. A figure is named `measure, unit: part`."""
 
     strategies: int
     figures: Mapping[str, float]

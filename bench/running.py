@@ -11,10 +11,11 @@ from datetime import time as time_of_day
 
 from bench.holding import REST_SECONDS, hold, until_ended, who_was_first
 from bench.market import stops_of, symbol_named, symbols
-from bench.people import Holder, Times, add_holders, add_strategies, start_all
+from bench.people import AT_ONCE, Holder, Times, add_holders, add_strategies, start_all
 from bench.result import Measured, Point, Row, Statistic, Target
 from bench.stack import Options, World, running_world, until
 from bench.stop import cross_one_by_one
+from bench.summary import Summary
 from bench.usage import Usage, as_facts, cpu_between, usage_of
 
 LEVELS = (100, 1_000, 5_000, 10_000)
@@ -24,6 +25,7 @@ STOP = (Target(Statistic.P99, 30),)
 # Stops that are crossed at each level, each of a share of its own; the others share these many.
 PROBES, SHARED_SYMBOLS = 50, 100
 _WATCH_SECONDS = 20.0
+_AT_ONCE = f"{AT_ONCE} starts at a time"
 LATE_IN_THE_DAY = Times(buy=time_of_day(23, 50, 0))
 _BEGUN = "SELECT count(*) FROM runs WHERE state <> 'ended' AND started_at IS NOT NULL"
 
@@ -45,6 +47,7 @@ async def _measure(options: Options, *, holding: bool) -> Measured:
     words = "holding" if holding else "waiting"
     rows: list[Row] = []
     curve: list[Point] = []
+    starting: list[float] = []
     facts: dict[str, float | str] = {}
     shared = symbols(1 + PROBES * len(levels), SHARED_SYMBOLS)
     async with running_world(options, symbols=PROBES * len(levels) + SHARED_SYMBOLS) as world:
@@ -52,18 +55,19 @@ async def _measure(options: Options, *, holding: bool) -> Measured:
         for number, level in enumerate(levels):
             seconds = await _start(world, running, level, shared, holding=holding)
             started, running = level - running, level
+            starting.append(seconds)
             usage, cpu = await _watch(world)
-            probes = await _probes(world, number, running)
-            figures = {f"{name}: memory, MB": round(each.memory_mb, 1) for name, each in usage.items()}
-            figures |= {f"{name}: percent of a core": round(each, 1) for name, each in cpu.items()}
-            ordered = sorted(probes)
-            figures |= {"one stop, p50 ms": ordered[len(ordered) // 2], "one stop, most ms": ordered[-1]}
-            figures |= {"started per second": started / seconds}
+            probes = await _probes(world, number, running, count=min(PROBES, level))
+            summary = Summary.of(probes)
+            figures = {f"memory, MB: {name}": round(each.memory_mb, 1) for name, each in usage.items()}
+            figures |= {f"percent of a core at rest: {name}": round(each, 1) for name, each in cpu.items()}
+            figures |= {"one stop, ms: p50": summary.p50, "one stop, ms: p99": summary.p99}
+            figures |= {"started per second: runs": started / seconds}
             curve.append(Point(level, figures))
-            world.say(f"{level} {words}: {started / seconds:.0f} started a second, stop p50 {ordered[len(ordered) // 2]:.1f} ms")
+            world.say(f"{level} {words}: {started / seconds:.0f} started a second, stop p50 {summary.p50:.1f} ms")
             rows.append(_stop_row(level, words, probes))
             if level == levels[-1]:
-                rows += _rows_of_last(level, words, seconds, started, usage)
+                rows += _rows_of_last(level, words, sum(starting), usage)
                 facts |= as_facts(usage)
                 facts |= {f"{name} at rest (percent of a core)": round(each, 1) for name, each in cpu.items()}
         facts |= await who_was_first(world)
@@ -74,10 +78,11 @@ def _stop_row(level: int, words: str, probes: Sequence[float]) -> Row:
     return Row(f"one stop among {level:,} {words}", "ms", tuple(probes), STOP if level >= 1_000 else ())
 
 
-def _rows_of_last(level: int, words: str, seconds: float, started: int, usage: dict[str, Usage]) -> list[Row]:
+def _rows_of_last(level: int, words: str, seconds: float, usage: dict[str, Usage]) -> list[Row]:
     worker = sum(each.memory_mb for name, each in usage.items() if name.startswith("worker"))
+    until = f"until each workflow has begun{', bought and is covered' if words == 'holding' else ''}; {_AT_ONCE}"
     return [
-        Row(f"the last {started:,} of {level:,} {words} started", "s", (seconds,), START, "until each run's workflow has begun"),
+        Row(f"{level:,} {words} started", "s", (seconds,), START, until),
         Row(f"worker with {level:,} {words}", "MB", (worker,), MEMORY, "resident memory, all workers together"),
     ]
 
@@ -117,10 +122,10 @@ async def _watch(world: World) -> tuple[dict[str, Usage], dict[str, float]]:
     return after, cpu_between(before, after, seconds=time.monotonic() - began)
 
 
-async def _probes(world: World, number: int, running: int) -> list[float]:
+async def _probes(world: World, number: int, running: int, *, count: int) -> list[float]:
     """Stops of a few more strategies, crossed one by one while the others run."""
-    probe_symbols = [symbol_named(1 + number * PROBES + each) for each in range(PROBES)]
-    holders = await add_holders(world, [f"probe{number}x{each}" for each in range(PROBES)])
+    probe_symbols = [symbol_named(1 + number * PROBES + each) for each in range(count)]
+    holders = await add_holders(world, [f"probe{number}x{each}" for each in range(count)])
     held = await hold(world, list(zip(holders, probe_symbols, strict=True)))
     delays = await cross_one_by_one(world, held)
     await until_ended(world, open_runs=running)
