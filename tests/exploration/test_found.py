@@ -45,3 +45,14 @@ def test_a_run_whose_late_exit_sold_too_much_ends_in_the_hands_of_a_person(bench
         assert run.end_reason is EndReason.HANDED_OVER
 
     bench.play(play)
+
+
+def test_an_entry_that_lands_after_its_sender_has_given_up_is_waited_for(bench: Bench) -> None:
+    """The judge's word "called absent" has been seen with this: a random walk meets it too seldom to be relied upon."""
+
+    async def play(world: World) -> None:
+        world.network.writes.append(Fate.LANDS_SLOWLY)
+        await _holding(world)
+        await world.work_in_peace()
+
+    bench.play(play)
