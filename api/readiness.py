@@ -17,8 +17,9 @@ from cache.heartbeats import LISTENER, STANDBY_LISTENER, WORKER_PREFIX, Beat, re
 from execution.leases import live_workers, uncovered
 from runtime.calendar import BombayCalendar
 from storage.locks import LISTENER_LOCK, is_held
-from storage.models import Severity
+from storage.models import DeskLease, Run, Severity
 from storage.repositories import alerts
+from trading.runs import RunState
 from trading.sessions import trading_date
 
 T = TypeVar("T")
@@ -32,6 +33,13 @@ CALENDAR_HORIZON = timedelta(days=7)
 TOLD_WITHIN_MS = 60_000.0
 # A new account has no desk for a moment.
 NEW_SECONDS = 5.0
+
+
+# Accounts with an open run that were last compared with their broker on another database server (execution/servers.py).
+FROZEN_ACCOUNTS = select(func.count()).where(
+    DeskLease.compared_server.is_distinct_from(func.database_server()),
+    select(Run.id).where(Run.account_id == DeskLease.account_id, Run.state != RunState.ENDED).exists(),
+)
 
 
 class PartState(str, Enum):
@@ -80,10 +88,14 @@ async def _postgres(services: Services) -> Part:
     began = services.clock.monotonic()
     async with services.database.transaction() as session:
         theirs: datetime = (await session.scalars(select(func.clock_timestamp()))).one()
+        frozen = await session.scalar(FROZEN_ACCOUNTS) or 0
     ours, took_ms = services.clock.now(), (services.clock.monotonic() - began) * 1000
     apart_ms = abs((ours - theirs).total_seconds() * 1000)
     if apart_ms > CLOCK_TOLERANCE_MS + took_ms:
         return Part("postgres", PartState.DEGRADED, True, took_ms, f"clocks are {apart_ms:.0f} ms apart")
+    if frozen:
+        detail = f"another server than before: {frozen} accounts wait until their broker's book has been compared"
+        return Part("postgres", PartState.DEGRADED, True, took_ms, detail)
     return Part("postgres", PartState.OK, True, took_ms)
 
 

@@ -89,6 +89,14 @@ _NO_UNKNOWN_ORDER = """
         WHERE l.account_id = o.account_id AND l.kind = 'order_unknown' AND l.cleared_at IS NULL AND l.acknowledged_at IS NULL)
 """
 
+# On another database server than the one the account was last compared on, rows may be missing or older than what was sent:
+# nothing leaves, not even an exit, until the broker's book has been compared with them (execution/servers.py).
+_COMPARED = """
+    NOT EXISTS (
+        SELECT 1 FROM desk_leases d
+        WHERE d.account_id = o.account_id AND d.compared_server IS DISTINCT FROM (SELECT database_server()))
+"""
+
 _RETURNING = """
     RETURNING o.id, o.run_id, o.strategy_id, o.user_id, o.account_id, o.leg, o.attempt, o.revision, o.tag, o.exchange, o.symbol,
               o.product, o.side, o.quantity, o.price, o.wanted_at, o.reason, o.trigger_price, o.fired_by
@@ -109,6 +117,7 @@ _DUE_ENTRIES = f"""
           AND r.state <> 'ended' AND r.exit_wanted_at IS NULL AND NOT r.leave_open AND :now < r.hand_over_at
           AND {_NO_KILL_SWITCH}
           AND {_NO_UNKNOWN_ORDER}
+          AND {_COMPARED}
         ORDER BY o.id
         FOR UPDATE OF o SKIP LOCKED
     )
@@ -147,6 +156,7 @@ _CLAIM_EXITS = text(
           AND ((w.reason = 'stop_loss' AND o.stop_price >= w.trigger_price)
                OR (w.reason = 'sell_time' AND o.fire_at <= :now)
                OR r.exit_wanted_at IS NOT NULL OR o.wanted_at IS NOT NULL)
+          AND {_COMPARED}
         ORDER BY o.id
         FOR UPDATE OF o SKIP LOCKED
     )

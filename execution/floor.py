@@ -36,6 +36,7 @@ from execution.rows import (
     runs_to_plan,
     traded_instruments,
 )
+from execution.servers import ServerWatch
 from execution.tasks import end
 from execution.tenure import Tenure
 from execution.tools import Tools
@@ -65,6 +66,7 @@ class Floor:
         self._redis = redis
         self._tenure = Tenure(tools, redis, self)
         self.losses = LossWatch(tools, self, desks=self.desks)
+        self._servers = ServerWatch(tools, here=self.desks.keys, changed=self.account_changed)
         self._flattener = Flattener(tools, self)
         self.dispatcher = Dispatcher(tools, desk_of=self.desks.get, mark=self.mark, take_back=self._flattener.take_back)
         self._dirty: set[str] = set()
@@ -89,6 +91,7 @@ class Floor:
             ("views", self._publish_views),
             ("losses", self.losses.run),
             ("limits", self._keep_limits),
+            ("servers", self._servers.run),
         ]
         if self._tools.pace.head_start:
             jobs += [("timers", self._fire_on_time), ("stops", self._listen_stops)]

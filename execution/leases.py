@@ -16,6 +16,16 @@ _HAS_WORK = """
                 AND o.state = 'absent'))
 """
 
+# A broker's book is of one day: an account made on a day without a change has nothing that could be missing.
+_ENSURE = text(
+    """
+    INSERT INTO desk_leases (id, account_id, compared_server)
+    SELECT :id, :account_id, CASE WHEN NOT EXISTS (
+        SELECT 1 FROM database_servers
+        WHERE is_change AND noticed_at >= date_trunc('day', clock_timestamp(), 'Asia/Kolkata')) THEN database_server() END
+    ON CONFLICT DO NOTHING
+    """
+)
 _RENEW = text(
     """
     UPDATE desk_leases SET expires_at = clock_timestamp() + make_interval(secs => :seconds)
@@ -82,6 +92,11 @@ _UNCOVERED = text(
 class Lease:
     account_id: str
     epoch: int
+
+
+async def ensure(session: AsyncSession, account_id: str) -> None:
+    """The account has a lease row; made on a day on which the server changed, it waits for its comparison (servers.py)."""
+    await session.execute(_ENSURE, {"id": new_id("dsk"), "account_id": account_id})
 
 
 async def renew(session: AsyncSession, *, owner: str, seconds: float) -> list[Lease]:

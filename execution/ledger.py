@@ -23,7 +23,7 @@ from storage.ids import new_id
 from storage.models import Order, PositionLedger, Run
 from trading.instruments import InstrumentId, Product
 from trading.ledger import LedgerKey, OpenRun, baseline_of, net_of, shortfall, taken_from
-from trading.orders import IN_DOUBT_STATES, BrokerTrade
+from trading.orders import IN_DOUBT_STATES, BookSnapshot, BrokerTrade
 from trading.ports.broker import Broker
 from trading.runs import RunState
 from trading.sessions import trading_date
@@ -62,10 +62,12 @@ class Ledger:
         )
         return (await session.execute(holding.limit(1))).first() is not None
 
-    async def compare(self, broker: Broker, trades: Sequence[BrokerTrade], *, now: datetime) -> list[Followed]:
+    async def compare(
+        self, broker: Broker, book: BookSnapshot, trades: Sequence[BrokerTrade], *, now: datetime
+    ) -> list[Followed]:
         """Take off runs what foreign trades have sold. Raises what the broker's reads raise, and then concludes nothing."""
         async with self._database.transaction() as session:
-            ours = await self._ours(session, now)
+            ours = await self._ours(session, book, now)
         changed: list[Followed] = []
         for seen in (self._missing_seen, self._baseline_seen):
             for gone in seen.keys() - ours.runs.keys():
@@ -82,7 +84,7 @@ class Ledger:
                 changed += await take_shortfall(self._database, self._account_id, key, total, now=now)
         return changed
 
-    async def _ours(self, session: AsyncSession, now: datetime) -> _Account:
+    async def _ours(self, session: AsyncSession, book: BookSnapshot, now: datetime) -> _Account:
         day = trading_date(now)
         holding = Run.bought > Run.sold
         query = (
@@ -94,9 +96,13 @@ class Ledger:
         for run in await session.scalars(query):
             runs.setdefault(LedgerKey(InstrumentId(run.exchange, run.symbol), run.product), []).append(run)
         orders = list(await session.scalars(select(Order).where(Order.account_id == self._account_id, Order.trading_day == day)))
+        # By tag as well: rows of a restored database do not know that they were sent.
+        tags = {order.tag for order in orders}
+        own = [order.broker_order_id for order in orders if order.broker_order_id is not None]
+        own += [seen.broker_order_id for seen in book.orders if seen.tag in tags]
         return _Account(
             runs,
-            frozenset(order.broker_order_id for order in orders if order.broker_order_id is not None),
+            frozenset(own),
             frozenset(
                 LedgerKey(InstrumentId(order.exchange, order.symbol), order.product)
                 for order in orders

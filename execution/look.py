@@ -101,7 +101,7 @@ class Look:
         for row in rows:
             await self._compare(row, read, trades, healthy, broker, result)
         if holding and healthy and trades is not None:
-            result.followed += await self._ledger.compare(broker, trades, now=read.requested_at)
+            result.followed += await self._ledger.compare(broker, read.snapshot, trades, now=read.requested_at)
             result.unsettled = self._ledger.is_unsettled
         return result
 

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.messages import StrategyInput
+from execution import leases
 from execution.timeline import tell
-from storage.ids import new_id
-from storage.models import BrokerAccount, DeskLease, Run, Strategy
+from storage.models import BrokerAccount, Run, Strategy
 from trading.runs import EndReason, RunState, StrategyState
 from trading.schedule import RunWindow
 from trading.sessions import INDIA
@@ -73,7 +72,7 @@ async def create_run(
             session.add(run)
     except IntegrityError as error:
         raise AlreadyRunning(f"strategy {strategy.id} has an open run") from error
-    await session.execute(insert(DeskLease).values(id=new_id("dsk"), account_id=account.id).on_conflict_do_nothing())
+    await leases.ensure(session, account.id)
     strategy.state = StrategyState.RUNNING
     buy_at = window.buy_at.astimezone(INDIA)
     when = "now" if starts_now else f"at {buy_at:%H:%M:%S} on {buy_at:%d %b %Y}"

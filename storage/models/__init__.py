@@ -1,6 +1,6 @@
 """All tables. Importing this package is what makes the metadata complete."""
 
-from storage.models.accounts import BrokerAccount, DeskLease, DeskWorker, InstrumentRow, PositionLedger
+from storage.models.accounts import BrokerAccount, DatabaseServer, DeskLease, DeskWorker, InstrumentRow, PositionLedger
 from storage.models.base import Base
 from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
 from storage.models.people import AuditEntry, IdempotencyKey, Role, Session, User, UserState
@@ -16,6 +16,7 @@ __all__ = [
     "BrokerAccount",
     "ChangeKind",
     "ChangeState",
+    "DatabaseServer",
     "DeskLease",
     "DeskWorker",
     "FillRow",

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Index, Integer, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Price, Record, text_enum
@@ -75,6 +75,20 @@ class DeskLease(Record):
     owner: Mapped[str | None] = mapped_column(String(120), index=True)
     epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
     expires_at: Mapped[datetime] = mapped_column(server_default=text("'epoch'::timestamptz"))
+    # The database server on which the account's rows were last known to be whole. On any other one nothing is sent for the
+    # account until its broker's book was compared with the rows; None: on no server yet.
+    compared_server: Mapped[str | None] = mapped_column(String(60), server_default=text("database_server()"))
+
+
+class DatabaseServer(Record):
+    """A server this database was found on: the newest row is the one it was on last. Another one may have lost rows."""
+
+    __tablename__ = "database_servers"
+    id_prefix = "srv"
+
+    identity: Mapped[str] = mapped_column(String(60))
+    noticed_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    is_change: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
 
 class DeskWorker(Record):

@@ -27,6 +27,8 @@ class Alert(Record):
         # What is open or was open until lately is asked for every second; the rest is history.
         Index("ix_alerts_cleared_at", "cleared_at"),
         Index("ix_alerts_key", "key"),
+        # The claim of an entry asks for open alarms of its account.
+        Index("ix_alerts_open_account", "account_id", postgresql_where=text("cleared_at IS NULL")),
     )
 
     key: Mapped[str] = mapped_column(String(200))

@@ -9,7 +9,7 @@ import pytest
 
 from execution.claim import claim_entries
 from storage.database import Database
-from storage.models import KillScope, KillSwitch, Order, Run
+from storage.models import Alert, DeskLease, KillScope, KillSwitch, Order, Run, Severity
 from tests.integration.storage.claims import A_SECOND, ABOVE_STOP, AT_STOP, MONOTONIC, claim, claim_leaving, wanted_entry
 from tests.integration.storage.rows import NOW, Rows
 from trading.orders import Leg, OrderState
@@ -103,6 +103,40 @@ async def test_somebody_elses_kill_switch_keeps_nothing(database: Database, rows
     order = await rows.order(await rows.run(await rows.account()), Leg.ENTRY)
     await rows.store(switch_for(await rows.run(await rows.account()), scope))
     assert len(await claim(database, order)) == 1
+
+
+async def test_an_order_nobody_knows_keeps_entries_of_its_account_until_somebody_has_looked(
+    database: Database, rows: Rows
+) -> None:
+    account, other = await rows.account(), await rows.account()
+    entry, others = [await rows.order(await rows.run(of), Leg.ENTRY) for of in (account, other)]
+    leaving = await rows.order(await rows.run(account, bought=10), Leg.EXIT)
+    alarm = Alert(key="k", kind="order_unknown", severity=Severity.CRITICAL, message="-", account_id=account.id)
+    await rows.store(alarm)
+    assert await claim(database, entry) == []
+    assert len(await claim(database, others)) == 1
+    assert len(await claim(database, leaving)) == 1
+    await rows.change(alarm, acknowledged_at=NOW)
+    assert len(await claim(database, entry)) == 1
+
+
+@pytest.mark.parametrize("server", ["7300000000000000000/00000001", None])
+async def test_on_another_server_nothing_leaves_until_the_account_was_compared_there(
+    database: Database, rows: Rows, server: str | None
+) -> None:
+    account, other = await rows.account(), await rows.account()
+    lease, _ = await rows.lease(account), await rows.lease(other)
+    entry = await rows.order(await rows.run(account), Leg.ENTRY)
+    leaving = await rows.order(await rows.run(account, bought=10), Leg.EXIT)
+    others = await rows.order(await rows.run(other), Leg.ENTRY)
+    async with database.transaction() as session:
+        here = (await session.get_one(DeskLease, lease.id)).compared_server
+    assert here
+    await rows.change(lease, compared_server=server)
+    assert [*await claim(database, entry), *await claim(database, leaving)] == []
+    assert len(await claim(database, others)) == 1
+    await rows.change(lease, compared_server=here)
+    assert len(await claim(database, entry)) == len(await claim(database, leaving)) == 1
 
 
 @pytest.mark.parametrize("scope", list(KillScope))

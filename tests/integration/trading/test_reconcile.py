@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import update
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
@@ -14,7 +14,8 @@ from activities.reconciliation import BrokerReconciliationActivities
 from execution.alarms import Alarm, raise_alarm
 from execution.reconcile import Reconciled, reconcile_account
 from runtime.calendar import AlwaysOpen
-from storage.models import Alert, BrokerAccount, FillRow, Order, Run
+from storage.models import Alert, BrokerAccount
+from tests.integration.trading.books import alarms, forget, holding
 from tests.integration.trading.world import World, trading_world
 from tests.waiting import eventually
 from trading.instruments import InstrumentId, Product
@@ -31,7 +32,6 @@ from trading.reconciliation import (
     SoldElsewhere,
 )
 from trading.runs import EndReason, RunState
-from trading.runs import Position as Shown
 from trading.sessions import TradingCalendar, trading_date
 from trading.tags import make_tag
 
@@ -47,13 +47,6 @@ async def world(database_url: str, redis_url: str, temporal_client: Client, task
         yield made
 
 
-async def holding(world: World, account: BrokerAccount, **plan: object) -> Run:
-    run = await world.start_run(account, **plan)  # type: ignore[arg-type]
-    await world.until_holding(run)
-    await world.until(run.id, lambda _, orders: orders[0].state is OrderState.FILLED, "the entry has ended")
-    return run
-
-
 async def without_desk(world: World) -> None:
     """From here on nobody follows the account: only a comparison can notice anything."""
     await world.floor.close()
@@ -66,30 +59,6 @@ async def reconcile(world: World, account: BrokerAccount) -> Reconciled:
 async def settled(world: World, account: BrokerAccount) -> None:
     """Compared once, so that what was there before the day's trades is known."""
     assert {type(finding) for finding in (await reconcile(world, account)).findings} <= {BaselineRead}
-
-
-async def alarms(world: World, account: BrokerAccount) -> dict[str, str]:
-    """Open alarms of the account: message by kind."""
-    async with world.database.transaction() as session:
-        query = select(Alert).where(Alert.account_id == account.id, Alert.cleared_at.is_(None))
-        return {alert.kind: alert.message for alert in await session.scalars(query)}
-
-
-async def forget(world: World, run: Run, state: OrderState) -> None:
-    """The rows go back to before the entry was acknowledged, as a database restored from a backup would have them."""
-    async with world.database.transaction() as session:
-        await session.execute(delete(FillRow).where(FillRow.run_id == run.id))
-        await session.execute(delete(Order).where(Order.run_id == run.id, Order.leg == Leg.EXIT))
-        entry = update(Order).where(Order.run_id == run.id)
-        sent = {} if state is not OrderState.ARMED else {"owner": None, "send_by": None, "claimed_at": None, "sent_at": None}
-        blank = {"broker_order_id": None, "acknowledged_at": None, "filled_at": None, "ended_at": None}
-        await session.execute(
-            entry.values(state=state, filled_quantity=0, average_price=Decimal(0), late_ms=None, **blank, **sent)
-        )
-        run_row = update(Run).where(Run.id == run.id)
-        await session.execute(
-            run_row.values(bought=0, buy_value=Decimal(0), state=RunState.ENTERING, position=Shown.NONE, last_action=None)
-        )
 
 
 def shift_position(world: World, quantity: int) -> None:
