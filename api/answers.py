@@ -1,14 +1,16 @@
 """From rows to what clients get."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from api.connecting import shown_identity
 from api.plans import effective_sell
 from api.schemas.broker import Account, BrokerOrderAnswer, PositionAnswer
 from api.schemas.strategy import OrderState, PlanAnswer, RunAnswer, Status, TimelineEvent
-from api.schemas.trading import AlertAnswer, KillSwitchAnswer, OrderAnswer, RiskLimitsAnswer
+from api.schemas.trading import AlertAnswer, KillSwitchAnswer, OrderAnswer, RiskLimitsAnswer, RunUnderSwitch
 from api.services import Services
 from api.starting import is_logged_in
+from api.switch_report import Line
 from cache.runtime_view import View
 from execution.alarm_kinds import kind_of
 from storage.models import Alert, BrokerAccount, KillSwitch, Order, RiskLimit, Run, RunEvent, Strategy
@@ -206,7 +208,8 @@ def broker_order_answer(order: BrokerOrder, *, ours: bool) -> BrokerOrderAnswer:
     )
 
 
-def kill_switch_answer(switch: KillSwitch, *, runs_affected: int = 0) -> KillSwitchAnswer:
+def kill_switch_answer(switch: KillSwitch, *, runs_affected: int = 0, lines: Sequence[Line] | None = None) -> KillSwitchAnswer:
+    runs = None if lines is None else [_line_answer(line) for line in lines]
     return KillSwitchAnswer(
         kill_switch_id=switch.id,
         scope=switch.scope,
@@ -216,6 +219,14 @@ def kill_switch_answer(switch: KillSwitch, *, runs_affected: int = 0) -> KillSwi
         engaged_at=switch.engaged_at,
         status="engaged" if switch.released_at is None else "released",
         runs_affected=runs_affected,
+        runs=runs,
+    )
+
+
+def _line_answer(line: Line) -> RunUnderSwitch:
+    run = line.run
+    return RunUnderSwitch(
+        run_id=run.id, strategy_id=run.strategy_id, symbol=run.symbol, standing=line.standing, message=line.message
     )
 
 

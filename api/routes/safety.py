@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import AfterValidator
 
-from api import killing
+from api import killing, switch_report
 from api.answers import kill_switch_answer, limits_answer
 from api.declared import BODY, IDEMPOTENT, SIGNED_IN, errors
 from api.deps import CurrentCaller, Platform, idempotency_key
@@ -21,7 +21,7 @@ from api.schemas.trading import (
     RiskLimitsList,
     SetRiskLimits,
 )
-from storage.models import KillScope
+from storage.models import KillScope, Role
 from storage.repositories import accounts, audit, safety
 
 router = APIRouter(tags=[SAFETY], route_class=IdempotentRoute, dependencies=[Depends(idempotency_key)])
@@ -63,10 +63,15 @@ async def release(
 
 @reading.get("/kill-switch", operation_id="listKillSwitches", responses=errors(SIGNED_IN))
 async def list_switches(caller: CurrentCaller, platform: Platform) -> KillSwitches:
-    """Every engaged switch that touches the user."""
+    """Every engaged switch that touches the user, and where each of their runs stands under it; for Admins, all of them.
+
+    A run is `flat_verified` once its own fills and the broker's position say so: ask again until it is.
+    """
+    is_admin = caller.role is Role.ADMIN
     async with platform.database.transaction() as session:
-        rows = await safety.engaged_for(session, user_id=caller.user_id)
-    return KillSwitches(items=[kill_switch_answer(switch) for switch in rows])
+        rows = await (safety.all_engaged(session) if is_admin else safety.engaged_for(session, user_id=caller.user_id))
+    lines = [await switch_report.report(platform, switch, user_id=None if is_admin else caller.user_id) for switch in rows]
+    return KillSwitches(items=[kill_switch_answer(switch, lines=found) for switch, found in zip(rows, lines, strict=True)])
 
 
 @reading.get("/risk-limits", operation_id="getRiskLimits", responses=errors(SIGNED_IN))

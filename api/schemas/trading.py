@@ -13,6 +13,7 @@ from storage.models import KillScope, Severity
 from trading.instruments import Product, Segment
 from trading.orders import Leg, OrderState, Side
 from trading.runs import ExitReason
+from trading.standing import Standing
 
 LARGEST_AMOUNT = LARGEST_PRICE * 10_000
 
@@ -131,6 +132,17 @@ class EngageKillSwitch(StrictBody):
     reason: str = Field("", max_length=500)
 
 
+class RunUnderSwitch(Answer):
+    """`flat_verified`: by its own fills and the broker's position; `flat`: the position could not be read now; `differs`: the two
+    do not agree; `pending`: an order works or shares are still to be sold; `held`: covered, and not asked to be sold."""
+
+    run_id: str
+    strategy_id: str
+    symbol: str
+    standing: Standing
+    message: str
+
+
 class KillSwitchAnswer(Answer):
     kill_switch_id: str
     scope: KillScope
@@ -139,7 +151,10 @@ class KillSwitchAnswer(Answer):
     reason: str
     engaged_at: Instant
     status: Literal["engaged", "released"]
-    runs_affected: int = 0
+    runs_affected: int = Field(0, description="Open runs in its scope when it was engaged; 0 when it is listed")
+    runs: Sequence[RunUnderSwitch] | None = Field(
+        None, description="Live, in the list only: runs of yours in its scope that are open or have ended since, newest first"
+    )
 
 
 class KillSwitches(Answer):

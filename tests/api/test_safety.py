@@ -8,9 +8,11 @@ from temporalio.client import Client as TemporalClient
 
 from storage.models import KillSwitch, Order, RiskLimit, Role, Run, User
 from tests.api.conftest import Client, Platform
+from tests.api.fakes import TCS
 from tests.api.rows import add_fill, add_run, ended_run, order_of
 from tests.api.test_running import arm
-from trading.orders import Leg, OrderState, SupersededFor
+from trading.instruments import Product
+from trading.orders import BrokerPosition, Leg, OrderState, SupersededFor
 from trading.runs import EndReason, ExitReason
 
 
@@ -223,3 +225,56 @@ async def test_the_profit_by_day_adds_up(platform: Platform) -> None:
 async def test_periods_out_of_bounds_are_refused(platform: Platform, query: str, status: int) -> None:
     user = await platform.user()
     await user.call("GET", f"/analytics/pnl?{query}", expect=status)
+
+
+async def test_the_report_calls_a_run_flat_only_when_the_brokers_position_agrees(platform: Platform) -> None:
+    user = await platform.user()
+    broker_id = await platform.connect(user)
+    await user.post("/kill-switch", {"reason": "enough"})
+    run = await ended_run(platform, user, broker_id, pnl="5", end_reason=EndReason.KILL_SWITCH)
+
+    async def standings() -> dict[str, str]:
+        (switch,) = (await user.get("/kill-switch"))["items"]
+        return {line["run_id"]: line["standing"] for line in switch["runs"]}
+
+    assert await standings() == {run.id: "flat_verified"}
+    platform.broker.held = [BrokerPosition(TCS, Product.MIS, 10, Decimal(3500), Decimal(3500))]
+    assert await standings() == {run.id: "differs"}
+    other = await add_run(platform, user, broker_id)
+    assert await standings() == {run.id: "flat_verified", other.id: "held"}, "the shares are another run's"
+    platform.broker.is_down = True
+    assert (await standings())[run.id] == "flat", "a position that cannot be read proves nothing"
+
+
+async def test_the_report_shows_a_user_their_own_runs_and_an_admin_everybodys(platform: Platform) -> None:
+    admin, user, other = await platform.user(), await platform.user(), await platform.user()
+    mine = await add_run(platform, user, await platform.connect(user, "mine"))
+    theirs = await add_run(platform, other, await platform.connect(other, "theirs"))
+    await make_admin(platform, admin)
+    await admin.post("/kill-switch", {"scope": "platform", "reason": "exercise"})
+
+    async def shown(to: Client) -> list[str]:
+        return [line["run_id"] for switch in (await to.get("/kill-switch"))["items"] for line in switch["runs"]]
+
+    assert await shown(user) == [mine.id]
+    assert sorted(await shown(admin)) == sorted([mine.id, theirs.id])
+
+
+async def test_what_an_admin_engaged_about_a_user_only_an_admin_releases(platform: Platform) -> None:
+    admin, user = await platform.user(), await platform.user()
+    await make_admin(platform, admin)
+    await user.post("/kill-switch", {"reason": "mine"})
+    await admin.post("/kill-switch", {"scope_id": user.user_id, "reason": "suspicion"})
+    await admin.refused("POST", "/kill-switch", 404, "USER_NOT_FOUND", json={"scope_id": "usr_nobody"})
+    await user.refused("DELETE", "/kill-switch?reason=please", 403, "FORBIDDEN")
+    assert (await admin.call("DELETE", f"/kill-switch?reason=cleared&scope_id={user.user_id}", expect=200)).json()["status"] == (
+        "released"
+    )
+
+
+async def test_releasing_needs_a_reason(platform: Platform) -> None:
+    user = await platform.user()
+    await user.post("/kill-switch")
+    await user.refused("DELETE", "/kill-switch", 422, "INVALID_INPUT")
+    async with platform.services.database.transaction() as session:
+        assert (await session.scalars(select(KillSwitch.released_at))).one() is None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -193,3 +193,43 @@ async def test_released_before_its_buy_time_a_run_buys_as_planned(fast_world: Wo
         )
     await world.until_holding(run)
     assert world.sides() == ["BUY"]
+
+
+HERD = 50
+HERD_BUYS_IN = 10.0
+
+
+async def test_fifty_entries_due_at_the_instant_of_the_switch(
+    database_url: str, redis_url: str, temporal_client: Client, task_queue: str
+) -> None:
+    async with trading_world(
+        database_url=database_url,
+        redis_url=redis_url,
+        client=temporal_client,
+        task_queue=task_queue,
+        simulator={"rate_limits": "off"},
+    ) as world:
+        names = [f"herd{number}" for number in range(HERD)]
+        accounts = [await world.add_account(name) for name in names]
+        buy_at = world.clock.now() + timedelta(seconds=HERD_BUYS_IN)
+        runs = [
+            await world.start_run(account, buy_in=max((buy_at - world.clock.now()).total_seconds(), 0.2)) for account in accounts
+        ]
+        for run in runs:
+            await until_armed(world, run.id)
+        await asyncio.sleep(max(0.0, (runs[0].buy_at - world.clock.now()).total_seconds()))
+        committed = await press(world, accounts[0], scope=KillScope.PLATFORM, scope_id="", square_off=True)
+        guarding = asyncio.create_task(world.guard().run())
+        results = await asyncio.gather(*(world.result(run) for run in runs))
+        guarding.cancel()
+        assert {result.end_reason for result in results} == {EndReason.KILL_SWITCH}
+        async with world.database.transaction() as session:
+            entries = {order.tag: order for order in await session.scalars(select(Order).where(Order.leg == "entry"))}
+        for name in names:
+            sides = world.sides(name)
+            assert sides in ([], ["BUY"], ["BUY", "SELL"])
+            assert world.sim.net_position(name, "TCS") == 0
+            for request in world.requests("place", name)[:1]:
+                order = entries[request["parameters"]["tag"]]
+                assert order.claimed_at is not None
+                assert order.claimed_at <= committed, "an entry was claimed after the switch had been committed"
