@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from execution.desk import Desk
 from execution.killing import Wanted, engage, release
-from storage.models import BrokerAccount, KillScope
+from storage.models import BrokerAccount, KillScope, Order
 from tests.integration.trading.world import World, trading_world
 from tests.waiting import eventually
 from trading.orders import OrderState
@@ -196,7 +196,7 @@ async def test_released_before_its_buy_time_a_run_buys_as_planned(fast_world: Wo
 
 
 HERD = 50
-HERD_BUYS_IN = 10.0
+HERD_BUYS_IN = 7.0
 
 
 async def test_fifty_entries_due_at_the_instant_of_the_switch(
