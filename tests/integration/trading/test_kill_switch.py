@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from execution.desk import Desk
 from execution.killing import Wanted, engage, release
-from storage.models import BrokerAccount, KillScope, Order
+from storage.models import BrokerAccount, KillScope
 from tests.integration.trading.world import World, trading_world
 from tests.waiting import eventually
 from trading.orders import OrderState
@@ -34,7 +34,6 @@ async def press(
     scope: KillScope = KillScope.ACCOUNT,
     scope_id: str | None = None,
     square_off: bool = False,
-    is_told: bool = True,
 ) -> datetime:
     """Engage it as the API does, without telling any workflow. Returns the database's time right after the commit."""
     target = account.id if scope_id is None else scope_id
@@ -43,8 +42,7 @@ async def press(
         await engage(session, wanted, now=world.clock.now())
     async with world.database.transaction() as session:
         committed: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-    if is_told:
-        await world.room.tools.notices.account(account.id)
+    await world.room.tools.notices.account(account.id)
     return committed
 
 
@@ -195,46 +193,3 @@ async def test_released_before_its_buy_time_a_run_buys_as_planned(fast_world: Wo
         )
     await world.until_holding(run)
     assert world.sides() == ["BUY"]
-
-
-HERD = 50
-HERD_BUYS_IN = 7.0
-
-
-async def test_fifty_entries_due_at_the_instant_of_the_switch(
-    database_url: str, redis_url: str, temporal_client: Client, task_queue: str
-) -> None:
-    async with trading_world(
-        database_url=database_url,
-        redis_url=redis_url,
-        client=temporal_client,
-        task_queue=task_queue,
-        simulator={"rate_limits": "off"},
-    ) as world:
-        names = [f"herd{number}" for number in range(HERD)]
-        accounts = [await world.add_account(name) for name in names]
-        buy_at = world.clock.now() + timedelta(seconds=HERD_BUYS_IN)
-        runs = [
-            await world.start_run(account, buy_in=max((buy_at - world.clock.now()).total_seconds(), 0.2)) for account in accounts
-        ]
-        for run in runs:
-            await until_armed(world, run.id)
-        # Committed about when the timers fire: on whichever side of it, what is claimed later is claimed wrongly.
-        await asyncio.sleep(max(0.0, (runs[0].buy_at - world.clock.now()).total_seconds() - 0.2))
-        committed = await press(world, accounts[0], scope=KillScope.PLATFORM, scope_id="", is_told=False)
-        await asyncio.sleep(max(0.0, (runs[-1].buy_at - world.clock.now()).total_seconds() + 0.5))
-        await press(world, accounts[0], scope=KillScope.PLATFORM, scope_id="", square_off=True)
-        guarding = asyncio.create_task(world.guard().run())
-        results = await asyncio.gather(*(world.result(run) for run in runs))
-        guarding.cancel()
-        assert {result.end_reason for result in results} == {EndReason.KILL_SWITCH}
-        async with world.database.transaction() as session:
-            entries = {order.tag: order for order in await session.scalars(select(Order).where(Order.leg == "entry"))}
-        for name in names:
-            sides = world.sides(name)
-            assert sides in ([], ["BUY"], ["BUY", "SELL"])
-            assert world.sim.net_position(name, "TCS") == 0
-            for request in world.requests("place", name)[:1]:
-                order = entries[request["parameters"]["tag"]]
-                assert order.claimed_at is not None
-                assert order.claimed_at <= committed, "an entry was claimed after the switch had been committed"
