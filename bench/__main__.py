@@ -36,7 +36,7 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     results: Annotated[Path, typer.Option("--json", help="Folder for results: one JSON file per line.")] = _RESULTS,
     plot: Annotated[bool, typer.Option(help="Draw the plots into the folder of results.")] = True,
-    profile: Annotated[bool, typer.Option(help="Profile worker and listener; the figures then include the profiler.")] = False,
+    profile: Annotated[bool, typer.Option(help="Profile worker, listener and API, which slows them.")] = False,
     keep: Annotated[bool, typer.Option(help="Keep the platform's folder: logs, database, the exchange's log.")] = False,
     measure: Annotated[bool, typer.Option(help="--no-measure only shows the results that are there.")] = True,
     write_docs: Annotated[bool, typer.Option(help="Put the results into docs/performance.md, with the plots.")] = False,

@@ -15,6 +15,7 @@ from bench.people import Planned, add_strategies, start_all, token_of
 from bench.result import Measured, Row, Statistic, Target
 from bench.running import LATE_IN_THE_DAY
 from bench.stack import Options, World, running_world
+from bench.usage import spending
 from tests.chaos.calls import Caller
 
 PEOPLE, STRATEGIES_EACH, LISTED = 20, 10, 100
@@ -37,14 +38,16 @@ async def measure(options: Options) -> Measured:
         seconds = options.count / STATUS_PER_SECOND
         await at_a_rate(status, per_second=STATUS_PER_SECOND, count=STATUS_PER_SECOND)  # the first ones open connections
         world.say(f"asking for status {STATUS_PER_SECOND} times a second for {seconds:.0f} s")
-        alone = await at_a_rate(status, per_second=STATUS_PER_SECOND, count=options.count)
+        with spending(world.stack) as alone_spent:
+            alone = await at_a_rate(status, per_second=STATUS_PER_SECOND, count=options.count)
         lists = await at_a_rate(list_page, per_second=LIST_PER_SECOND, count=max(1, round(seconds * LIST_PER_SECOND)))
         creates = await at_a_rate(create, per_second=CREATE_PER_SECOND, count=max(1, round(seconds * CREATE_PER_SECOND)))
         world.say("the same while somebody logs in twice a second")
-        meanwhile, logins = await asyncio.gather(
-            at_a_rate(status, per_second=STATUS_PER_SECOND, count=options.count),
-            at_a_rate(log_in, per_second=LOGIN_PER_SECOND, count=max(1, round(seconds * LOGIN_PER_SECOND))),
-        )
+        with spending(world.stack) as logins_spent:
+            meanwhile, logins = await asyncio.gather(
+                at_a_rate(status, per_second=STATUS_PER_SECOND, count=options.count),
+                at_a_rate(log_in, per_second=LOGIN_PER_SECOND, count=max(1, round(seconds * LOGIN_PER_SECOND))),
+            )
     running = f"{PEOPLE} people with {STRATEGIES_EACH} running strategies each"
     rows = (
         Row(f"status, {STATUS_PER_SECOND} a second", "ms", tuple(alone), STATUS, running),
@@ -53,7 +56,12 @@ async def measure(options: Options) -> Measured:
         Row(f"status, {STATUS_PER_SECOND} a second, during logins", "ms", tuple(meanwhile), STATUS, "argon2id in threads beside"),
         Row(f"login, {LOGIN_PER_SECOND} a second", "ms", tuple(logins)),
     )
-    return Measured(rows)
+    facts: dict[str, float | str] = {
+        f"{name} {phase} (percent of a core)": round(value, 1)
+        for phase, spent in (("during status", alone_spent), ("during status and logins", logins_spent))
+        for name, value in spent.percent.items()
+    }
+    return Measured(rows, facts=facts)
 
 
 async def at_a_rate(call: Callable[[int], Awaitable[Any]], *, per_second: float, count: int) -> list[float]:

@@ -38,7 +38,7 @@ class BenchFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the person who measures has chosen. `profiles`: folder for profiles of worker and listener, None for none."""
+    """What the person who measures has chosen. `profiles`: folder for profiles of our processes, None for none."""
 
     state: Path
     count: int

@@ -1,7 +1,10 @@
 """Memory and processor time of every process of the platform."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from time import process_time
 
 import psutil
 
@@ -46,6 +49,30 @@ def cpu_between(before: Mapping[str, Usage], after: Mapping[str, Usage], *, seco
     return {
         name: 100 * (usage.cpu_seconds - before[name].cpu_seconds) / seconds for name, usage in after.items() if name in before
     }
+
+
+@dataclass(slots=True)
+class Spent:
+    """Percent of one core, by part, for the measuring process (`bench`) and the whole machine; known once the block has ended."""
+
+    percent: dict[str, float]
+
+
+@contextmanager
+def spending(stack: Stack) -> Iterator[Spent]:
+    """What the processors did during a block."""
+    before, own, machine, began = usage_of(stack), process_time(), _machine_busy_seconds(), time.monotonic()
+    spent = Spent({})
+    yield spent
+    seconds = time.monotonic() - began
+    spent.percent = cpu_between(before, usage_of(stack), seconds=seconds)
+    spent.percent["bench"] = 100 * (process_time() - own) / seconds
+    spent.percent["whole machine"] = 100 * (_machine_busy_seconds() - machine) / seconds
+
+
+def _machine_busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 
 
 def as_facts(usage: Mapping[str, Usage]) -> dict[str, float | str]:

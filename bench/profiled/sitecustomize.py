@@ -1,4 +1,4 @@
-"""Imported by every Python that has this folder on its path: profiles workers and listeners from start to end.
+"""Imported by every Python that has this folder on its path: profiles worker, listener and API from start to end.
 
 For `python -m bench --profile` only. The profiler costs time of its own: figures measured with it say where time goes, not how
 much there is.
@@ -16,7 +16,7 @@ def _name() -> str | None:
     words = sys.orig_argv[1:]
     if words[:1] == ["worker.py"]:
         return "worker"
-    return "listener" if words[:2] == ["-m", "listener"] else None
+    return {("-m", "listener"): "listener", ("-m", "uvicorn"): "api"}.get(tuple(words[:2]))
 
 
 _folder, _process = os.environ.get("BENCH_PROFILES"), _name()
