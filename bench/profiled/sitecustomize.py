@@ -16,7 +16,7 @@ def _name() -> str | None:
     words = sys.orig_argv[1:]
     if words[:1] == ["worker.py"]:
         return "worker"
-    return {("-m", "listener"): "listener", ("-m", "uvicorn"): "api"}.get(tuple(words[:2]))
+    return {"-m listener": "listener", "-m uvicorn": "api"}.get(" ".join(words[:2]))
 
 
 _folder, _process = os.environ.get("BENCH_PROFILES"), _name()
