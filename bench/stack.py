@@ -132,11 +132,13 @@ async def _instruments_are_known(services: Services) -> bool:
     return services.instruments.count > 0
 
 
-async def until(check: Callable[[], Coroutine[Any, Any, bool]], what: str, *, seconds: float) -> float:
+async def until(
+    check: Callable[[], Coroutine[Any, Any, bool]], what: str, *, seconds: float, every: float = POLL_SECONDS
+) -> float:
     """Seconds until it was so. Raises BenchFailed when it never is."""
     began = time.monotonic()
     while not await check():
         if time.monotonic() - began > seconds:
             raise BenchFailed(f"waited {seconds:.0f} s in vain for {what}")
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(every)
     return time.monotonic() - began

@@ -5,11 +5,14 @@ Run as a script by a bare interpreter, so it imports the standard library only.
 
 import ctypes
 import os
+import resource
 import shutil
 import signal
 import sys
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+# Many systems begin with 1,024. A worker holds a socket per account; more than this, some programs walk through at their start.
+_OPEN_FILES = 65_536
 
 
 def main(arguments: list[str]) -> None:
@@ -17,10 +20,19 @@ def main(arguments: list[str]) -> None:
     if root == "drop" and os.geteuid() == 0:
         # Changing the user clears the parent-death signal, so setpriv has to be the one who asks for it.
         command = _without_root(signal.Signals(orphan_signal), command)
+    _allow_many_files()
     _end_with_the_parent(orphan_signal)
     if os.getppid() != parent:
         sys.exit("the supervisor ended before this part began")
     os.execvp(command[0], command)  # noqa: S606 - replacing this process by the part is the purpose
+
+
+def _allow_many_files() -> None:
+    """As many as the system lets us have without asking, up to a sensible number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _end_with_the_parent(orphan_signal: int) -> None:
