@@ -38,10 +38,24 @@ class Budget:
         """Note writes that are made now, admitted or not: the broker counts them."""
         self._writes.extend([now] * writes)
 
-    def give_back(self, writes: int) -> None:
-        """Writes that were admitted and not made after all."""
+    def arrived(self, spent_at: float, *, now: float) -> None:
+        """The answer to a write that was counted at `spent_at` is here: it reached the broker between then and now.
+
+        From now on it counts as made now, or the next burst, quicker on its way, would meet it in one of the broker's windows.
+        A write without an answer keeps its first instant, so that nothing is held up for ever.
+        """
+        self._forget(now)
+        if spent_at in self._writes:
+            self._writes.remove(spent_at)
+            self._writes.append(now)
+
+    def give_back(self, writes: int, *, spent_at: float | None = None) -> None:
+        """Writes that were admitted and not made after all: those counted at `spent_at`, else the newest."""
         for _ in range(min(writes, len(self._writes))):
-            self._writes.pop()
+            if spent_at is not None and spent_at in self._writes:
+                self._writes.remove(spent_at)
+            else:
+                self._writes.pop()
 
     def next_free_at(self, *, now: float) -> float:
         """When the next write may be made: now, or the instant at which the tightest full window gives one back."""

@@ -119,12 +119,12 @@ class Desk:
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
-    def send(self, claimed: ClaimedOrder) -> None:
-        """Send in a task nobody cancels."""
+    def send(self, claimed: ClaimedOrder, *, admitted_at: float) -> None:
+        """Send in a task nobody cancels. `admitted_at`: monotonic seconds at which the budget counted the write."""
         assert self.broker is not None  # noqa: S101 (the dispatcher claims only for desks with a broker)
         self._look.expect(claimed)
         tag = claimed.request.tag
-        self._answers[tag] = self.keep(self._send(claimed, self.broker))
+        self._answers[tag] = self.keep(self._send(claimed, self.broker, admitted_at))
         self._answers[tag].add_done_callback(lambda _: self._answers.pop(tag, None))
 
     def resting_buys(self, instrument: InstrumentId) -> list[str]:
@@ -144,8 +144,9 @@ class Desk:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("desk_work_failed", account_id=self.account_id, error=repr(error))
 
-    async def _send(self, claimed: ClaimedOrder, broker: Broker) -> None:
+    async def _send(self, claimed: ClaimedOrder, broker: Broker, admitted_at: float) -> None:
         sent = await self._tools.sender.send(claimed, broker)
+        self.budget.arrived(admitted_at, now=self._tools.clock.monotonic())
         self._measure(sent)
         if isinstance(sent.outcome, Placed):
             # A connected stream tells of the fill; the look is what makes sure.

@@ -50,6 +50,7 @@ class Due:
     trigger: Decimal | None = None
     tries: int = 0
     held_since: float | None = None  # monotonic seconds: waits for a resting buy of ours to be taken back
+    admitted_at: float = 0.0  # monotonic seconds: when the budget counted it
 
     def beats(self, other: "Due") -> bool:
         if self.reason is None or other.reason is None:
@@ -160,7 +161,7 @@ class Dispatcher:
             if desk.budget.available(priority, now=now, open_positions=desk.open_positions) > 0:
                 desk.budget.spend(1, now=now)
                 del self._waiting[due.order.order_id]
-                admitted.append(due)
+                admitted.append(replace(due, admitted_at=now))
             else:
                 self._tools.metrics.count("budget_waits", leg=due.order.leg.value)
                 free = max(desk.budget.next_free_at(now=now), now + 0.05)
@@ -189,12 +190,13 @@ class Dispatcher:
         outcome = await self._claim(measured)
         claimed, refused = outcome.claimed, outcome.refused
         stranded = []
+        admitted_at = {item.order.order_id: item.admitted_at for item in due}
         for order in claimed:
             desk = self._desk_of(order.account_id)
             if desk is None or desk.broker is None:
                 stranded.append(order)
             else:
-                desk.send(order)
+                desk.send(order, admitted_at=admitted_at[order.order_id])
         sent = {order.order_id for order in claimed}
         for item in due:
             if item.order.order_id not in sent:
@@ -218,7 +220,7 @@ class Dispatcher:
     def _return_to_budget(self, item: Due) -> None:
         desk = self._desk_of(item.order.account_id)
         if desk is not None:
-            desk.budget.give_back(1)
+            desk.budget.give_back(1, spent_at=item.admitted_at)
 
     def _retry(self, unclaimed: list[Due]) -> None:
         """Not claimed: locked for a moment, or no longer to be sent. Try again briefly, then let the rows decide."""

@@ -64,6 +64,58 @@ def test_no_window_ever_holds_more_writes_than_its_rate(
         assert account.most_in_any_window(rate) <= rate.count
 
 
+@given(
+    rates=RATES,
+    writes=st.lists(st.tuples(st.sampled_from([0.0, 0.05, 0.3, 1.0, 7.0]), st.floats(0, 0.4), st.floats(0, 0.4)), max_size=40),
+)
+def test_no_window_at_the_broker_holds_more_than_its_rate_however_long_each_write_was_under_way(
+    rates: tuple[Rate, ...], writes: list[tuple[float, float, float]]
+) -> None:
+    """Each: the pause before it (seconds), how long it takes to arrive, and how long after that its answer takes."""
+    budget, now = Budget(rates), 1_000.0
+    arrivals: list[float] = []
+    answers: list[tuple[float, float]] = []  # when it is answered, and when it was counted first
+    for pause, to_arrive, to_answer in writes:
+        now += pause
+        for answered_at, spent_at in sorted(answer for answer in answers if answer[0] <= now):
+            budget.arrived(spent_at, now=answered_at)
+        answers = [answer for answer in answers if answer[0] > now]
+        if budget.available(Priority.EXIT, now=now):
+            budget.spend(1, now=now)
+            arrivals.append(now + to_arrive)
+            answers.append((now + to_arrive + to_answer, now))
+    for rate in rates:
+        assert max((sum(start <= at < start + rate.seconds for at in arrivals) for start in arrivals), default=0) <= rate.count
+
+
+def test_a_second_burst_leaves_a_second_after_the_first_has_arrived() -> None:
+    budget = Budget((Rate(8, 1),))
+    budget.spend(8, now=0.0)
+    for _ in range(8):
+        budget.arrived(0.0, now=0.02)
+    assert budget.available(Priority.EXIT, now=1.01) == 0
+    assert budget.next_free_at(now=1.01) == pytest.approx(1.02)
+    assert budget.available(Priority.EXIT, now=1.02) == 8
+
+
+def test_a_write_that_is_never_answered_holds_nobody_up() -> None:
+    budget = Budget((Rate(2, 1),))
+    budget.spend(2, now=0.0)
+    assert budget.available(Priority.EXIT, now=1.0) == 2
+    budget.arrived(0.0, now=5.0)
+    assert budget.available(Priority.EXIT, now=5.0) == 2
+
+
+def test_what_is_given_back_is_the_write_that_was_not_made() -> None:
+    budget = Budget((Rate(2, 1),))
+    budget.spend(1, now=0.0)
+    budget.spend(1, now=0.1)
+    budget.arrived(0.0, now=0.3)
+    budget.give_back(1, spent_at=0.1)
+    assert budget.available(Priority.EXIT, now=1.2) == 1
+    assert budget.available(Priority.EXIT, now=1.3) == 2
+
+
 @given(rates=RATES, calls=CALLS)
 def test_the_full_rate_can_be_used_again_once_everything_is_long_ago(
     rates: tuple[Rate, ...], calls: list[tuple[float, int, Priority, int]]
