@@ -74,6 +74,8 @@ def _measured(line: Line, count: int, *, workers: int, profile: bool, keep: bool
     console.print(f"[bold]{line.name}[/]: {count:,} {line.title}")
     state = Path(tempfile.mkdtemp(prefix="algo-bench-"))
     profiles = folder.resolve() / f"{line.name}-profiles" if profile else None
+    if profiles is not None:
+        shutil.rmtree(profiles, ignore_errors=True)  # an older run's would be read as this one's
     options = Options(state, count, workers, profiles, say=lambda words: console.print(f"  {escape(words)}", style="dim"))
     machine = describe_machine()
     failed = True

@@ -7,6 +7,7 @@ much there is.
 import atexit
 import cProfile
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,4 +26,6 @@ if _folder and _process:
     _path = Path(_folder) / f"{_process}-{os.getpid()}.prof"
     _path.parent.mkdir(parents=True, exist_ok=True)
     atexit.register(lambda: _profile.dump_stats(_path))
+    # The API's server hands the signal on when it has ended; without a handler that is a death without farewell.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _profile.enable()
