@@ -20,7 +20,7 @@ from local.plan import OPTIONAL_PARTS, ROOT, make_plan
 from local.progress import Progress
 from local.record import StackRecord
 from local.running import running_stack, wait_until_stopped
-from local.status import status_table
+from local.status import readiness_table, status_table
 from local.temporal_programs import find_temporal
 from local.up import up as run_stack
 
@@ -79,9 +79,14 @@ def down(state: State = _STATE, quiet: Annotated[bool, typer.Option("--quiet", h
 
 @app.command()
 def status(state: State = _STATE) -> None:
-    """What runs, since when, where. Exit code 1 when nothing does."""
+    """What runs, since when, where; readiness with lags and alarms. Exit code 1 when nothing runs."""
     with one_sentence():
-        console.print(asyncio.run(status_table(_require_running(state))))
+        record = _require_running(state)
+        console.print(asyncio.run(status_table(record)))
+        api_address = next((part.address for part in record.parts if part.name == "api"), "")
+        readiness = asyncio.run(readiness_table(api_address)) if api_address else None
+        if readiness is not None:
+            console.print(readiness)
 
 
 @app.command()

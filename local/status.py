@@ -1,11 +1,13 @@
-"""`status`: the parts of the running stack as a table."""
+"""`status`: the parts of the running stack as a table, and what readiness says of each: lags, open alarms."""
 
 import asyncio
 import time
 
+from rich.markup import escape
 from rich.table import Column, Table
 
 from local.health import answers_at
+from local.parts.http import fetch_json
 from local.record import PartRecord, StackRecord
 
 
@@ -26,6 +28,19 @@ async def _health(part: PartRecord) -> str:
     if part.address and not await answers_at(part.address):
         return "[red]does not answer[/]"
     return "[green]answers[/]" if part.address else "[green]runs[/]"
+
+
+async def readiness_table(api_address: str) -> Table | None:
+    """What `GET /ready` says; None when it does not answer."""
+    answer = await fetch_json(f"{api_address}/ready")
+    if answer is None:
+        return None
+    table = Table("what", "state", "lag", Column("detail", overflow="fold"), title=f"readiness: {answer.get('status')}")
+    for part in answer.get("parts", []):
+        color = {"ok": "green", "degraded": "yellow"}.get(part["state"], "red")
+        lag = "" if part["lag_ms"] is None else f"{part['lag_ms']:.0f} ms"
+        table.add_row(part["name"], f"[{color}]{part['state']}[/]", lag, escape(part["detail"]))
+    return table
 
 
 def _up_for(part: PartRecord) -> str:

@@ -1,4 +1,4 @@
-"""Compares this machine's clock with the database's and the brokers', and raises an alarm when it is shown to be wrong.
+"""Compares this machine's clock with the database's, the brokers' and its time service's; raises an alarm when it is shown wrong.
 
 A broker's `Date` header has whole seconds, so that one answer proves little; the answers of two minutes, which fall on all parts
 of a second, together prove an error of a tenth.
@@ -7,7 +7,7 @@ of a second, together prove an error of a tenth.
 import asyncio
 import email.utils
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from brokers.answers import StatedTime
 from execution.alarms import Alarm, clear_alarm, raise_alarm
+from runtime.kernel_clock import KernelClock, read_kernel_clock
 from runtime.lasting import Lasting
 from storage.database import Database
 from trading.clock_error import Bounds, bounds_of, narrowed
@@ -31,6 +32,7 @@ LASTING_SECONDS = 30.0
 WINDOW = timedelta(minutes=2)
 HEADER_RESOLUTION = timedelta(seconds=1)
 DATABASE = "the database"
+TIME_SERVICE = "the time service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,19 @@ class ClockError:
 class ClockWatch:
     """`kind`: of the process, in the alarm's key beside the machine's name. `stated`: times that brokers' servers have stated."""
 
-    def __init__(self, *, database: Database, clock: Clock, kind: str, stated: Iterable[StatedTime]) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        kind: str,
+        stated: Iterable[StatedTime],
+        read_kernel: Callable[[], KernelClock | None] = read_kernel_clock,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._stated = stated
+        self._read_kernel = read_kernel
         self._where = f"{kind} on {socket.gethostname()}"
         self._key = f"clock-off:{kind}:{socket.gethostname()}"
         self._lasting = Lasting()
@@ -78,7 +89,11 @@ class ClockWatch:
 
     async def look(self) -> None:
         """One comparison; raises what the database raises."""
-        against = {DATABASE: await self._database_bounds(), **broker_bounds(self._stated, now=self._clock.now())}
+        against = {
+            DATABASE: await self._database_bounds(),
+            **kernel_bounds(self._read_kernel()),
+            **broker_bounds(self._stated, now=self._clock.now()),
+        }
         worst = max(against, key=lambda name: against[name].proven)
         bounds = against[worst]
         self.newest = ClockError(bounds.proven, worst if bounds.proven else "", bounds.is_ahead)
@@ -102,6 +117,14 @@ class ClockWatch:
             asked_at = self._clock.now()
             theirs: datetime = (await session.scalars(select(func.clock_timestamp()))).one()
             return bounds_of(theirs, asked_at=asked_at, answered_at=self._clock.now())
+
+
+def kernel_bounds(kernel: KernelClock | None) -> dict[str, Bounds]:
+    """A clock that no time service keeps is not wrong for that: nothing is said."""
+    if kernel is None or not kernel.is_synchronised:
+        return {}
+    # What is still to be added to the clock is what it is behind by.
+    return {TIME_SERVICE: Bounds(-kernel.offset, -kernel.offset)}
 
 
 def broker_bounds(stated: Iterable[StatedTime], *, now: datetime) -> dict[str, Bounds]:

@@ -1,6 +1,7 @@
 """Readiness of parts that speak HTTP."""
 
 from datetime import datetime
+from typing import Any
 
 import aiohttp
 
@@ -26,3 +27,16 @@ async def answers(url: str, *, timeout_seconds: float = 2.0, any_status: bool = 
             return any_status or response.ok
     except (aiohttp.ClientError, TimeoutError, OSError):
         return False
+
+
+async def fetch_json(url: str, *, timeout_seconds: float = 5.0) -> dict[str, Any] | None:
+    """The object that was answered, with whatever status; None for anything else."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds)) as session,
+            session.get(url) as response,
+        ):
+            answer = await response.json()
+    except (aiohttp.ClientError, ValueError, TimeoutError, OSError):
+        return None
+    return answer if isinstance(answer, dict) else None

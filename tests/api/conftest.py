@@ -151,10 +151,12 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings, adapters: FakeAdapters, *, wait: bool = True) -> AsyncIterator[Platform]:
+async def running(
+    settings: Settings, adapters: FakeAdapters, *, wait: bool = True, is_watching: bool = False
+) -> AsyncIterator[Platform]:
     clock = HeldClock(NOW)
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    replaced = Replacements(adapters=adapters, clock=clock, calendar=WeekdayCalendar(), passwords=passwords, watching=False)
+    replaced = Replacements(adapters=adapters, clock=clock, calendar=WeekdayCalendar(), passwords=passwords, watching=is_watching)
     app = create_app(settings, replaced=replaced)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(LifespanManager(app, startup_timeout=LIMIT_SECONDS, shutdown_timeout=LIMIT_SECONDS))

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from brokers.answers import StatedTime
 from brokers.transport import ConnectionPool, Transport
 from runtime.clock_watch import DATABASE, LASTING_SECONDS, TOLERANCE, ClockWatch, broker_bounds
+from runtime.kernel_clock import KernelClock, judge, read_kernel_clock
 from storage.database import Database
 from storage.models import Alert
 from tests.unit.brokers.raw_server import raw_server
@@ -58,6 +59,27 @@ def test_headers_in_whole_seconds_prove_an_error_of_less_than_a_second(wrong: ti
     found = broker_bounds(stated, now=moments[-1] + wrong)["https://broker"]
     assert TOLERANCE < found.proven <= abs(wrong)
     assert broker_bounds(stated, now=moments[-1] + timedelta(hours=1)) == {}, "what is old says nothing"
+
+
+async def test_a_clock_its_time_service_still_corrects_by_much_is_wrong(database: Database) -> None:
+    clock, offset = WrongClock(timedelta(0)), timedelta(milliseconds=250)
+    for kernel, wrong in ((KernelClock(True, offset), True), (KernelClock(False, offset), False), (None, False)):
+        watch = ClockWatch(database=database, clock=clock, kind="api", stated=[], read_kernel=lambda kernel=kernel: kernel)
+        await watch.look()
+        assert watch.newest.is_wrong is wrong
+        if wrong:
+            assert watch.newest.words == "at least 250 ms behind the time service"
+
+
+def test_the_kernel_gives_its_offset_in_two_units_and_says_whether_anybody_keeps_its_clock() -> None:
+    assert judge(status=0x2001, offset=-5_000_000) == KernelClock(True, timedelta(milliseconds=-5))
+    assert judge(status=0x0001, offset=5_000) == KernelClock(True, timedelta(milliseconds=5))
+    assert not judge(status=0x0041, offset=0).is_synchronised
+
+
+def test_this_machines_kernel_answers_or_cannot_be_asked() -> None:
+    found = read_kernel_clock()
+    assert found is None or abs(found.offset) < timedelta(seconds=1)
 
 
 def test_headers_nobody_can_read_say_nothing() -> None:

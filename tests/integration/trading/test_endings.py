@@ -4,9 +4,11 @@ import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
+from sqlalchemy import select
+
 from activities.messages import ChangePlan, StopRequested
 from execution.commands import take_stop
-from storage.models import KillScope, KillSwitch, RiskLimit
+from storage.models import Alert, KillScope, KillSwitch, RiskLimit
 from tests.integration.trading.world import World
 from tests.waiting import eventually
 from trading.runs import EndReason, Position
@@ -120,6 +122,9 @@ async def test_the_margin_refusal_ends_the_run_with_the_brokers_own_words(world:
     assert result.end_reason is EndReason.ENTRY_FAILED
     assert "margin" in result.detail.lower() or "insufficient" in result.detail.lower()
     assert world.sim.net_position("alice", "TCS") == 0
+    async with world.database.transaction() as session:
+        alert = (await session.scalars(select(Alert))).one()
+    assert (alert.kind, alert.run_id, result.detail in alert.message) == ("strategy_failed", run.id, True)
 
 
 async def test_stop_and_sell_time_together_make_one_exit_whose_reason_is_the_stop(world: World) -> None:
