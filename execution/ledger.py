@@ -76,7 +76,8 @@ class Ledger:
             # Delivered shares may come from older holdings, which a position does not show: the broker itself guards those.
             if key in ours.in_doubt or key.product is Product.CNC:
                 continue
-            total = await self._missing(broker, trades, key, ours, now)
+            left_open = sum(max(holding_of(run).open_quantity, 0) for run in runs if run.state is RunState.ENDED)
+            total = await self._missing(broker, trades, key, ours, left_open=left_open, now=now)
             already = sum(run.taken_elsewhere for run in runs)
             if total <= already:
                 self._missing_seen.pop(key, None)
@@ -110,13 +111,15 @@ class Ledger:
             ),
         )
 
-    async def _missing(self, broker: Broker, trades: Sequence[BrokerTrade], key: LedgerKey, ours: _Account, now: datetime) -> int:
+    async def _missing(
+        self, broker: Broker, trades: Sequence[BrokerTrade], key: LedgerKey, ours: _Account, *, left_open: int, now: datetime
+    ) -> int:
         foreign = net_of(trades, key, without=ours.own_orders)
         if foreign >= 0:
             self._baseline_seen.pop(key, None)
             return 0
         baseline = await self._baseline(broker, key, now)
-        return 0 if baseline is None else shortfall(baseline=baseline, foreign=foreign)
+        return 0 if baseline is None else shortfall(baseline=baseline, foreign=foreign, left_open=left_open)
 
     async def _baseline(self, broker: Broker, key: LedgerKey, now: datetime) -> int | None:
         """What was there before the day's trades, once it was read twice. None: not known yet."""

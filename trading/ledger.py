@@ -53,12 +53,14 @@ def baseline_of(positions: Iterable[BrokerPosition], trades: Iterable[BrokerTrad
     return None if held is None else held - net_of(trades, key)
 
 
-def shortfall(*, baseline: int, foreign: int) -> int:
+def shortfall(*, baseline: int, foreign: int, left_open: int = 0) -> int:
     """How many of our runs' shares foreign trades have sold: what went beyond the shares that were the user's own.
 
-    A user who was short already and sells more is taken to sell ours: the other reading would let us oversell.
+    `left_open`: shares of runs that ended with them, on the user's word or handed over. They are the user's own now and are
+    sold first. A user who was short already and sells more is taken to sell ours: the other reading would let us oversell.
     """
-    return max(0, -(baseline + foreign)) - max(0, -baseline) if foreign < 0 else 0
+    beyond = max(0, -(baseline + foreign)) - max(0, -baseline) if foreign < 0 else 0
+    return max(0, beyond - left_open)
 
 
 def taken_from(runs: Sequence[OpenRun], missing: int) -> dict[str, int]:

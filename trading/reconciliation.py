@@ -288,8 +288,10 @@ def _sold_elsewhere(ours: Ours, theirs: Theirs, key: LedgerKey, baseline: int, o
     if key.product is Product.CNC:
         # Delivered shares may come from older holdings, which a position does not show: the broker itself guards those.
         return 0
-    total = shortfall(baseline=baseline, foreign=net_of(theirs.trades, key, without=own))
-    return total if total > sum(run.taken_elsewhere for run in ours.runs if run.key == key) else 0
+    runs = [run for run in ours.runs if run.key == key]
+    left_open = sum(max(run.open_quantity, 0) for run in runs if not run.is_open)
+    total = shortfall(baseline=baseline, foreign=net_of(theirs.trades, key, without=own), left_open=left_open)
+    return total if total > sum(run.taken_elsewhere for run in runs) else 0
 
 
 def _short_of_shares(ours: Ours, key: LedgerKey, missing: int) -> tuple[str, ...]:

@@ -147,5 +147,11 @@ class SharedDatabase(Database):
         finally:
             self._turns.give(turn)
 
+    @asynccontextmanager
+    async def unhurried(self) -> AsyncIterator[AsyncSession]:
+        """One transaction at a time is under way anyhow."""
+        async with self.transaction() as session:
+            yield session
+
     async def close(self) -> None:
         """The connections are not ours to close."""

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 import pytest
 from temporalio.client import Client
 
+from activities.messages import StopRequested
+from execution.commands import take_stop
 from execution.tasks import end
 from tests.integration.trading.world import World, trading_world
 from tests.waiting import eventually
 from trading.instruments import Product
 from trading.runs import EndReason
+from workflows import names
 
 
 @pytest.fixture
@@ -86,6 +89,24 @@ async def test_a_shortfall_is_taken_from_the_newest_run(world: World) -> None:
     by_hand(world, "SELL", 6)
     await world.until(newer.id, lambda row, _: row.taken_elsewhere == 6, "the newest run loses them")
     assert (await world.run(older.id)).taken_elsewhere == 0
+
+
+async def test_shares_that_were_left_to_the_user_are_his_to_sell_before_those_of_a_run(world: World) -> None:
+    account = await world.add_account()
+    left, held = [await world.start_run(account, quantity=10) for _ in range(2)]
+    await world.until_holding(left)
+    await world.until_holding(held)
+    async with world.database.transaction() as session:
+        user_id, now = account.user_id, world.clock.now()
+        await take_stop(session, run_id=left.id, user_id=user_id, square_off=False, requested_by=user_id, now=now)
+    await world.workflow(left).signal(names.STOP_REQUESTED, StopRequested(False, account.user_id, world.clock.now()))
+    assert (await world.result(left)).end_reason is EndReason.LEFT_OPEN_BY_USER
+    by_hand(world, "SELL", 12)
+    await world.until(held.id, lambda row, _: row.taken_elsewhere, "the two that were not his are taken off the run")
+    assert (await world.run(held.id)).taken_elsewhere == 2
+    await world.cross_stop(held, "3490")
+    assert (await world.result(held)).sold == 8
+    assert world.sim.net_position("alice", "TCS") == 0
 
 
 async def test_an_empty_position_read_takes_nothing_from_a_run(world: World) -> None:

@@ -88,6 +88,12 @@ def test_never_more_is_missing_than_strangers_sold(baseline: int, foreign: int) 
     assert 0 <= shortfall(baseline=baseline, foreign=foreign) <= max(0, -foreign)
 
 
+@given(st.integers(-1_000, 1_000), st.integers(-1_000, 1_000), st.integers(0, 1_000))
+def test_what_was_left_to_the_user_is_sold_before_a_runs_shares(baseline: int, foreign: int, left_open: int) -> None:
+    without = shortfall(baseline=baseline, foreign=foreign)
+    assert shortfall(baseline=baseline, foreign=foreign, left_open=left_open) == max(0, without - left_open)
+
+
 RUNS = st.lists(st.integers(-5, 100), max_size=6).map(
     lambda held: [OpenRun(f"run-{number}", quantity) for number, quantity in enumerate(held)]
 )
