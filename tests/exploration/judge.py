@@ -7,7 +7,7 @@ from sqlalchemy import select
 from storage.models import ChangeKind, Order
 from tests.exploration.exchange import OPEN, Request
 from tests.exploration.world import World
-from trading.orders import LIVE_STATES, OrderState, Side
+from trading.orders import DEAD_STATES, LIVE_STATES, OrderState, Side
 from trading.runs import RunState
 
 
@@ -30,6 +30,9 @@ class Judge:
             meant = row.state not in (OrderState.ARMED, OrderState.SUPERSEDED)
             if not meant or (row.quantity, row.price, row.side) != (request.quantity, request.price, request.side):
                 self.wrong.append(f"not what was committed: {request}, row {row.state} {row.quantity} {row.price}")
+        elif row.state in DEAD_STATES and (request.what == "modify" or row.cancel_wanted_at is not None):
+            # A look has ended the order between the commit of this change and its first byte: the broker will refuse it.
+            return
         elif row.change_kind is not ChangeKind(request.what) or (
             request.what == "modify" and (row.change_quantity, row.change_price) != (request.quantity, request.price)
         ):
