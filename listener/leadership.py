@@ -20,6 +20,7 @@ from storage.locks import LISTENER_LOCK
 
 TRY_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
+HUNG_SECONDS = 5.0
 _log = structlog.get_logger()
 
 
@@ -93,8 +94,10 @@ class Leadership:
     async def _connect(self) -> AsyncConnection:
         connection = await self._database.engine.connect()
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        # A listener whose machine vanished must not keep the lock: the server looks after two seconds of silence, twice.
-        for name, value in (("tcp_keepalives_idle", 1), ("tcp_keepalives_interval", 1), ("tcp_keepalives_count", 2)):
+        # A listener whose machine vanished must not keep the lock: the server looks after two seconds of silence, twice. Nor one
+        # that hangs: its machine still answers, so the server ends the connection when nothing was asked on it for a while.
+        settings = {"tcp_keepalives_idle": 1, "tcp_keepalives_interval": 1, "tcp_keepalives_count": 2}
+        for name, value in {**settings, "idle_session_timeout": int(HUNG_SECONDS * 1000)}.items():
             await connection.execute(text(f"SET {name} = {value}"))
         return connection
 

@@ -37,6 +37,8 @@ from workflows.trading_day import search_attributes
 _log = structlog.get_logger()
 
 ROUND_SECONDS = 2.0
+# A guard that hangs is followed by another after this long; more than a round usually takes.
+SILENCE_SECONDS = 30.0
 # Each open run's workflow is asked after about this often; a lost one is noticed within twice this time.
 CHECK_EVERY = timedelta(seconds=15)
 CHECKS_PER_ROUND = 200
@@ -61,7 +63,9 @@ class Guard:
         """For ever; a store or Temporal that is away is tried again."""
         while True:
             try:
-                await rounds_while_locked(self._database, _GUARD_LOCK, self.round, pause_seconds=ROUND_SECONDS)
+                await rounds_while_locked(
+                    self._database, _GUARD_LOCK, self.round, pause_seconds=ROUND_SECONDS, silence_seconds=SILENCE_SECONDS
+                )
             except (SQLAlchemyError, RPCError, OSError, TimeoutError) as error:
                 _log.warning("guard_waits", error=str(error))
             await asyncio.sleep(ROUND_SECONDS)

@@ -53,13 +53,14 @@ class PostgresWatch:
 
     async def look(self) -> None:
         """One look; tells what has to be told."""
+        began_at, began = self._clock.now(), self._clock.monotonic()
         if await self._answers():
             if self._gone_since is not None:
                 await self._note_return(self._gone_since)
             return
         now = self._clock.monotonic()
         if self._gone_since is None:
-            self._gone_since, self._missed_at = self._clock.now(), now
+            self._gone_since, self._missed_at = began_at, began
         if now - self._missed_at >= GONE_SECONDS:
             await self._tell(self._alert(self._gone_since), now)
 
@@ -72,7 +73,7 @@ class PostgresWatch:
         return True
 
     def _alert(self, since: datetime) -> Alert:
-        message = f"Postgres does not answer {self._process}: no new order leaves, the API answers 503"
+        message = f"{self._process} has no answer: no new order leaves, the API answers 503"
         return Alert(
             key=f"postgres:{self._process}", kind=KIND, severity=kind_of(KIND).severity, message=message, raised_at=since
         )

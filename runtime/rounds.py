@@ -9,11 +9,18 @@ from storage.database import Database
 
 
 async def rounds_while_locked(
-    database: Database, lock: int, one_round: Callable[[], Awaitable[None]], *, pause_seconds: float
+    database: Database,
+    lock: int,
+    one_round: Callable[[], Awaitable[None]],
+    *,
+    pause_seconds: float,
+    silence_seconds: float,
 ) -> None:
     """Returns at once when another process holds the lock. Raises what the database or a round raises.
 
-    The lock lives as long as its connection: a process that dies or hangs loses it.
+    The lock lives and dies with its connection. A process that dies loses it at once; one that hangs (stopped, out of memory, in
+    a loop) keeps its connections, so the server ends this one when nothing was heard on it for `silence_seconds`. A round that
+    takes longer loses the lock as well: two that do rounds at once must do no harm.
     """
     async with database.engine.connect() as connection:
         autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -21,9 +28,11 @@ async def rounds_while_locked(
         if not locked:
             return
         try:
+            await autocommit.execute(text(f"SET idle_session_timeout = {int(silence_seconds * 1000)}"))
             while True:
                 await autocommit.execute(text("SELECT 1"))
                 await one_round()
                 await asyncio.sleep(pause_seconds)
         finally:
-            await autocommit.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock})
+            # Closed, not given back: the pool would hand out a connection that the server ends when it is silent.
+            await connection.invalidate()

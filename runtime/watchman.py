@@ -34,6 +34,8 @@ _log = structlog.get_logger()
 
 ROUND_SECONDS = 2.0
 ANSWER_SECONDS = 3.0
+# A watchman that hangs is followed by another after this long; more than a round takes.
+SILENCE_SECONDS = 10.0
 # How long a part is missed before people are told; a restart takes less.
 GONE_SECONDS = 10.0
 REDIS_SECONDS = 5.0
@@ -68,7 +70,9 @@ class Watchman:
         while True:
             try:
                 self._lasting, self._up = Lasting(), {}
-                await rounds_while_locked(self._database, _WATCHMAN_LOCK, self.round, pause_seconds=ROUND_SECONDS)
+                await rounds_while_locked(
+                    self._database, _WATCHMAN_LOCK, self.round, pause_seconds=ROUND_SECONDS, silence_seconds=SILENCE_SECONDS
+                )
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 _log.info("watchman_waits", error=type(error).__name__)
             except Exception as error:  # noqa: BLE001 (supervised loop: the others must be watched whatever one of them answers)
@@ -105,7 +109,7 @@ class Watchman:
                 await self._redis.ping()
 
         away = await _is_away(ping)
-        return Finding("redis_down", away, "Redis does not answer: everything goes on, by slower ways", REDIS_SECONDS)
+        return Finding("redis_down", away, "Everything goes on, by slower ways", REDIS_SECONDS)
 
     async def _temporal_finding(self) -> Finding:
         async def ask() -> None:
@@ -113,19 +117,21 @@ class Watchman:
                 raise OSError("it says that it is not serving")
 
         away = await _is_away(ask)
-        return Finding("temporal_down", away, "Temporal does not answer: nothing new starts; what is armed is sent and followed")
+        return Finding("temporal_down", away, "Nothing new starts; what is armed is sent and followed")
 
     async def _worker_finding(self) -> Finding:
         async with self._database.transaction() as session:
             accounts = await uncovered(session, grace_seconds=NEW_SECONDS)
-        message = f"No worker looks after {len(accounts)} accounts with open runs or orders, {', '.join(accounts[:3])} among them"
+        message = (
+            f"Open runs or orders without a desk, in accounts: {len(accounts)}. The first of them: {', '.join(accounts[:3])}"
+        )
         return Finding("worker_gone", bool(accounts), message)
 
     async def _listener_finding(self) -> Finding:
         async with self._database.transaction() as session:
             needed = await session.scalar(select(func.count()).select_from(Run).where(Run.state != RunState.ENDED))
             active = await is_held(session, LISTENER_LOCK)
-        message = f"No listener watches the stops of {needed} open runs"
+        message = f"No listener is active. Open runs: {needed}"
         if not needed or not active:
             return Finding("listener_gone", bool(needed), message)
         try:

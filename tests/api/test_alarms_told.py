@@ -35,7 +35,7 @@ async def test_dead_workers_and_listeners_are_told_by_the_api(database_url: str,
             platform.clock.advance(seconds=GONE_SECONDS / 50)
             return any(words in message["message"] for message in webhook.messages)
 
-        for words in ("No worker looks after", "No listener watches", "Temporal does not answer"):
+        for words in ("No worker looks after", "No listener is active", "Temporal does not answer"):
             await eventually(lambda words=words: told(words), words)  # type: ignore[misc]
         shown = {item["kind"] for item in (await user.get("/alerts"))["items"]}
         assert {"worker_gone", "listener_gone", "temporal_down"} <= shown
