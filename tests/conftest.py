@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from local.namespace import ensure_namespace
 from local.parts.postgres import database_url as url_of_database
 from local.parts.redis import redis_url as url_of_redis
+from tests import watchdog
 from tests.databases import drop_database, ensure_template, new_database
 from tests.stack import address_of, close_stack, folder, locked, open_stack
 from workflows.names import SEARCH_ATTRIBUTES
@@ -38,9 +39,36 @@ structlog.configure(
 )
 
 
+class TellsFailuresAtOnce:
+    """Whoever watches a long run, or finds it cut off, knows which tests had failed."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and terminal is not None and not hasattr(self._config, "workerinput"):
+            terminal.write_line(f"\nFAILED {report.nodeid} ({report.when}, {report.duration:.0f} s)", red=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(TellsFailuresAtOnce(config), "tells-failures-at-once")
     if not hasattr(config, "workerinput"):
         open_stack()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker is not None else item.config.getini("timeout"))
+    with watchdog.watched(item.nodeid, limit, folder()):
+        return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in watchdog.reports(folder()):
+        terminalreporter.section("hung")
+        terminalreporter.write(report)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

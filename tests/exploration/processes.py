@@ -56,7 +56,7 @@ class Process:
         self.on_resume: Callable[[int], None] = lambda number: None
         self._ends_at = ends_at
         self._how = how
-        self._thaw: asyncio.Future[None] | None = None
+        self._frozen: list[asyncio.Future[None]] = []
 
     async def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run that in a task of this process. Raises ProcessOver when it ends before the work does."""
@@ -79,12 +79,15 @@ class Process:
         self.over.set()
 
     def freeze(self) -> None:
-        self.life, self._thaw = Life.FROZEN, asyncio.get_running_loop().create_future()
+        self.life = Life.FROZEN
 
     def thaw(self) -> None:
-        assert self._thaw is not None
+        assert self.life is Life.FROZEN
         self.life = Life.ALIVE
-        self._thaw.set_result(None)
+        for waiting in self._frozen:
+            if not waiting.done():
+                waiting.set_result(None)
+        self._frozen.clear()
 
     async def cancel(self) -> None:
         """Cancel every task and wait until all have ended."""
@@ -109,11 +112,13 @@ class Process:
 
     def gate(self) -> "asyncio.Future[None] | None":
         """What a task of this process has to wait for before it goes on; None: it may go on."""
-        if self.life is Life.DEAD:
-            return asyncio.get_running_loop().create_future()
+        if self.life not in (Life.DEAD, Life.FROZEN):
+            return None
+        # One each: whoever is cancelled while he waits cancels what he waits for.
+        waiting = asyncio.get_running_loop().create_future()
         if self.life is Life.FROZEN:
-            return self._thaw
-        return None
+            self._frozen.append(waiting)
+        return waiting
 
     def note_resumed(self) -> bool:
         """Count; True when the task that goes on now has just been cancelled."""

@@ -5,11 +5,14 @@ Only the database is real: while a transaction is under way time stands still an
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable
 from typing import Any
 
 # A server that says nothing for so long (real seconds) will not say anything any more.
 STUCK_SECONDS = 60.0
+# Real seconds for one `run_until_complete`. Whoever waits in rounds for what never comes makes hours pass in a moment, for ever.
+LIMIT_SECONDS = 60.0
 
 
 class _Selector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
@@ -30,6 +33,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._now = 1_000.0
+        self._give_up_at = float("inf")
         self.is_owed: Callable[[], bool] = lambda: False
         selector = _Selector()
         super().__init__(selector)
@@ -38,8 +42,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now
 
+    def run_until_complete(self, future: Any) -> Any:
+        self._give_up_at = time.monotonic() + LIMIT_SECONDS
+        return super().run_until_complete(future)
+
     def _wait(self, timeout: float | None) -> float | None:
         """Seconds to wait for real; moves time to the next timer when nothing else can happen."""
+        if time.monotonic() > self._give_up_at:
+            raise RuntimeError(f"not done after {LIMIT_SECONDS:.0f} real seconds: somebody waits in rounds for what never comes")
         if timeout == 0:
             return 0
         if self.is_owed():
