@@ -36,6 +36,7 @@ def account_answer(services: Services, account: BrokerAccount) -> Account:
 def plan_answer(services: Services, strategy: Strategy) -> PlanAnswer:
     return PlanAnswer(
         strategy_id=strategy.id,
+        user_id=strategy.user_id,
         status=strategy.state,
         name=strategy.name,
         exchange=strategy.exchange,

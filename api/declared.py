@@ -5,16 +5,22 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.access import PREFIX
 from api.errors import MEANINGS, ErrorBody, ErrorCode
+from api.roles import Rule, rule_for
 
 Responses = dict[int | str, dict[str, Any]]
 
+SECURITY_SCHEMES = {
+    "accessToken": {"type": "http", "scheme": "bearer", "description": "The `token` of register, login or refresh"},
+}
 # Any route may meet these.
 ALWAYS = (ErrorCode.INTERNAL_ERROR, ErrorCode.DATABASE_UNAVAILABLE)
 SIGNED_IN = (
     ErrorCode.UNAUTHENTICATED,
     ErrorCode.TOKEN_INVALID,
     ErrorCode.TOKEN_EXPIRED,
+    ErrorCode.FORBIDDEN,
     ErrorCode.USER_SUSPENDED,
     ErrorCode.RATE_LIMITED,
 )
@@ -52,7 +58,7 @@ def _example(code: ErrorCode) -> dict[str, Any]:
 
 def document(app: FastAPI) -> None:
     """Put right what the framework writes about errors: its own shape, which no route answers with, and errors declared as
-    HTML or event streams on routes that answer those when all is well."""
+    HTML or event streams on routes that answer those when all is well. And add who may call what, from the one table."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -64,8 +70,9 @@ def document(app: FastAPI) -> None:
 
 
 def _put_right(document: dict[str, Any]) -> dict[str, Any]:
-    for methods in document["paths"].values():
-        for operation in methods.values():
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            operation.update(_access(rule_for(method, path.removeprefix(PREFIX))))
             operation["responses"] = {
                 status: _as_json(response)
                 for status, response in operation["responses"].items()
@@ -73,7 +80,15 @@ def _put_right(document: dict[str, Any]) -> dict[str, Any]:
             }
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
     return document
+
+
+def _access(rule: Rule | None) -> dict[str, Any]:
+    """How to sign in for it, and the roles it is for; nothing for a public route."""
+    if rule is None or rule.is_public:
+        return {}
+    return {"security": [{"accessToken": []}], "x-roles": sorted(role.value for role in rule.roles)}
 
 
 def _as_json(response: dict[str, Any]) -> dict[str, Any]:

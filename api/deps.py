@@ -1,41 +1,18 @@
 """What routes ask for: the services, and who is calling."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.access import Caller as Caller
+from api.access import admit, get_services
 from api.errors import ApiError, ErrorCode
 from api.services import Services
-from api.tokens import ACCESS
 from storage.ids import is_id
-from storage.models import Role, UserState
-from storage.repositories import users
+from storage.models import Role
 
-_bearer = HTTPBearer(auto_error=False, scheme_name="accessToken", description="The `token` of register, login or refresh")
 # Names that may be printed in logs and compared as they are.
 IDEMPOTENCY_KEY_PATTERN = r"^[\x21-\x7e]{1,200}$"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The user behind a request, as the database knows them now."""
-
-    user_id: str
-    email: str
-    name: str
-    role: Role
-    broker: str | None
-    created_at: datetime
-    session_family: str
-    token_expires_at: datetime
-
-
-def get_services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
 
 
 # Dependencies are coroutines although they wait for nothing: plain functions would each be sent to a thread.
@@ -54,28 +31,12 @@ async def client_address(request: Request) -> str:
 Address = Annotated[str, Depends(client_address)]
 
 
-async def get_caller(platform: Platform, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
-    """Raises ApiError: no token, a bad or expired one, an ended session, a suspended user, too many requests."""
-    if credentials is None:
+async def get_caller(request: Request) -> Caller:
+    """Whom `admit` has let in. Raises ApiError UNAUTHENTICATED on a route that is public and yet asks who is calling."""
+    caller = await admit(request)
+    if caller is None:
         raise ApiError(ErrorCode.UNAUTHENTICATED)
-    claims = platform.signer.read(credentials.credentials, audience=ACCESS)
-    async with platform.database.transaction() as session:
-        user = await users.find_with_session(session, user_id=claims.user_id, family_id=claims.subject_id)
-    if user is None:
-        raise ApiError(ErrorCode.TOKEN_INVALID)
-    if user.state is not UserState.ACTIVE:
-        raise ApiError(ErrorCode.USER_SUSPENDED)
-    await platform.throttle.request(user.id)
-    return Caller(
-        user_id=user.id,
-        email=user.email,
-        name=user.name,
-        role=user.role,
-        broker=user.broker,
-        created_at=user.created_at,
-        session_family=claims.subject_id,
-        token_expires_at=claims.expires_at,
-    )
+    return caller
 
 
 CurrentCaller = Annotated[Caller, Depends(get_caller)]

@@ -11,10 +11,10 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from api.deps import IDEMPOTENCY_KEY_PATTERN, get_services
+from api.access import admit, get_services
+from api.deps import IDEMPOTENCY_KEY_PATTERN
 from api.errors import ApiError, ErrorCode
 from api.services import Services
-from api.tokens import ACCESS
 from storage.repositories import idempotency
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -25,7 +25,7 @@ RETRY_AFTER_SECONDS = 1
 
 
 class IdempotentRoute(APIRoute):
-    """A route whose mutations honour the header. Requests without a valid token are left to the route to refuse."""
+    """A route whose mutations honour the header."""
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -34,23 +34,13 @@ class IdempotentRoute(APIRoute):
             key = request.headers.get("idempotency-key")
             if key is None or request.method not in MUTATIONS or not re.fullmatch(IDEMPOTENCY_KEY_PATTERN, key):
                 return await handle(request)
-            services = get_services(request)
-            user_id = _user_id(services, request)
-            if user_id is None:
+            # An answer that was kept is given only to who may still call.
+            caller = await admit(request)
+            if caller is None:
                 return await handle(request)
-            return await _once(services, request, handle, user_id=user_id, key=key)
+            return await _once(get_services(request), request, handle, user_id=caller.user_id, key=key)
 
         return once
-
-
-def _user_id(services: Services, request: Request) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
-    try:
-        return services.signer.read(token.strip(), audience=ACCESS).user_id
-    except ApiError:
-        return None
 
 
 async def _once(services: Services, request: Request, handle: Handler, *, user_id: str, key: str) -> Response:

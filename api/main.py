@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from api import declared, error_handlers
+from api.access import PREFIX, admit
 from api.middleware import BodyLimit, Edge
 from api.routes import admin, alerts, analytics, auth, broker, callbacks, operation, orders, running, safety, strategies, streams
 from api.services import Replacements, Services, open_services
@@ -15,7 +16,6 @@ from runtime.logging import configure_logging
 from runtime.settings import Settings
 from trading.ports.metrics import Metrics
 
-PREFIX = "/api/v1"
 DESCRIPTION = """Strategies as data: buy at a time, sell at a time, sell earlier at the stop-loss.
 
 Times are `HH:MM:SS` Indian time, prices rupees. Every error has the shape `{"error", "message", "details"}`:
@@ -34,7 +34,12 @@ def create_app(settings: Settings | None = None, *, replaced: Replacements | Non
             yield
 
     app = FastAPI(
-        title="Algo trading", version=VERSION, description=DESCRIPTION, lifespan=lifespan, openapi_url=f"{PREFIX}/openapi.json"
+        title="Algo trading",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url=f"{PREFIX}/openapi.json",
+        dependencies=[Depends(admit)],
     )
     declared.document(app)
     error_handlers.install(app)

@@ -15,7 +15,7 @@ from api.schemas.broker import Deleted
 from api.schemas.common import Page
 from api.schemas.strategy import CreateStrategy, PlanAnswer, PlanWithWarnings, UpdateStrategy
 from api.services import Services
-from storage.models import Strategy
+from storage.models import Role, Strategy
 from storage.repositories import accounts, audit, strategies
 from trading.runs import StrategyState
 
@@ -143,10 +143,11 @@ async def list_strategies(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[PlanAnswer]:
-    """The user's strategies, newest first."""
+    """The user's strategies, newest first; for an Admin everybody's, each with its `user_id`."""
     after = read_cursor(cursor, prefix="str")
+    whose = None if caller.role is Role.ADMIN else caller.user_id
     async with platform.database.transaction() as session:
-        rows = await strategies.list_page(session, user_id=caller.user_id, state=status, after=after, limit=limit + 1)
+        rows = await strategies.list_page(session, user_id=whose, state=status, after=after, limit=limit + 1)
     shown = rows[:limit]
     following = cursor_of(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
     return Page(items=[plan_answer(platform, strategy) for strategy in shown], next_cursor=following)

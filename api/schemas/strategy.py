@@ -64,6 +64,7 @@ class PlanWarning(Answer):
 
 class PlanAnswer(Answer):
     strategy_id: str = Field(examples=[ID_EXAMPLE])
+    user_id: str = Field(description="Whose it is: yours, unless an Admin asked", examples=["usr_01jb3m5k8r2v9x4c7n6q1t0w3z"])
     status: StrategyState
     name: str
     exchange: str

@@ -34,10 +34,12 @@ async def find_for_update(session: AsyncSession, *, strategy_id: str, user_id: s
 
 
 async def list_page(
-    session: AsyncSession, *, user_id: str, state: StrategyState | None, after: After | None, limit: int
+    session: AsyncSession, *, user_id: str | None, state: StrategyState | None, after: After | None, limit: int
 ) -> Sequence[Strategy]:
-    """Newest first."""
-    statement = select(Strategy).where(Strategy.user_id == user_id, Strategy.deleted_at.is_(None))
+    """Newest first. Without a `user_id`: everybody's, for Admins."""
+    statement = select(Strategy).where(Strategy.deleted_at.is_(None))
+    if user_id is not None:
+        statement = statement.where(Strategy.user_id == user_id)
     if state is not None:
         statement = statement.where(Strategy.state == state)
     if after is not None:

@@ -1,13 +1,13 @@
 import pytest
 
-from api.document import GUIDE, with_table
+from api.document import GUIDE, with_tables
 from api.errors import MEANINGS, ErrorCode
 from trading.plan import PlanProblemCode
 
 
 def test_the_guide_lists_every_error_as_it_is_today() -> None:
     guide = GUIDE.read_text(encoding="utf-8")
-    assert guide == with_table(guide), "run: python -m api.document"
+    assert guide == with_tables(guide), "run: python -m api.document"
 
 
 def test_every_code_has_a_meaning_and_every_meaning_a_code() -> None:
@@ -20,4 +20,4 @@ def test_every_problem_of_a_plan_has_a_code_of_the_api() -> None:
 
 def test_a_guide_without_a_place_for_the_table_is_refused() -> None:
     with pytest.raises(ValueError, match="errors: begin"):
-        with_table("# The API")
+        with_tables("# The API")
