@@ -5,17 +5,16 @@ Exits go before entries. No more is claimed than the budget admits and can be se
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from decimal import Decimal
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from execution.armed import ArmedOrder
 from execution.budget import Priority
-from execution.claim import ClaimedOrder, EntriesClaimed, WantedEntry, WantedExit, claim_entries, claim_exits, give_back
+from execution.claim import ClaimedOrder, EntriesClaimed, claim_entries, claim_exits, give_back
 from execution.desk import Desk
+from execution.due import Due, Measured, Quote
 from execution.tools import Tools
 from execution.withdraw import ArmedEntry, refuse_entry, skip_entry
 from trading.bands import protected_limit
@@ -23,7 +22,6 @@ from trading.instruments import Instrument, InstrumentId
 from trading.orders import Leg
 from trading.ports.broker import Broker
 from trading.risk import Refusal
-from trading.runs import ExitReason
 
 _log = structlog.get_logger()
 
@@ -37,50 +35,6 @@ SELF_TRADE_WAIT = 0.5
 SELF_TRADE_POLL = 0.02
 # An entry without any price waits this long for the next look at prices.
 NO_PRICE_RETRY_SECONDS = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """An armed order whose moment has come. `reason` is None for an entry; `trigger` is the price that crossed a stop."""
-
-    order: ArmedOrder
-    wanted_at: datetime
-    fired_by: str
-    reason: ExitReason | None = None
-    trigger: Decimal | None = None
-    tries: int = 0
-    held_since: float | None = None  # monotonic seconds: waits for a resting buy of ours to be taken back
-    admitted_at: float = 0.0  # monotonic seconds: when the budget counted it
-
-    def beats(self, other: "Due") -> bool:
-        if self.reason is None or other.reason is None:
-            return False
-        return self.reason.beats(other.reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A due order with its protected limit and the price that was made from, rupees."""
-
-    due: Due
-    limit: Decimal
-    reference: Decimal
-
-    def as_entry(self) -> WantedEntry:
-        order = self.due.order
-        return WantedEntry(order.order_id, self.limit, self.reference, self.due.fired_by, order.band_step)
-
-    def as_exit(self) -> WantedExit:
-        return WantedExit(
-            order_id=self.due.order.order_id,
-            limit=self.limit,
-            reference=self.reference,
-            reason=self.due.reason or ExitReason.SELL_TIME,
-            wanted_at=self.due.wanted_at,
-            fired_by=self.due.fired_by,
-            trigger=self.due.trigger,
-            band_step=self.due.order.band_step,
-        )
 
 
 # Cancels orders of ours, by id, at that desk.
@@ -100,6 +54,7 @@ class Dispatcher:
         self._waiting: dict[str, Due] = {}
         self._wake = asyncio.Event()
         self._closed = False
+        self._asking: set[asyncio.Task[None]] = set()
 
     def submit(self, due: Iterable[Due]) -> None:
         """Hand orders in; the stronger reason wins where one is handed in twice."""
@@ -113,6 +68,8 @@ class Dispatcher:
         """Claim nothing new; what is being claimed is still sent."""
         self._closed = True
         self._waiting.clear()
+        for asking in self._asking:
+            asking.cancel()
         self._wake.set()
 
     async def run(self) -> None:
@@ -233,27 +190,55 @@ class Dispatcher:
 
     # --- prices -------------------------------------------------------------------------------------------------------
 
-    async def _measure(self, due: list[Due]) -> list["Measured"]:
+    async def _measure(self, due: list[Due]) -> list[Measured]:
         """Each due order with its limit; those that cannot or must not be sent now are taken care of here."""
-        prices = await self._tools.prices.of(self._to_price(due))
-        measured = []
+        prices = await self._tools.prices.hot({item.order.instrument for item in due if item.trigger is None})
+        now = self._tools.clock.monotonic()
+        measured, unknown = [], []
         for item in due:
-            order = item.order
-            reference = item.trigger or prices.get(order.instrument)
-            if order.leg is Leg.EXIT and reference is None:
-                # An exit never waits for a price: a limit at the stop sells at the market as long as the market is above it.
-                reference = order.stop_price
-            instrument = self._limited(item)
-            if instrument is None:
-                _log.error("instrument_unknown", instrument=str(order.instrument), order_id=order.order_id)
-            elif reference is None:
-                asyncio.get_running_loop().call_later(NO_PRICE_RETRY_SECONDS, self.submit, [item])
-            elif order.leg is Leg.ENTRY and order.stop_price is not None and reference <= order.stop_price:
-                await self._skip_entry(item, reference)
+            reference = item.trigger or prices.get(item.order.instrument)
+            if reference is None and not item.has_been_quoted(now=now):
+                unknown.append(item)
             else:
-                limit = protected_limit(order.leg.side, last_price=reference, instrument=instrument, step=order.band_step)
-                measured.append(Measured(item, limit, reference))
+                measured += await self._measured(item, reference)
+        if unknown:
+            self._ask(unknown)
         return measured
+
+    async def _measured(self, item: Due, reference: Decimal | None) -> list[Measured]:
+        """One or none. `reference` None: there is no hot price, and the broker has been asked."""
+        order = item.order
+        if reference is None and item.quote is not None:
+            reference = item.quote.price
+        if order.leg is Leg.EXIT and reference is None:
+            # An exit never waits for a price: a limit at the stop sells at the market as long as the market is above it.
+            reference = order.stop_price
+        instrument = self._limited(item)
+        if instrument is None:
+            _log.error("instrument_unknown", instrument=str(order.instrument), order_id=order.order_id)
+        elif reference is None:
+            asyncio.get_running_loop().call_later(NO_PRICE_RETRY_SECONDS, self.submit, [replace(item, quote=None)])
+        elif order.leg is Leg.ENTRY and order.stop_price is not None and reference <= order.stop_price:
+            await self._skip_entry(item, reference)
+        else:
+            limit = protected_limit(order.leg.side, last_price=reference, instrument=instrument, step=order.band_step)
+            return [Measured(item, limit, reference)]
+        return []
+
+    def _ask(self, due: list[Due]) -> None:
+        """Their brokers are asked beside the pump: no crossed stop waits for somebody else's slow broker."""
+        asking = asyncio.create_task(self._submit_quoted(due))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+
+    async def _submit_quoted(self, due: list[Due]) -> None:
+        try:
+            prices = await self._tools.prices.quoted(self._to_price(due))
+        except Exception as error:  # noqa: BLE001 (whatever happened: an exit leaves without a price, and may not be forgotten)
+            _log.error("asking_failed", error=repr(error), exc_info=True)
+            prices = {}
+        now = self._tools.clock.monotonic()
+        self.submit(replace(item, quote=Quote(prices.get(item.order.instrument), now)) for item in due)
 
     def _limited(self, item: Due) -> Instrument | None:
         """The instrument with the day's circuit limits."""
@@ -266,13 +251,13 @@ class Dispatcher:
         wanted: dict[InstrumentId, Broker] = {}
         for item in due:
             desk = self._desk_of(item.order.account_id)
-            if item.trigger is None and desk is not None and desk.broker is not None:
+            if desk is not None and desk.broker is not None:
                 wanted.setdefault(item.order.instrument, desk.broker)
         return wanted
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
-    async def _claim(self, measured: list["Measured"]) -> EntriesClaimed:
+    async def _claim(self, measured: list[Measured]) -> EntriesClaimed:
         """All of one leg, in one statement."""
         if not measured:
             return EntriesClaimed([], {})

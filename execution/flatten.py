@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from execution.budget import Priority
 from execution.desk import Desk
-from execution.dispatch import Due
+from execution.due import Due
 from execution.follow import Followed, carry_out_rows
 from execution.hand_over import hand_over
 from execution.rows import KillSwitches, armed_order, lock_run

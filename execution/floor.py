@@ -21,7 +21,8 @@ from cache.rebuild import refresh
 from execution.alarms import alarms_up
 from execution.armed import ArmedOrder, ArmedOrders
 from execution.desk import Desk
-from execution.dispatch import Dispatcher, Due
+from execution.dispatch import Dispatcher
+from execution.due import Due
 from execution.flatten import Flattener
 from execution.follow import Followed
 from execution.leases import Lease

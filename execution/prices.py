@@ -23,20 +23,23 @@ class ReferencePrices:
 
     async def of(self, wanted: Mapping[InstrumentId, Broker]) -> dict[InstrumentId, Decimal]:
         """Prices of those instruments; the broker beside each is asked when there is no hot price. Absent: no price now."""
-        prices = await self._hot_prices(wanted)
-        missing: dict[int, tuple[Broker, list[InstrumentId]]] = {}
-        for instrument, broker in wanted.items():
-            if instrument not in prices:
-                missing.setdefault(id(broker), (broker, []))[1].append(instrument)
-        for quoted in await asyncio.gather(*(_quote(broker, instruments) for broker, instruments in missing.values())):
-            prices.update(quoted)
-        return prices
+        prices = await self.hot(wanted)
+        return prices | await self.quoted({instrument: wanted[instrument] for instrument in wanted if instrument not in prices})
 
-    async def _hot_prices(self, wanted: Iterable[InstrumentId]) -> dict[InstrumentId, Decimal]:
+    async def hot(self, wanted: Iterable[InstrumentId]) -> dict[InstrumentId, Decimal]:
+        """What the listener last wrote down of them, as far as it is fresh."""
         try:
             return {instrument: hot.price for instrument, hot in (await self._hot.read(wanted)).items()}
         except CacheUnavailable:
             return {}
+
+    async def quoted(self, wanted: Mapping[InstrumentId, Broker]) -> dict[InstrumentId, Decimal]:
+        """What the brokers beside them say, all asked at once; takes no longer than `QUOTE_SECONDS`."""
+        by_broker: dict[int, tuple[Broker, list[InstrumentId]]] = {}
+        for instrument, broker in wanted.items():
+            by_broker.setdefault(id(broker), (broker, []))[1].append(instrument)
+        answers = await asyncio.gather(*(_quote(broker, instruments) for broker, instruments in by_broker.values()))
+        return {instrument: price for answer in answers for instrument, price in answer.items()}
 
 
 async def _quote(broker: Broker, instruments: list[InstrumentId]) -> Mapping[InstrumentId, Decimal]:

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from cache.channels import StopCrossed, publish_stops
 from storage.models import Run
 from tests.integration.trading.world import World, trading_world
+from tests.waiting import eventually
 from trading.runs import EndReason
 
 HERD = 60
@@ -39,6 +40,8 @@ async def test_a_herd_buys_on_one_second_and_sells_on_one_tick(world: World) -> 
         left = (buy_at - world.clock.now()).total_seconds()
         runs.append(await world.start_run(account, buy_in=max(left, 0.2)))
     await asyncio.gather(*(world.until_holding(run) for run in runs))
+    # The listener hears of a stop after the desk has taken note of it; here nobody listens, so nobody may be sooner.
+    await eventually(lambda: all(world.floor.armed.exit_of(run.id) for run in runs), "every desk knows its exit")
     await world.price("TCS", "3490")
     now = world.clock.now()
     await publish_stops(

@@ -1,15 +1,18 @@
 """The dispatcher is the one loop through which every order of a process leaves: nothing that happens in it may end it."""
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
+from typing import Any
 
 from brokers.limits import Rate
 from execution.armed import ArmedOrder
 from execution.budget import Budget
-from execution.dispatch import Dispatcher, Due
+from execution.dispatch import Dispatcher
+from execution.due import Due
 from tests.waiting import eventually
 from trading.accounts import Environment
 from trading.instruments import InstrumentId
@@ -33,20 +36,43 @@ class NoListYet:
 
 @dataclass
 class NoPrices:
-    async def of(self, wanted: object) -> dict[InstrumentId, Decimal]:
+    async def hot(self, wanted: object) -> dict[InstrumentId, Decimal]:
         return {}
+
+    async def quoted(self, wanted: Mapping[InstrumentId, object]) -> dict[InstrumentId, Decimal]:
+        return {}
+
+
+@dataclass
+class SlowQuotes(NoPrices):
+    """Somebody's broker does not answer: whoever needs its price waits."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def quoted(self, wanted: Mapping[InstrumentId, object]) -> dict[InstrumentId, Decimal]:
+        self.asked.set()
+        await self.answer.wait()
+        return {}
+
+
+@dataclass
+class BrokenQuotes(NoPrices):
+    async def quoted(self, wanted: Mapping[InstrumentId, object]) -> dict[InstrumentId, Decimal]:
+        raise RuntimeError("nobody thought of this")
 
 
 @dataclass
 class World:
     instruments: NoListYet = field(default_factory=NoListYet)
+    prices: Any = field(default_factory=NoPrices)
 
     def dispatcher(self) -> Dispatcher:
         clock = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time(), now=lambda: NOW)
         broker = SimpleNamespace(environment=Environment.SIMULATED)
         desk = SimpleNamespace(broker=broker, budget=Budget((Rate(8, 1),)), open_positions=0, resting_buys=lambda _: [])
         limits = SimpleNamespace(find=lambda instrument, _environment: self.instruments.find(instrument))
-        tools = SimpleNamespace(clock=clock, instruments=self.instruments, limits=limits, prices=NoPrices())
+        tools = SimpleNamespace(clock=clock, instruments=self.instruments, limits=limits, prices=self.prices)
         return Dispatcher(tools, desk_of=lambda _account_id: desk, mark=lambda _run_id: None, take_back=lambda desk, ids: None)  # type: ignore[arg-type]
 
 
@@ -66,6 +92,37 @@ async def test_an_order_that_cannot_even_be_measured_does_not_end_the_dispatcher
         await eventually(lambda: world.instruments.asked == 2 or running.done(), "the second order was looked at")
         assert not running.done()
         assert world.instruments.asked == 2
+    finally:
+        dispatcher.stop()
+        await asyncio.wait([running])
+
+
+def a_timed_exit(order_id: str) -> Due:
+    return replace(an_exit(order_id), reason=ExitReason.SELL_TIME, trigger=None)
+
+
+async def test_a_crossed_stop_does_not_wait_for_a_price_that_another_order_needs() -> None:
+    world = World(prices=SlowQuotes())
+    dispatcher = world.dispatcher()
+    running = asyncio.create_task(dispatcher.run())
+    try:
+        dispatcher.submit([a_timed_exit("ord_1")])
+        await asyncio.wait_for(world.prices.asked.wait(), 5)
+        dispatcher.submit([an_exit("ord_2")])
+        await eventually(lambda: world.instruments.asked == 1, "the crossed stop was looked at")
+        assert not world.prices.answer.is_set()
+    finally:
+        dispatcher.stop()
+        await asyncio.wait([running])
+
+
+async def test_an_exit_whose_price_could_not_be_asked_for_leaves_without_it() -> None:
+    world = World(prices=BrokenQuotes())
+    dispatcher = world.dispatcher()
+    running = asyncio.create_task(dispatcher.run())
+    try:
+        dispatcher.submit([a_timed_exit("ord_1")])
+        await eventually(lambda: world.instruments.asked == 1, "it was measured without a quote")
     finally:
         dispatcher.stop()
         await asyncio.wait([running])
