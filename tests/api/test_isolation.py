@@ -48,6 +48,8 @@ OWN_ONLY: set[Route] = {
     ("GET", "/risk-limits"),
     ("GET", "/analytics/summary"),
     ("GET", "/analytics/pnl"),
+    ("GET", "/analytics/report"),
+    ("GET", "/analytics/equity"),
     ("GET", "/auth/me"),
 }
 # Tested in files of their own, with two users where it matters.
@@ -59,6 +61,8 @@ ELSEWHERE: set[Route] = {
     ("POST", "/strategy/create"),
     ("GET", "/instruments"),
     ("POST", "/auth/logout"),
+    ("GET", "/analytics/report.csv"),
+    ("GET", "/analytics/runs.csv"),
 }
 FOR_ADMINS: set[Route] = {
     ("GET", "/admin/users"),

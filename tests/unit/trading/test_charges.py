@@ -1,0 +1,84 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.accounts import BrokerName
+from trading.charges import RATES, Charges, Executed, estimate
+from trading.instruments import Product
+from trading.orders import Side
+
+
+def bought(quantity: int, value: str) -> Executed:
+    return Executed(Side.BUY, quantity, Decimal(value))
+
+
+def sold(quantity: int, value: str) -> Executed:
+    return Executed(Side.SELL, quantity, Decimal(value))
+
+
+def charges(*orders: Executed, broker: BrokerName = BrokerName.ZERODHA, product: Product = Product.MIS) -> Charges:
+    found = estimate(orders, broker=broker, exchange="NSE", product=product)
+    assert found is not None
+    return found
+
+
+def test_a_day_trade_worked_by_hand() -> None:
+    found = charges(bought(100, "100000"), sold(100, "101000"))
+    assert found == Charges(
+        brokerage=Decimal("40.00"),
+        transaction_tax=Decimal("25.25"),
+        exchange=Decimal("6.17"),
+        regulator=Decimal("0.20"),
+        stamp_duty=Decimal("3.00"),
+        services_tax=Decimal("8.35"),
+    )
+    assert found.total == Decimal("82.97")
+
+
+def test_a_small_order_pays_a_share_and_not_the_flat_fee() -> None:
+    assert charges(bought(1, "1000")).brokerage == Decimal("0.30")
+    assert charges(bought(1, "1000"), broker=BrokerName.ANGEL_ONE).brokerage == Decimal("5.00")
+
+
+def test_each_executed_order_pays_brokerage_of_its_own() -> None:
+    one, two = charges(bought(100, "200000")), charges(bought(50, "100000"), bought(50, "100000"))
+    assert (one.brokerage, two.brokerage) == (Decimal("20.00"), Decimal("40.00"))
+    assert one.transaction_tax == two.transaction_tax
+
+
+def test_shares_sold_on_the_day_they_were_bought_are_intraday_whatever_their_product() -> None:
+    orders = (bought(100, "100000"), sold(100, "101000"))
+    assert charges(*orders, product=Product.CNC) == charges(*orders)
+
+
+def test_shares_that_stay_are_delivered() -> None:
+    found = charges(bought(100, "100000"), product=Product.CNC)
+    assert (found.brokerage, found.transaction_tax, found.stamp_duty) == (Decimal(0), Decimal("100.00"), Decimal("15.00"))
+    partly = charges(bought(100, "100000"), sold(40, "40000"), product=Product.CNC)
+    assert partly.transaction_tax == Decimal("70.00"), "60,000 delivered at 0.1 %, 40,000 sold on the day at 0.025 %"
+    assert partly.stamp_duty == Decimal("10.20")
+
+
+@pytest.mark.parametrize(("exchange", "product"), [("NFO", Product.NRML), ("NSE", Product.NRML), ("MCX", Product.MIS)])
+def test_where_no_rates_are_known_the_charges_are_unknown_and_not_zero(exchange: str, product: Product) -> None:
+    assert estimate([bought(1, "100")], broker=BrokerName.ZERODHA, exchange=exchange, product=product) is None
+
+
+def test_every_broker_has_rates() -> None:
+    assert set(RATES) == set(BrokerName)
+
+
+@given(
+    st.lists(
+        st.builds(Executed, st.sampled_from(Side), st.integers(1, 10_000), st.decimals("0.05", "5000000", places=2)), max_size=6
+    ),
+    st.sampled_from(BrokerName),
+    st.sampled_from([Product.MIS, Product.CNC]),
+)
+def test_charges_are_whole_paise_and_never_negative(orders: list[Executed], broker: BrokerName, product: Product) -> None:
+    found = charges(*orders, broker=broker, product=product)
+    assert found.total >= 0
+    assert found.total == found.total.quantize(Decimal("0.01"))
+    assert bool(orders) or found.total == 0
