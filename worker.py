@@ -121,9 +121,7 @@ async def _heartbeat(redis: Redis, room: TradingRoom, clock_watch: ClockWatch) -
     """Tells readiness that this worker lives, and how many desks it runs."""
     while True:
         try:
-            await beat(
-                redis, f"{WORKER_PREFIX}{room.tools.owner}", {"desks": len(room.floor.desks), "armed": len(room.floor.armed)}
-            )
+            await beat(redis, f"{WORKER_PREFIX}{room.tools.owner}", _facts(room, clock_watch))
         except CacheUnavailable:
             _log.debug("heartbeat_lost")
         await asyncio.sleep(RETRY_SECONDS)

@@ -88,6 +88,10 @@ RULES: Mapping[str, Rule] = {
     "GET /orders/{order_id}": READS,
     "GET /analytics/summary": READS,
     "GET /analytics/pnl": READS,
+    "GET /analytics/report": READS,
+    "GET /analytics/equity": READS,
+    "GET /analytics/report.csv": READS,
+    "GET /analytics/runs.csv": READS,
     # what protects the money
     "GET /kill-switch": READS,
     "POST /kill-switch": TRADES,
