@@ -16,7 +16,8 @@ from runtime.clock import SystemClock
 from runtime.settings import Settings
 from storage.database import Database
 from storage.models import BrokerAccount, Role, User
-from storage.repositories import audit, users
+from storage.repositories import audit, audit_chain, users
+from storage.repositories.audit_chain import Chain, Head
 from trading.ports.sealing import SealBroken
 
 app = typer.Typer(add_completion=False, help="Administration on the machine itself.", no_args_is_help=True)
@@ -46,13 +47,32 @@ def rotate_keys() -> None:
 
 
 @app.command()
-def check_audit() -> None:
-    """Prove that the audit log is whole."""
-    broken_at = asyncio.run(_first_break(_settings()))
-    if broken_at is not None:
-        console.print(f"[red]The audit log is broken at entry {broken_at}.[/red]")
+def check_audit(
+    noted: Annotated[
+        str | None, typer.Option(help="A head that an earlier check printed, `sequence:hash`: it must still be in the chain.")
+    ] = None,
+) -> None:
+    """Prove that the audit log is whole: nothing that was sealed has been changed or taken out."""
+    chain = asyncio.run(_check(_settings(), _read_noted(noted)))
+    if chain.broken_at is not None:
+        console.print(f"[red]The audit log is broken at entry {chain.broken_at}: {chain.why}.[/red]")
         raise typer.Exit(1)
-    console.print("The audit log is whole.")
+    console.print(f"The audit log is whole: {chain.head.sequence} entries are sealed.")
+    if chain.unsealed:
+        since = f"{chain.oldest_unsealed_at:%Y-%m-%d %H:%M:%S}"
+        console.print(
+            f"[yellow]{chain.unsealed} entries, the oldest of {since} UTC, are not sealed yet: nothing proves them.[/yellow]"
+        )
+    console.print(f"Note this elsewhere: {chain.head.sequence}:{chain.head.hash}", soft_wrap=True)
+
+
+def _read_noted(noted: str | None) -> Head | None:
+    if noted is None:
+        return None
+    sequence, _, hashed = noted.partition(":")
+    if not sequence.isdecimal() or not hashed:
+        raise typer.BadParameter("must be `sequence:hash`")
+    return Head(int(sequence), hashed)
 
 
 def _settings() -> Settings:
@@ -103,9 +123,9 @@ def _seal_anew(accounts: BrokerAccounts, account: BrokerAccount) -> bool:
     return True
 
 
-async def _first_break(settings: Settings) -> int | None:
-    async with Database(settings.database_url) as database, database.transaction() as session:
-        return await audit.first_break(session)
+async def _check(settings: Settings, noted: Head | None) -> Chain:
+    async with Database(settings.database_url) as database:
+        return await audit_chain.check(database, noted=noted)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,10 @@ class ErrorCode(str, Enum):
     SELL_NOT_AFTER_BUY = "SELL_NOT_AFTER_BUY"
     STOP_ABOVE_PRICE = "STOP_ABOVE_PRICE"
     LAST_ADMIN = "LAST_ADMIN"
+    USER_HAS_OPEN_RUNS = "USER_HAS_OPEN_RUNS"
+    MAINTENANCE = "MAINTENANCE"
+    BROKER_SWITCHED_OFF = "BROKER_SWITCHED_OFF"
+    FEATURE_SWITCHED_OFF = "FEATURE_SWITCHED_OFF"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     REQUEST_IN_PROGRESS = "REQUEST_IN_PROGRESS"
     # 413, 422, 429
@@ -163,6 +167,10 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.SELL_NOT_AFTER_BUY: Meaning(409, "The new sell time is not after the buy time"),
     ErrorCode.STOP_ABOVE_PRICE: Meaning(409, "The new stop-loss is not below the last price"),
     ErrorCode.LAST_ADMIN: Meaning(409, "This is the only active Admin"),
+    ErrorCode.USER_HAS_OPEN_RUNS: Meaning(409, "The user has strategies that run; stop them first"),
+    ErrorCode.MAINTENANCE: Meaning(409, "Maintenance: nothing new is started; what runs goes on"),
+    ErrorCode.BROKER_SWITCHED_OFF: Meaning(409, "An administrator has switched this broker off: nothing new is started with it"),
+    ErrorCode.FEATURE_SWITCHED_OFF: Meaning(409, "An administrator has switched this off"),
     ErrorCode.IDEMPOTENCY_KEY_REUSED: Meaning(409, "The Idempotency-Key was used before with another request"),
     ErrorCode.REQUEST_IN_PROGRESS: Meaning(409, "The first request with this Idempotency-Key is still being worked on"),
     ErrorCode.PAYLOAD_TOO_LARGE: Meaning(413, "The body is larger than 64 KiB"),

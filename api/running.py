@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from decimal import Decimal
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from activities.messages import ChangePlan, StopRequested
 from api import notify
 from api.deps import Caller
@@ -12,9 +14,10 @@ from api.plans import hot_price, listed_instrument, refusal
 from api.services import Services
 from execution.commands import PlanChangeRefused, PlanChangeTaken, StopTaken, take_plan_change, take_stop
 from storage.models import Run
-from storage.repositories import audit, strategies
+from storage.repositories import admin_strategies, audit, strategies
 from trading.instruments import InstrumentId
-from trading.plan import stop_problem
+from trading.plan import Repeat, stop_problem
+from trading.runs import StrategyState
 from trading.sessions import instant, session_of
 from workflows.names import CHANGE_PLAN, STOP_REQUESTED
 
@@ -54,6 +57,63 @@ async def stop(services: Services, caller: Caller, *, strategy_id: str, square_o
         )
     await _tell_stop(services, taken, strategy_id=strategy_id, user_id=caller.user_id, run=run, at=now)
     return Stopped(taken, await _as_it_is(services, caller, run.id))
+
+
+async def force_stop(services: Services, admin: Caller, *, strategy_id: str, square_off: bool, reason: str) -> Stopped | None:
+    """As `stop`, by an administrator, of anybody's strategy; its owner reads the reason.
+
+    None: no run is open, and a strategy that repeats will not be started again. Raises ApiError STRATEGY_NOT_FOUND, NOT_RUNNING.
+    """
+    now = services.clock.now()
+    async with services.database.transaction() as session:
+        strategy = await admin_strategies.find(session, strategy_id=strategy_id)
+        if strategy is None:
+            raise ApiError(ErrorCode.STRATEGY_NOT_FOUND)
+        owner_id = strategy.user_id
+        run = await strategies.open_run(session, strategy_id=strategy_id, user_id=owner_id)
+        taken = None
+        if run is not None:
+            taken = await take_stop(
+                session,
+                run_id=run.id,
+                user_id=owner_id,
+                square_off=square_off,
+                requested_by=admin.user_id,
+                now=now,
+                forced_because=reason,
+            )
+        if taken is None:
+            await _keep_from_repeating(session, strategy_id)
+        await audit.append(
+            session,
+            actor_id=admin.user_id,
+            action="strategy.force_stop",
+            subject_id=strategy_id,
+            now=now,
+            owner_id=owner_id,
+            run_id=taken.run_id if taken else None,
+            square_off=square_off,
+            reason=reason,
+        )
+    if run is None or taken is None:
+        await notify.strategy_changed(services, strategy_id=strategy_id, user_id=owner_id)
+        return None
+    await _tell_stop(services, taken, strategy_id=strategy_id, user_id=owner_id, run=run, at=now)
+    async with services.database.transaction() as session:
+        return Stopped(taken, await strategies.find_run(session, run_id=run.id, user_id=owner_id) or run)
+
+
+async def _keep_from_repeating(session: AsyncSession, strategy_id: str) -> None:
+    """Between two days a repeating strategy has no run, and would have one again tomorrow. Raises ApiError NOT_RUNNING.
+
+    Locked only here: whoever ends a run locks the run first and its strategy after it.
+    """
+    strategy = await admin_strategies.find_for_update(session, strategy_id=strategy_id)
+    if strategy is None:
+        raise ApiError(ErrorCode.STRATEGY_NOT_FOUND)
+    if strategy.repeat is not Repeat.DAILY or strategy.state not in (StrategyState.COMPLETED, StrategyState.FAILED):
+        raise ApiError(ErrorCode.NOT_RUNNING)
+    strategy.state = StrategyState.STOPPED
 
 
 async def _open_run(services: Services, caller: Caller, strategy_id: str) -> Run:

@@ -29,7 +29,9 @@ from execution.rows import load_kill_switches
 from execution.starting import AlreadyRunning, Lead, abandon_run, create_run, strategy_input
 from execution.timeline import rupees
 from storage.models import BrokerAccount, Run, Strategy
-from storage.repositories import accounts, audit, strategies
+from storage.repositories import accounts, audit, strategies, switches
+from storage.repositories.switches import Flag
+from trading.accounts import Environment
 from trading.instruments import Instrument, InstrumentId
 from trading.plan import Plan
 from trading.ports.broker import Broker, BrokerUnavailable
@@ -62,6 +64,7 @@ async def start(services: Services, caller: Caller, *, strategy_id: str, now_wan
     """Raises ApiError for every reason why the strategy cannot be started; then nothing has begun."""
     async with services.database.transaction() as session:
         strategy, account = await _what_starts(services, session, caller, strategy_id)
+        await _check_switches(session, account, now_wanted=now_wanted)
     plan = strategies.plan_of(strategy)
     instrument = listed_instrument(services, plan.instrument)
     if now_wanted:
@@ -86,6 +89,19 @@ async def _what_starts(
     if await strategies.open_run(session, strategy_id=strategy_id, user_id=caller.user_id) is not None:
         raise ApiError(ErrorCode.ALREADY_RUNNING)
     return strategy, await usable_account(services, session, caller, account_id=strategy.account_id)
+
+
+async def _check_switches(session: AsyncSession, account: BrokerAccount, *, now_wanted: bool) -> None:
+    """What an administrator has switched off. Raises ApiError MAINTENANCE, BROKER_SWITCHED_OFF, FEATURE_SWITCHED_OFF."""
+    found = await switches.load(session)
+    if found.maintenance is not None:
+        raise ApiError(ErrorCode.MAINTENANCE, found.why_maintenance)
+    if account.broker in found.brokers_off:
+        raise ApiError(ErrorCode.BROKER_SWITCHED_OFF, found.why_broker_is_off(account.broker))
+    if now_wanted and not found.is_on(Flag.START_NOW):
+        raise ApiError(ErrorCode.FEATURE_SWITCHED_OFF, "starting at once is switched off; start at the next buy time")
+    if account.environment is Environment.LIVE and not found.is_on(Flag.LIVE_TRADING):
+        raise ApiError(ErrorCode.FEATURE_SWITCHED_OFF, "live trading is switched off")
 
 
 async def usable_account(services: Services, session: AsyncSession, caller: Caller, *, account_id: str | None) -> BrokerAccount:
@@ -166,6 +182,7 @@ async def _create(
         locked = await accounts.find_for_update(session, account_id=account.id, user_id=caller.user_id)
         if locked is None:
             raise ApiError(ErrorCode.BROKER_NOT_CONNECTED)
+        await _check_switches(session, locked, now_wanted=starts_now)
         workflow_id = strategy_workflow_id(strategy.id, window.trading_day)
         try:
             run = await create_run(

@@ -63,9 +63,19 @@ async def _open_run(session: AsyncSession, run_id: str, user_id: str) -> Run | N
 
 
 async def take_stop(
-    session: AsyncSession, *, run_id: str, user_id: str, square_off: bool, requested_by: str, now: datetime
+    session: AsyncSession,
+    *,
+    run_id: str,
+    user_id: str,
+    square_off: bool,
+    requested_by: str,
+    now: datetime,
+    forced_because: str | None = None,
 ) -> StopTaken | None:
-    """A user's stop: an armed entry never leaves; a position is sold (`square_off`) or left as it is. None: no such open run."""
+    """A user's stop: an armed entry never leaves; a position is sold (`square_off`) or left as it is. None: no such open run.
+
+    `forced_because`: it is an administrator's, and the timeline tells the user why. It cannot undo a stop that was there before.
+    """
     run = await _open_run(session, run_id, user_id)
     if run is None:
         return None
@@ -75,13 +85,23 @@ async def take_stop(
         run.stop_requested_at = now
         if square_off:
             want_exit(run, ExitReason.USER_STOP, now)
-            tell(session, run, "stop_requested", "You asked to stop and sell", at=now)
         else:
             run.leave_open = True
             await supersede_armed_exits(session, run_id=run_id, why=SupersededFor.STOPPED)
-            tell(session, run, "stop_requested", "You asked to stop and keep the position", at=now)
         run.updated_by = requested_by
+    _tell_stop(session, run, already=already, square_off=square_off, forced_because=forced_because, now=now)
     return StopTaken(run.id, run.workflow_id, run.trading_day.isoformat(), stopped, already, square_off)
+
+
+def _tell_stop(
+    session: AsyncSession, run: Run, *, already: bool, square_off: bool, forced_because: str | None, now: datetime
+) -> None:
+    what = "sell" if square_off else "keep the position"
+    if forced_because is not None:
+        asked = "asked to stop as well" if already else f"stopped this run, to {what}"
+        tell(session, run, "stop_forced", f"An administrator {asked}: {forced_because}", at=now)
+    elif not already:
+        tell(session, run, "stop_requested", f"You asked to stop and {what}", at=now)
 
 
 def want_exit(run: Run, reason: ExitReason, at: datetime) -> bool:

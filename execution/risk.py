@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from execution.limits import limits_of, load_usage
 from execution.rows import load_kill_switches
 from storage.models import Alert, BrokerAccount, RiskLimit, Run
+from storage.repositories import switches
 from trading.risk import Limits, Refusal, refuse
 from trading.sessions import trading_date
 
@@ -34,6 +35,9 @@ async def check_entry(
         )
     if (await load_kill_switches(session)).lock(run):
         return Refusal("KILL_SWITCH_ENGAGED", "the kill switch is engaged")
+    found = await switches.load(session)
+    if account.broker in found.brokers_off:
+        return Refusal("BROKER_SWITCHED_OFF", found.why_broker_is_off(account.broker))
     if await has_unknown_order(session, run.account_id):
         return Refusal("ORDER_UNKNOWN", "the account has an order with a tag of ours that nobody knows: look at it first")
     value = None if last_price is None else last_price * run.quantity

@@ -1,4 +1,4 @@
-"""What every API and worker process does beside its work: it watches the other parts, and tells people of alarms."""
+"""What every API and worker process does beside its work: it watches the other parts, tells people of alarms, keeps records."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from runtime.messenger import Target
 from runtime.postgres_watch import PostgresWatch
 from runtime.settings import Settings
 from runtime.telling import Teller
+from runtime.upkeep import Upkeep
 from runtime.watchman import Watchman
 from storage.database import Database
 from trading.ports.clock import Clock
@@ -38,4 +39,5 @@ def tasks(
         asyncio.create_task(postgres.run(), name="watch postgres"),
         asyncio.create_task(clock_watch.run(), name="watch the clock"),
         asyncio.create_task(Teller(database, targets).run(), name="tell people"),
+        asyncio.create_task(Upkeep(database, clock).run(), name="upkeep"),
     ]

@@ -15,7 +15,7 @@ from api.services import Services
 from api.tokens import ACCESS, new_refresh_token, refresh_token_hash
 from storage.ids import new_id
 from storage.models import User, UserState
-from storage.repositories import audit, sessions, users
+from storage.repositories import audit, sessions, switches, users
 
 router = APIRouter(prefix="/auth", tags=[AUTH])
 
@@ -24,13 +24,23 @@ router = APIRouter(prefix="/auth", tags=[AUTH])
     "/register",
     status_code=201,
     operation_id="register",
-    responses=errors(BODY, ErrorCode.INVALID_EMAIL, ErrorCode.WEAK_PASSWORD, ErrorCode.EMAIL_TAKEN, ErrorCode.RATE_LIMITED),
+    responses=errors(
+        BODY,
+        ErrorCode.INVALID_EMAIL,
+        ErrorCode.WEAK_PASSWORD,
+        ErrorCode.EMAIL_TAKEN,
+        ErrorCode.RATE_LIMITED,
+        ErrorCode.FEATURE_SWITCHED_OFF,
+    ),
 )
 async def register(body: Register, platform: Platform, address: Address) -> Tokens:
     """Make a user and log them in."""
     if body.password.lower() == body.email:
         raise ApiError(ErrorCode.WEAK_PASSWORD)
     await platform.throttle.registration(address=address)
+    async with platform.database.transaction() as session:
+        if not (await switches.load(session)).is_on(switches.Flag.REGISTRATION):
+            raise ApiError(ErrorCode.FEATURE_SWITCHED_OFF, "registration is switched off; ask an administrator for an account")
     password_hash = await platform.passwords.hash(body.password)
     user = User(email=body.email, name=body.name, password_hash=password_hash)
     try:

@@ -51,6 +51,9 @@ _START = errors(
     ErrorCode.MARKET_CLOSED,
     ErrorCode.NO_TRADING_DAY,
     ErrorCode.KILL_SWITCH_ENGAGED,
+    ErrorCode.MAINTENANCE,
+    ErrorCode.BROKER_SWITCHED_OFF,
+    ErrorCode.FEATURE_SWITCHED_OFF,
     ErrorCode.RISK_LIMIT_ORDER_VALUE,
     ErrorCode.RISK_LIMIT_OPEN_VALUE,
     ErrorCode.RISK_LIMIT_ORDERS_PER_DAY,
@@ -136,11 +139,12 @@ async def _stop(platform: Services, caller: Caller, strategy_id: str, body: Stop
         square_off=stopped.taken.square_off,
         entry_stopped=stopped.taken.entry_was_stopped,
         position=run.position,
-        message=_what_happens(run),
+        message=what_happens(run),
     )
 
 
-def _what_happens(run: Run) -> str:
+def what_happens(run: Run) -> str:
+    """What a stop leads to, in words."""
     held = run.bought - run.sold
     if run.position is not Position.BOUGHT or held <= 0:
         return (

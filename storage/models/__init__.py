@@ -2,6 +2,7 @@
 
 from storage.models.accounts import BrokerAccount, DatabaseServer, DeskLease, DeskWorker, InstrumentRow, PositionLedger
 from storage.models.base import Base
+from storage.models.operations import AuditSeal, LogEntry, LogKind, MetricSample
 from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
 from storage.models.people import AuditEntry, IdempotencyKey, Role, Session, User, UserState
 from storage.models.safety import Alert, AlertDelivery, AlertEvent, KillScope, KillSwitch, RiskLimit, Setting, Severity
@@ -12,6 +13,7 @@ __all__ = [
     "AlertDelivery",
     "AlertEvent",
     "AuditEntry",
+    "AuditSeal",
     "Base",
     "BrokerAccount",
     "ChangeKind",
@@ -24,6 +26,9 @@ __all__ = [
     "InstrumentRow",
     "KillScope",
     "KillSwitch",
+    "LogEntry",
+    "LogKind",
+    "MetricSample",
     "Order",
     "OrderLog",
     "PositionLedger",

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text, func, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Integer, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Record, text_enum
@@ -51,19 +51,24 @@ class Session(Record):
 
 
 class AuditEntry(Record):
-    """Append-only and hash-chained: `hash` covers the entry and the hash before it."""
+    """Append-only. Chained a moment after it was written: `hash` covers the entry and the hash before it.
+
+    `number` is the order of writing, with holes where a transaction was given up; `sequence` the place in the chain, without any.
+    """
 
     __tablename__ = "audit_log"
     id_prefix = "aud"
+    __table_args__ = (Index("ix_audit_log_unsealed", "number", postgresql_where=text("sequence IS NULL")),)
 
-    sequence: Mapped[int] = mapped_column(Integer, unique=True)
+    number: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
+    sequence: Mapped[int | None] = mapped_column(Integer, unique=True)
     at: Mapped[datetime] = mapped_column(server_default=func.now())
     actor_id: Mapped[str | None] = mapped_column(String(40), index=True)
     action: Mapped[str] = mapped_column(String(64))
     subject_id: Mapped[str | None] = mapped_column(String(40), index=True)
     data: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
-    previous_hash: Mapped[str] = mapped_column(String(64))
-    hash: Mapped[str] = mapped_column(String(64))
+    previous_hash: Mapped[str | None] = mapped_column(String(64))
+    hash: Mapped[str | None] = mapped_column(String(64))
 
 
 class IdempotencyKey(Record):

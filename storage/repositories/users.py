@@ -1,11 +1,15 @@
 """Users, and those of them an Admin looks at."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.models import Role, Session, User, UserState
+from storage.models import BrokerAccount, Role, Run, Session, Strategy, User, UserState
+from storage.repositories import accounts
+from trading.runs import RunState
 
 
 async def find(session: AsyncSession, *, user_id: str) -> User | None:
@@ -13,7 +17,9 @@ async def find(session: AsyncSession, *, user_id: str) -> User | None:
 
 
 async def find_for_update(session: AsyncSession, *, user_id: str) -> User | None:
-    return await session.scalar(select(User).where(User.id == user_id, User.deleted_at.is_(None)).with_for_update())
+    """Locked against other changes, and not against rows that point at it: a start under way would wait for us, and we for it."""
+    statement = select(User).where(User.id == user_id, User.deleted_at.is_(None)).with_for_update(key_share=True)
+    return await session.scalar(statement)
 
 
 async def find_by_email(session: AsyncSession, *, email: str) -> User | None:
@@ -27,12 +33,48 @@ async def find_with_session(session: AsyncSession, *, user_id: str, family_id: s
     return await session.scalar(select(User).where(User.id == user_id, User.deleted_at.is_(None), known, ~ended))
 
 
-async def list_page(session: AsyncSession, *, after_id: str | None, limit: int) -> Sequence[User]:
+@dataclass(frozen=True, slots=True)
+class UserFilter:
+    """What is left out does not matter. `query` is part of an e-mail address or a name."""
+
+    query: str | None = None
+    role: Role | None = None
+    state: UserState | None = None
+
+
+async def list_page(session: AsyncSession, wanted: UserFilter, *, after_id: str | None, limit: int) -> Sequence[User]:
     """All users, oldest first; for Admins."""
     statement = select(User).where(User.deleted_at.is_(None)).order_by(User.id).limit(limit)
     if after_id is not None:
         statement = statement.where(User.id > after_id)
+    if wanted.query:
+        columns = (User.email, User.name)
+        statement = statement.where(or_(*(column.icontains(wanted.query, autoescape=True) for column in columns)))
+    if wanted.role is not None:
+        statement = statement.where(User.role == wanted.role)
+    if wanted.state is not None:
+        statement = statement.where(User.state == wanted.state)
     return (await session.scalars(statement)).all()
+
+
+async def remove(session: AsyncSession, user: User, *, by: str, now: datetime) -> bool:
+    """Gone with everything that could trade; broker secrets are wiped, what was traded stays on record. False, and nothing is
+    changed: something of theirs runs.
+
+    The strategies are locked first: a start that is under way is seen here as a run, or sees its strategy gone.
+    """
+    owned = select(Strategy).where(Strategy.user_id == user.id, Strategy.deleted_at.is_(None)).order_by(Strategy.id)
+    strategies = (await session.scalars(owned.with_for_update())).all()
+    if await session.scalar(select(exists().where(Run.user_id == user.id, Run.state != RunState.ENDED))):
+        return False
+    for strategy in strategies:
+        strategy.deleted_at, strategy.deleted_by, strategy.status = now, by, "deleted"
+    held = select(BrokerAccount).where(BrokerAccount.user_id == user.id, BrokerAccount.deleted_at.is_(None))
+    for account in await session.scalars(held.order_by(BrokerAccount.id).with_for_update()):
+        accounts.mark_deleted(account, by=by, now=now)
+    user.deleted_at, user.deleted_by, user.status = now, by, "deleted"
+    await session.flush()
+    return True
 
 
 async def count_active_admins(session: AsyncSession) -> int:

@@ -66,9 +66,19 @@ ELSEWHERE: set[Route] = {
 }
 FOR_ADMINS: set[Route] = {
     ("GET", "/admin/users"),
+    ("POST", "/admin/users"),
+    ("GET", "/admin/users/{user_id}"),
     ("PATCH", "/admin/users/{user_id}"),
+    ("DELETE", "/admin/users/{user_id}"),
+    ("GET", "/admin/strategies"),
+    ("POST", "/admin/strategies/{strategy_id}/force-stop"),
     ("GET", "/admin/system"),
+    ("GET", "/admin/config"),
+    ("PUT", "/admin/config/maintenance"),
+    ("PUT", "/admin/config/brokers/{broker}"),
+    ("PUT", "/admin/config/flags/{flag}"),
     ("GET", "/admin/audit"),
+    ("GET", "/admin/audit/check"),
     ("GET", "/broker/stats"),
 }
 PUBLIC: set[Route] = {
@@ -176,6 +186,7 @@ async def test_lists_and_sums_hold_nothing_of_anybody_else(platform: Platform) -
 
 async def test_without_a_token_every_route_but_the_public_ones_is_401(platform: Platform) -> None:
     ids = {"strategy_id": "str_x", "broker_id": "brk_x", "order_id": "ord_x", "alert_id": "alt_x", "user_id": "usr_x"}
+    ids |= {"broker": "zerodha", "flag": "registration"}
     for method, path in sorted(all_routes() - PUBLIC):
         response = await platform.anonymous().call(method, path.format(**ids))
         assert (method, path, response.status_code, response.json()["error"]) == (method, path, 401, "UNAUTHENTICATED")
@@ -183,10 +194,9 @@ async def test_without_a_token_every_route_but_the_public_ones_is_401(platform: 
 
 async def test_what_is_for_admins_is_403_for_users(platform: Platform) -> None:
     user = await platform.user()
+    ids = {"user_id": user.user_id, "strategy_id": await user.create(), "broker": "zerodha", "flag": "registration"}
     for method, path in sorted(FOR_ADMINS):
-        response = await user.call(
-            method, path.format(user_id=user.user_id), json={"role": "Admin"} if method == "PATCH" else None
-        )
+        response = await user.call(method, path.format(**ids), json={"role": "Admin"} if method == "PATCH" else None)
         assert (path, response.status_code, response.json()["error"]) == (path, 403, "FORBIDDEN")
     assert (await user.get("/auth/me"))["role"] == "User"
 

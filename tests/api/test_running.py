@@ -273,7 +273,7 @@ async def test_a_start_is_written_into_the_audit_log(trading: Platform) -> None:
     user, strategy_id = await connected(trading)
     await user.post(f"/strategy/start/{strategy_id}")
     async with trading.services.database.transaction() as session:
-        actions = (await session.scalars(select(AuditEntry.action).order_by(AuditEntry.sequence))).all()
+        actions = (await session.scalars(select(AuditEntry.action).order_by(AuditEntry.number))).all()
     assert actions == ["user.register", "broker.connect", "strategy.create", "strategy.start"]
 
 

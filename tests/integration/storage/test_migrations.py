@@ -1,5 +1,6 @@
 import asyncio
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from storage import migrate
+from storage.database import Database
 from storage.models import Base
+from storage.repositories import audit, audit_chain
 from trading.orders import LIVE_STATES
 from trading.runs import RunState
 
@@ -97,6 +100,31 @@ async def test_every_revision_can_be_taken_back_alone(empty_database_url: str) -
         await migrate.upgrade(empty_database_url, "+1")
         assert await everything(empty_database_url) == before
     await migrate.check(empty_database_url)
+
+
+async def test_the_chain_of_the_audit_log_survives_a_migration_there_and_back(empty_database_url: str) -> None:
+    """Entries were once chained while they were written, and are chained afterwards now: the same chain goes on."""
+    await migrate.upgrade(empty_database_url)
+    async with Database(empty_database_url) as database:
+        await _note(database, "one", "two")
+        await audit_chain.seal_all(database)
+        await _note(database, "three")
+        sealed = (await audit_chain.check(database)).head
+    await migrate.downgrade(empty_database_url, "0008-1")
+    unchained = "SELECT count(*) FROM audit_log WHERE sequence IS NULL OR hash IS NULL"
+    assert await query(empty_database_url, unchained) == ["0"]
+    await migrate.upgrade(empty_database_url)
+    async with Database(empty_database_url) as database:
+        await _note(database, "four")
+        await audit_chain.seal_all(database)
+        chain = await audit_chain.check(database, noted=sealed)
+    assert (chain.broken_at, chain.head.sequence, chain.unsealed) == (None, 4, 0)
+
+
+async def _note(database: Database, *actions: str) -> None:
+    async with database.transaction() as session:
+        for action in actions:
+            await audit.append(session, actor_id=None, action=action, subject_id=None, now=datetime.now(UTC), why="₹")
 
 
 async def test_the_definitions_of_the_partial_indexes_are_what_the_models_say(empty_database_url: str) -> None:

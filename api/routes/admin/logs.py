@@ -1,0 +1,7 @@
+"""Logs."""
+
+from fastapi import APIRouter
+
+from api.routes.tags import ADMIN
+
+reading = APIRouter(prefix="/admin", tags=[ADMIN])
