@@ -19,6 +19,7 @@ IDS = {
     "order_id": f"ord_{NOWHERE}",
     "alert_id": f"alt_{NOWHERE}",
     "user_id": f"usr_{NOWHERE}",
+    "flag": "registration",
     "broker": "nowhere",
 }
 # A stream never ends when it is allowed; this place to resume from is refused after the role was looked at.
