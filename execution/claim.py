@@ -82,6 +82,11 @@ _NO_KILL_SWITCH = """
             OR (k.scope = 'strategy' AND k.scope_id = o.strategy_id)))
 """
 
+# Nor is anything bought for a user who is suspended; what they hold is sold as planned.
+_USER_ACTIVE = """
+    EXISTS (SELECT 1 FROM users u WHERE u.id = o.user_id AND u.state = 'active' AND u.deleted_at IS NULL)
+"""
+
 # An order with a tag of ours that no row knows may be this very purchase: nothing is bought until a person has looked.
 _NO_UNKNOWN_ORDER = """
     NOT EXISTS (
@@ -116,6 +121,7 @@ _DUE_ENTRIES = f"""
           AND w.reference > o.stop_price
           AND r.state <> 'ended' AND r.exit_wanted_at IS NULL AND NOT r.leave_open AND :now < r.hand_over_at
           AND {_NO_KILL_SWITCH}
+          AND {_USER_ACTIVE}
           AND {_NO_UNKNOWN_ORDER}
           AND {_COMPARED}
         ORDER BY o.id

@@ -78,6 +78,7 @@ class Flattener:
             run,
             orders,
             entries_locked=switches.lock(run),
+            is_suspended=switches.suspend(run),
             session_since=desk.session_since,
             fires_by_itself=self._tools.pace.head_start,
         )

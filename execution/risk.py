@@ -33,8 +33,11 @@ async def check_entry(
         return Refusal(
             "WRONG_ENVIRONMENT", f"the run was started as {run.environment.value}, the account is {account.environment.value}"
         )
-    if (await load_kill_switches(session)).lock(run):
+    kills = await load_kill_switches(session)
+    if kills.lock(run):
         return Refusal("KILL_SWITCH_ENGAGED", "the kill switch is engaged")
+    if kills.suspend(run):
+        return Refusal("USER_SUSPENDED", "the user is suspended")
     found = await switches.load(session)
     if account.broker in found.brokers_off:
         return Refusal("BROKER_SWITCHED_OFF", found.why_broker_is_off(account.broker))

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import func, select, text
+from sqlalchemy import exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cache.channels import RunEventHint
 from execution.armed import ArmedOrder
-from storage.models import KillScope, KillSwitch, Order, Run, RunEvent
+from storage.models import KillScope, KillSwitch, Order, Run, RunEvent, User, UserState
 from trading.instruments import InstrumentId
 from trading.orders import OrderState
 from trading.runs import RunState
@@ -131,10 +131,11 @@ class Switchable(Protocol):
 
 
 class KillSwitches:
-    """The engaged switches of a moment."""
+    """The engaged switches of a moment, and the users who are suspended."""
 
-    def __init__(self, engaged: Sequence[tuple[KillScope, str]]) -> None:
+    def __init__(self, engaged: Sequence[tuple[KillScope, str]], suspended: Sequence[str] = ()) -> None:
         self._engaged = frozenset(engaged)
+        self._suspended = frozenset(suspended)
 
     def lock(self, run: "Switchable") -> bool:
         """Whether this run, or the run of this order, may not buy."""
@@ -148,10 +149,16 @@ class KillSwitches:
         )
         return any(scope in self._engaged for scope in scopes)
 
+    def suspend(self, run: "Switchable") -> bool:
+        """Whether its user is suspended: it may not buy, as if locked."""
+        return run.user_id in self._suspended
+
 
 async def load_kill_switches(session: AsyncSession) -> KillSwitches:
     rows = await session.execute(select(KillSwitch.scope, KillSwitch.scope_id).where(KillSwitch.released_at.is_(None)))
-    return KillSwitches([(row.scope, row.scope_id) for row in rows])
+    trades = exists().where(Run.user_id == User.id, Run.state != RunState.ENDED)
+    suspended = await session.scalars(select(User.id).where(User.state != UserState.ACTIVE, trades))
+    return KillSwitches([(row.scope, row.scope_id) for row in rows], suspended.all())
 
 
 async def newest_events(session: AsyncSession, strategy_ids: Sequence[str]) -> list[RunEventHint]:

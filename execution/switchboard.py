@@ -26,4 +26,4 @@ class Switchboard:
 
     def locks(self, order: Switchable) -> bool:
         """Whether what we know forbids a run, or the run of this order, to buy."""
-        return self._switches.lock(order)
+        return self._switches.lock(order) or self._switches.suspend(order)

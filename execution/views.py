@@ -35,6 +35,7 @@ def run_view(
     orders: Iterable[Order],
     *,
     entries_locked: bool = False,
+    is_suspended: bool = False,
     session_since: datetime | None = None,
     fires_by_itself: bool = False,
 ) -> RunView:
@@ -49,6 +50,7 @@ def run_view(
         exit_wanted_at=run.exit_wanted_at,
         leave_open=run.leave_open,
         entries_locked=entries_locked,
+        is_suspended=is_suspended,
         session_since=session_since,
         fires_by_itself=fires_by_itself,
         hand_over_at=run.hand_over_at,

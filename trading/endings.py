@@ -37,6 +37,7 @@ _OF_SUPERSEDED: dict[SupersededFor, tuple[EndReason, str]] = {
     SupersededFor.NOT_NEEDED: (EndReason.STOPPED_BY_USER, "the entry was no longer needed"),
     SupersededFor.HANDED_OVER: (EndReason.ENTRY_FAILED, "the entry could not be sent before the end of the session"),
     SupersededFor.RISK_LIMIT: (EndReason.ENTRY_FAILED, "the entry was over a risk limit"),
+    SupersededFor.SUSPENDED: (EndReason.ENTRY_FAILED, "the user was suspended before the entry was sent"),
 }
 
 

@@ -69,6 +69,7 @@ class RunView:
     exit_wanted_at: datetime | None = None
     leave_open: bool = False
     entries_locked: bool = False  # a kill switch is engaged: nothing new is bought
+    is_suspended: bool = False  # its user is: nothing new is bought either
     session_since: datetime | None = None  # when the account's current login was made
     fires_by_itself: bool = False  # the desk's head start is on: an instant that has passed is reason enough
     hand_over_at: datetime | None = None  # the product's last moment
@@ -202,7 +203,7 @@ def _entry_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
         return ()
     last = run.entries[-1]
     too_late = last.deadline_at is not None and now >= last.deadline_at
-    unwanted = run.wants_out or run.entries_locked or too_late
+    unwanted = run.wants_out or run.entries_locked or run.is_suspended or too_late
     if last.state is OrderState.ARMED and unwanted:
         return (Supersede(last.order_id, _why_unwanted(run)),)
     if last.state is OrderState.ARMED and (last.wanted_at is not None or _is_overdue(run, last, now)):
@@ -217,7 +218,9 @@ def _entry_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
 def _why_unwanted(run: RunView) -> SupersededFor:
     if run.wants_out:
         return SupersededFor.STOPPED
-    return SupersededFor.KILL_SWITCH if run.entries_locked else SupersededFor.DEADLINE
+    if run.entries_locked:
+        return SupersededFor.KILL_SWITCH
+    return SupersededFor.SUSPENDED if run.is_suspended else SupersededFor.DEADLINE
 
 
 def _may_cancel_again(order: AttemptView, now: datetime) -> bool:

@@ -96,6 +96,7 @@ class SupersededFor(str, Enum):
     NOT_NEEDED = "not_needed"
     HANDED_OVER = "handed_over"
     RISK_LIMIT = "risk_limit"
+    SUSPENDED = "suspended"
 
 
 class BrokerOrderStatus(str, Enum):

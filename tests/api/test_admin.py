@@ -8,10 +8,11 @@ from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from api.admin_cli import app
-from storage.models import BrokerAccount, Role, User
+from storage.models import BrokerAccount, Order, Role, Run, RunEvent, User
 from tests.api.conftest import AES_KEY, JWT_KEY, PASSWORD, Client, Platform
 from tests.api.rows import add_run, order_of
-from trading.orders import OrderState
+from trading.orders import OrderState, SupersededFor
+from trading.runs import Position, RunState
 
 
 async def as_admin(platform: Platform) -> Client:
@@ -40,6 +41,24 @@ async def test_a_suspended_user_is_out_at_once_and_may_be_let_back_in(platform: 
     await admin.call("PATCH", path, json={"state": "active"}, expect=200)
     await platform.anonymous().post("/auth/login", {"email": "asha@example.com", "password": PASSWORD})
     await user.call("GET", "/auth/me", expect=401)
+
+
+async def test_suspending_a_user_withdraws_what_is_armed_to_buy_and_leaves_positions_their_stops(platform: Platform) -> None:
+    admin, user = await as_admin(platform), await platform.user()
+    broker_id = await platform.connect(user)
+    held = await add_run(platform, user, broker_id)
+    waiting = await add_run(platform, user, broker_id, bought=0, position=Position.NONE)
+    entry = order_of(waiting, "t1", now=None, state=OrderState.ARMED, filled_quantity=0)
+    async with platform.services.database.transaction() as session:
+        session.add(entry)
+    await admin.call("PATCH", f"/admin/users/{user.user_id}", json={"state": "suspended"}, expect=200)
+    async with platform.services.database.transaction() as session:
+        armed = await session.get_one(Order, entry.id)
+        kept = await session.get_one(Run, held.id)
+        told = (await session.scalars(select(RunEvent.message).where(RunEvent.run_id == held.id))).all()
+    assert (armed.state, armed.superseded_for) == (OrderState.SUPERSEDED, SupersededFor.SUSPENDED)
+    assert (kept.state, kept.exit_wanted_at) == (RunState.HOLDING, None)
+    assert any("keep stop-loss and sell time" in line for line in told)
 
 
 async def test_a_role_counts_from_the_next_request_on(platform: Platform) -> None:

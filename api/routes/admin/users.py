@@ -1,5 +1,6 @@
 """Users: list, search, create, edit, suspend, delete, roles."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -7,6 +8,7 @@ from pydantic import AfterValidator
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import notify
 from api.declared import BODY, IDEMPOTENT, SIGNED_IN, errors
 from api.deps import CurrentAdmin, Platform, UserId, idempotency_key
 from api.errors import ApiError, ErrorCode
@@ -15,7 +17,8 @@ from api.paging import Cursor, Limit, read_id_cursor
 from api.routes.tags import ADMIN
 from api.schemas.admin import ChangeUser, CreateUser, UserAnswer, UserDeleted
 from api.schemas.common import Page, storable
-from storage.models import Role, User, UserState
+from execution.suspending import stop_entries
+from storage.models import Role, Run, User, UserState
 from storage.repositories import audit, sessions, users
 from storage.repositories.users import UserFilter
 
@@ -115,16 +118,20 @@ async def change_user(user_id: UserId, body: ChangeUser, admin: CurrentAdmin, pl
         async with platform.database.transaction() as session:
             await users.lock_admins(session)
             user = await _locked(session, user_id)
+            was_active = user.state is UserState.ACTIVE
             changed = _apply(user, body)
             user.updated_by = admin.user_id
             await session.flush()
             await _keep_an_admin(session)
+            stopped: Sequence[Run] = ()
             if user.state is UserState.SUSPENDED:
                 await sessions.end_all(session, user_id=user_id, now=now)
+                stopped = await stop_entries(session, user_id=user_id, now=now) if was_active else ()
             await audit.append(session, actor_id=admin.user_id, action="user.change", subject_id=user_id, now=now, **changed)
             await session.refresh(user)
     except IntegrityError as error:
         raise ApiError(ErrorCode.EMAIL_TAKEN) from error
+    await notify.runs_changed(platform, stopped)
     return _answer(user)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from execution.claim import claim_entries
 from storage.database import Database
-from storage.models import Alert, DeskLease, KillScope, KillSwitch, Order, Run, Severity
+from storage.models import Alert, DeskLease, KillScope, KillSwitch, Order, Run, Severity, User, UserState
 from tests.integration.storage.claims import A_SECOND, ABOVE_STOP, AT_STOP, MONOTONIC, claim, claim_leaving, wanted_entry
 from tests.integration.storage.rows import NOW, Rows
 from trading.orders import Leg, OrderState
@@ -103,6 +103,23 @@ async def test_somebody_elses_kill_switch_keeps_nothing(database: Database, rows
     order = await rows.order(await rows.run(await rows.account()), Leg.ENTRY)
     await rows.store(switch_for(await rows.run(await rows.account()), scope))
     assert len(await claim(database, order)) == 1
+
+
+@pytest.mark.parametrize("gone", [{"state": UserState.SUSPENDED}, {"deleted_at": NOW}], ids=["suspended", "deleted"])
+async def test_nothing_is_bought_for_a_user_who_is_suspended_and_what_they_hold_is_sold(
+    database: Database, rows: Rows, gone: dict[str, Any]
+) -> None:
+    account, other = await rows.account(), await rows.account()
+    entry, others = [await rows.order(await rows.run(of), Leg.ENTRY) for of in (account, other)]
+    leaving = await rows.order(await rows.run(account, bought=10), Leg.EXIT)
+    async with database.transaction() as session:
+        user = await session.get_one(User, account.user_id)
+    await rows.change(user, **gone)
+    assert await claim(database, entry) == []
+    assert len(await claim(database, others)) == 1
+    assert len(await claim(database, leaving)) == 1
+    await rows.change(user, state=UserState.ACTIVE, deleted_at=None)
+    assert len(await claim(database, entry)) == 1
 
 
 async def test_an_order_nobody_knows_keeps_entries_of_its_account_until_somebody_has_looked(

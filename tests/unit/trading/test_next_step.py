@@ -46,6 +46,7 @@ def run(
     exit_wanted_at: datetime | None = None,
     leave_open: bool = False,
     entries_locked: bool = False,
+    is_suspended: bool = False,
     taken_elsewhere: int = 0,
     session_since: datetime | None = None,
     fires_by_itself: bool = False,
@@ -68,6 +69,7 @@ def run(
         exit_wanted_at=exit_wanted_at,
         leave_open=leave_open,
         entries_locked=entries_locked,
+        is_suspended=is_suspended,
         session_since=session_since,
         fires_by_itself=fires_by_itself,
     )
@@ -106,9 +108,10 @@ def test_an_entry_somebody_asks_for_is_fired() -> None:
         (run(replace(ENTRY, wanted_at=NOW), exit_wanted_at=NOW), SupersededFor.STOPPED),
         (run(replace(ENTRY, wanted_at=NOW), leave_open=True), SupersededFor.STOPPED),
         (run(replace(ENTRY, wanted_at=NOW), entries_locked=True), SupersededFor.KILL_SWITCH),
+        (run(replace(ENTRY, wanted_at=NOW), is_suspended=True), SupersededFor.SUSPENDED),
         (run(replace(ENTRY, wanted_at=NOW, deadline_at=NOW)), SupersededFor.DEADLINE),
     ],
-    ids=["leaving", "kept by the user", "kill switch", "deadline"],
+    ids=["leaving", "kept by the user", "kill switch", "suspended", "deadline"],
 )
 def test_an_armed_entry_nobody_wants_any_more_never_leaves(view: RunView, why: SupersededFor) -> None:
     assert steps(view) == [Supersede("entry-1", why)]
@@ -169,12 +172,13 @@ def test_an_entry_is_tried_three_times() -> None:
         run(ended(ENTRY, OrderState.ABSENT), exit_wanted_at=NOW),
         run(ended(ENTRY, OrderState.ABSENT), leave_open=True),
         run(ended(ENTRY, OrderState.ABSENT), entries_locked=True),
+        run(ended(ENTRY, OrderState.ABSENT), is_suspended=True),
         run(ended(replace(ENTRY, deadline_at=NOW), OrderState.ABSENT)),
         run(ended(ENTRY, OrderState.CANCELLED)),
         run(BOUGHT, EXIT),
         run(ended(BOUGHT, OrderState.ABSENT), EXIT),
     ],
-    ids=["leaving", "kept", "kill switch", "deadline", "cancelled", "filled", "absent, and filled after all"],
+    ids=["leaving", "kept", "kill switch", "suspended", "deadline", "cancelled", "filled", "absent, and filled after all"],
 )
 def test_no_new_attempt_to_buy_once_it_is_over(view: RunView) -> None:
     assert not any(isinstance(step, RetryEntry) for step in next_steps(view, NOW))
