@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import structlog
 import uvloop
@@ -11,6 +12,7 @@ from redis.asyncio import Redis
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from activities.readiness import RowReadinessActivities
 from cache.connection import CacheUnavailable, connect
 from cache.heartbeats import WORKER_PREFIX, Fact, beat
 from execution.tasks import end
@@ -19,6 +21,7 @@ from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
 from runtime.clock_watch import ClockWatch
+from runtime.day_readiness import DayReadiness
 from runtime.guard import Guard
 from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
@@ -32,6 +35,7 @@ from storage.database import Database
 _log = structlog.get_logger()
 
 RETRY_SECONDS = 1.0
+Activities: TypeAlias = Sequence[Callable[..., Any]]
 
 
 async def main(settings: Settings, targets: Sequence[Target]) -> None:
@@ -45,17 +49,29 @@ async def main(settings: Settings, targets: Sequence[Target]) -> None:
     database = Database(settings.database_url, pool_size=settings.database_pool_size, name="worker")
     redis = connect(settings.redis_url)
     accounts = open_accounts(settings, database, clock)
+    calendar = make_calendar(settings)
     room = open_trading_room(
         settings,
         database=database,
         redis=redis,
         accounts=accounts,
         instruments=accounts.instruments,
-        calendar=make_calendar(settings),
+        calendar=calendar,
         clock=clock,
         metrics=metrics,
     )
     clock_watch = ClockWatch(database=database, clock=clock, kind="worker", stated=accounts.stated_times())
+    look = DayReadiness(
+        settings,
+        database=database,
+        redis=redis,
+        accounts=accounts,
+        calendar=calendar,
+        clock=clock,
+        clock_error=lambda: clock_watch.newest.words if clock_watch.newest.is_wrong else "",
+    )
+    readiness = RowReadinessActivities(database=database, calendar=calendar, look=look, public_url=settings.public_url)
+    activities = [*room.activities, readiness.check_accounts]
     helpers = [
         asyncio.create_task(InstrumentJob(database, accounts.instruments, masters=(), clock=clock).run(), name="instruments"),
         asyncio.create_task(_heartbeat(redis, room, clock_watch), name="heartbeat"),
@@ -68,7 +84,7 @@ async def main(settings: Settings, targets: Sequence[Target]) -> None:
             process=room.tools.owner,
             clock_watch=clock_watch,
         ),
-        asyncio.create_task(_serve_temporal(settings, room, stop), name="temporal"),
+        asyncio.create_task(_serve_temporal(settings, room, activities, stop), name="temporal"),
     ]
     room.start()
     _log.info("worker_started", owner=room.tools.owner)
@@ -84,24 +100,24 @@ async def main(settings: Settings, targets: Sequence[Target]) -> None:
     await database.close()
 
 
-async def _serve_temporal(settings: Settings, room: TradingRoom, stop: asyncio.Event) -> None:
+async def _serve_temporal(settings: Settings, room: TradingRoom, activities: Activities, stop: asyncio.Event) -> None:
     """Connect, and connect again: Temporal may start after us, and may be restarted."""
     while not stop.is_set():
         try:
             client = await temporal.connect(settings)
             await ensure_schedules(client, settings)
-            await _run_worker(client, settings, room, stop)
+            await _run_worker(client, settings, room, activities, stop)
         except (RPCError, RuntimeError, OSError) as error:
             _log.warning("temporal_unavailable", error=str(error))
             await _stopped_within(stop, RETRY_SECONDS)
 
 
-async def _run_worker(client: Client, settings: Settings, room: TradingRoom, stop: asyncio.Event) -> None:
+async def _run_worker(client: Client, settings: Settings, room: TradingRoom, activities: Activities, stop: asyncio.Event) -> None:
     tools = room.tools
     guard = Guard(
         database=tools.database, client=client, clock=tools.clock, lead=lead_of(settings), task_queue=settings.task_queue
     )
-    async with make_worker(client, settings, room.activities):
+    async with make_worker(client, settings, activities):
         guarding = asyncio.create_task(guard.run(), name="guard")
         try:
             await stop.wait()

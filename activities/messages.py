@@ -267,6 +267,25 @@ class AccountsReconciled:
 
 
 @dataclass(frozen=True)
+class CheckAccounts:
+    """One batch: the accounts after that id, looked at for the day. `check_time`: which of the morning's looks, `HH:MM`."""
+
+    trading_day: date
+    check_time: str
+    after: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class AccountsChecked:
+    """`last`: the batch's last account, empty when it was the last batch."""
+
+    checked: int = 0
+    not_ready: int = 0
+    last: str = ""
+
+
+@dataclass(frozen=True)
 class ReconcileResult:
     """What one round over all accounts came to."""
 

@@ -5,11 +5,13 @@ from abc import ABC, abstractmethod
 from temporalio import activity
 
 from activities.messages import (
+    AccountsChecked,
     AccountsReconciled,
     ArmEntry,
     Begin,
     Begun,
     ChangeRun,
+    CheckAccounts,
     Enter,
     Entered,
     EntryArmed,
@@ -74,3 +76,11 @@ class ReconciliationActivities(ABC):
     @abstractmethod
     async def reconcile(self, request: ReconcileAccounts) -> AccountsReconciled:
         """Compare a batch of accounts with their brokers. Outside market hours there are none."""
+
+
+class ReadinessActivities(ABC):
+    @activity.defn
+    @abstractmethod
+    async def check_accounts(self, request: CheckAccounts) -> AccountsChecked:
+        """Look whether a batch of accounts is ready for the day, and tell the owners of those that are not. On a holiday there
+        are none. Asked twice, an account is told once."""

@@ -9,7 +9,21 @@ from fastapi.middleware.cors import CORSMiddleware
 from api import declared, error_handlers
 from api.access import PREFIX, admit
 from api.middleware import BodyLimit, Edge
-from api.routes import admin, alerts, analytics, auth, broker, callbacks, operation, orders, running, safety, strategies, streams
+from api.routes import (
+    admin,
+    alerts,
+    analytics,
+    auth,
+    broker,
+    callbacks,
+    day_readiness,
+    operation,
+    orders,
+    running,
+    safety,
+    strategies,
+    streams,
+)
 from api.services import Replacements, Services, open_services
 from api.version import VERSION
 from runtime.logging import configure_logging
@@ -66,6 +80,7 @@ def _versioned() -> APIRouter:
         streams.router,
         orders.router,
         analytics.router,
+        day_readiness.router,
         safety.router,
         safety.reading,
         alerts.router,

@@ -92,6 +92,9 @@ RULES: Mapping[str, Rule] = {
     "GET /analytics/equity": READS,
     "GET /analytics/report.csv": READS,
     "GET /analytics/runs.csv": READS,
+    # ready for the day
+    "GET /readiness": READS,
+    "GET /readiness/login/{ticket}": PUBLIC,
     # what protects the money
     "GET /kill-switch": READS,
     "POST /kill-switch": TRADES,

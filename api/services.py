@@ -20,6 +20,7 @@ from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
 from runtime.clock_watch import ClockWatch
 from runtime.crypto import KeyRing
+from runtime.day_readiness import DayReadiness
 from runtime.instruments import InstrumentDirectory
 from runtime.instruments_job import InstrumentJob
 from runtime.messenger import Target, open_targets
@@ -60,6 +61,7 @@ class Services:
     hub: EventHub
     targets: tuple[Target, ...]
     clock_watch: ClockWatch
+    day_readiness: DayReadiness
 
     @property
     def instruments(self) -> InstrumentDirectory:
@@ -77,10 +79,12 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
     redis = connect_redis(settings.redis_url)
     metrics = PrometheusMetrics()
     rates = Rates(settings.rate_limit_per_minute, settings.login_attempts_per_minute)
+    calendar = replaced.calendar or make_calendar(settings)
+    clock_watch = ClockWatch(database=database, clock=clock, kind="api", stated=accounts.stated_times())
     services = Services(
         settings=settings,
         clock=clock,
-        calendar=replaced.calendar or make_calendar(settings),
+        calendar=calendar,
         database=database,
         redis=redis,
         temporal=await temporal.connect(settings, lazy=True),
@@ -92,7 +96,16 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
         throttle=Throttle(settings.redis_url, rates, clock=clock, metrics=metrics),
         hub=EventHub(redis),
         targets=targets,
-        clock_watch=ClockWatch(database=database, clock=clock, kind="api", stated=accounts.stated_times()),
+        clock_watch=clock_watch,
+        day_readiness=DayReadiness(
+            settings,
+            database=database,
+            redis=redis,
+            accounts=accounts,
+            calendar=calendar,
+            clock=clock,
+            clock_error=lambda: clock_watch.newest.words if clock_watch.newest.is_wrong else "",
+        ),
     )
     background = [asyncio.create_task(services.instrument_job.run()), asyncio.create_task(services.hub.run())]
     if replaced.watching:

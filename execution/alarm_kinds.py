@@ -60,6 +60,7 @@ KINDS: Mapping[str, AlarmKind] = {
     "order_in_doubt": _of_owner("An order has been in doubt for more than 10 s", "the doubt ends"),
     "order_oddity": _for_a_person("The broker says something that cannot be"),
     "order_unknown": _for_a_person("The broker lists an order of ours that nobody knows"),
+    "not_ready": _of_owner("An account is not ready for the day", "the next look finds it in order, or half a day passes"),
     "oversold": _for_a_person("A run has sold more than it held"),
     "postgres_down": _of_everybody("Postgres does not answer", "it answers again"),
     "reconcile_difference": _of_owner("The broker's book and ours differ", "the next comparison agrees"),

@@ -3,6 +3,8 @@
 Clears what the rows show to be over, and raises for doubts that last.
 """
 
+from datetime import timedelta
+
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,12 +16,14 @@ from trading.orders import IN_DOUBT_STATES, LIVE_STATES
 from trading.runs import RunState
 
 MOST_AT_ONCE = 200
+# A look before the open says nothing of tomorrow.
+MORNING = timedelta(hours=12)
 _END_BY_THEMSELVES = [name for name, kind in KINDS.items() if kind.over is Over.ITSELF]
 
 
 async def clear_what_is_over(session: AsyncSession) -> list[str]:
     """Keys of the alarms that were cleared."""
-    over = or_(_run_has_ended(), _order_is_settled(), _somebody_has_logged_in(), _account_has_nothing_open())
+    over = or_(_run_has_ended(), _order_is_settled(), _somebody_has_logged_in(), _account_has_nothing_open(), _morning_is_over())
     mine = update(Alert).where(Alert.cleared_at.is_(None), Alert.kind.in_(_END_BY_THEMSELVES), over)
     return list(await session.scalars(mine.values(cleared_at=func.clock_timestamp()).returning(Alert.key)))
 
@@ -45,6 +49,10 @@ def _account_has_nothing_open() -> ColumnElement[bool]:
     run = exists(select(Run.id).where(Run.account_id == Alert.account_id, Run.state != RunState.ENDED))
     order = exists(select(Order.id).where(Order.account_id == Alert.account_id, Order.state.in_(LIVE_STATES)))
     return and_(Alert.kind == "broker_down", ~run, ~order)
+
+
+def _morning_is_over() -> ColumnElement[bool]:
+    return and_(Alert.kind == "not_ready", Alert.raised_at < func.clock_timestamp() - MORNING)
 
 
 async def alarm_long_doubts(session: AsyncSession) -> None:

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
         False, description="Let more than one user connect live accounts; only for those entitled to (docs/regulation.md)"
     )
 
+    registered_ip: str = Field("", description="The static address registered with the brokers; readiness compares with it")
+    public_ip_url: str = Field(
+        "", description="Answers with the caller's address as text; asked for live accounts' readiness; empty: nobody is asked"
+    )
+
     # Orders
     desk_head_start: bool = Field(
         True, description="Desks fire armed orders at their instant; off: only the workflow's activities send"

@@ -20,15 +20,18 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRu
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from runtime.settings import Settings
-from workflows.names import RECONCILE_SCHEDULE, TRADING_DAY_SCHEDULE
+from workflows.names import READINESS_TIMES, RECONCILE_SCHEDULE, TRADING_DAY_SCHEDULE, readiness_schedule
+from workflows.readiness import ReadinessWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.strategy import StrategyWorkflow
 from workflows.trading_day import TradingDayWorkflow
 
-WORKFLOWS: list[type[Any]] = [StrategyWorkflow, TradingDayWorkflow, ReconcileWorkflow]
+WORKFLOWS: list[type[Any]] = [StrategyWorkflow, TradingDayWorkflow, ReconcileWorkflow, ReadinessWorkflow]
 
 # The schedule runs before the market opens; a morning missed by less than this is caught up with.
 CATCH_UP = timedelta(hours=6)
+# A look before the open that comes later than this tells nobody anything new: the market is open.
+LOOK_CATCH_UP = timedelta(minutes=20)
 # How often accounts are compared with their brokers. A round that was missed is not caught up with: the next one is near.
 RECONCILE_EVERY = timedelta(seconds=30)
 
@@ -62,6 +65,8 @@ async def ensure_schedules(client: Client, settings: Settings) -> None:
     """Create the schedules that are not there; leaves an existing one as an operator set it."""
     await _ensure(client, TRADING_DAY_SCHEDULE, _opening(settings))
     await _ensure(client, RECONCILE_SCHEDULE, _reconciling(settings))
+    for check_time in READINESS_TIMES:
+        await _ensure(client, readiness_schedule(check_time), _looking(settings, check_time))
 
 
 async def _ensure(client: Client, name: str, schedule: Schedule) -> None:
@@ -79,6 +84,26 @@ def _opening(settings: Settings) -> Schedule:
     action = ScheduleActionStartWorkflow(TradingDayWorkflow.run, id="trading-day", task_queue=settings.task_queue)
     policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP)
     return Schedule(action=action, spec=spec, policy=policy)
+
+
+def _looking(settings: Settings, check_time: str) -> Schedule:
+    """Every day at that Indian time; on a holiday the activity finds nothing to do, since only the worker knows the calendar."""
+    hour, minute = map(int, check_time.split(":"))
+    spec = ScheduleSpec(
+        calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])],
+        time_zone_name="Asia/Kolkata",
+    )
+    action = ScheduleActionStartWorkflow(
+        ReadinessWorkflow.run,
+        check_time,
+        id=f"readiness-{check_time}",
+        task_queue=settings.task_queue,
+        static_summary=f"Look whether accounts are ready ({check_time})",
+        execution_timeout=timedelta(minutes=30),
+    )
+    return Schedule(
+        action=action, spec=spec, policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=LOOK_CATCH_UP)
+    )
 
 
 def _reconciling(settings: Settings) -> Schedule:

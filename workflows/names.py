@@ -5,6 +5,7 @@ from datetime import date
 STRATEGY_WORKFLOW = "StrategyWorkflow"
 TRADING_DAY_WORKFLOW = "TradingDayWorkflow"
 RECONCILE_WORKFLOW = "ReconcileWorkflow"
+READINESS_WORKFLOW = "ReadinessWorkflow"
 
 STOP_LOSS_HIT = "stop_loss_hit"
 STOP_REQUESTED = "stop_requested"
@@ -15,6 +16,13 @@ STATUS = "status"
 
 TRADING_DAY_SCHEDULE = "open-the-trading-day"
 RECONCILE_SCHEDULE = "reconcile-with-the-brokers"
+# When accounts are looked at before the open, Indian time.
+READINESS_TIMES = ("08:45", "09:05")
+
+
+def readiness_schedule(check_time: str) -> str:
+    return f"look-at-readiness-{check_time.replace(':', '')}"
+
 
 # All of kind Keyword; registered when the stack starts.
 SEARCH_ATTRIBUTES = ("StrategyId", "UserId", "Symbol", "RunState", "TradingDay")

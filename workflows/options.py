@@ -21,6 +21,12 @@ ROWS = ActivityOptions(start_to_close_timeout=timedelta(seconds=15), retry_polic
 WAITING = ActivityOptions(
     start_to_close_timeout=timedelta(minutes=2), heartbeat_timeout=timedelta(seconds=8), retry_policy=_PATIENT
 )
+# Reads at brokers before the open. Whoever was told already is left out when it is tried again, which ends with the morning.
+MORNING = ActivityOptions(
+    start_to_close_timeout=timedelta(seconds=90),
+    heartbeat_timeout=timedelta(seconds=45),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(seconds=20), maximum_attempts=20),
+)
 # Reads at brokers. The next round comes anyway, so an attempt that failed is made once more and then left to it.
 ROUND = ActivityOptions(
     start_to_close_timeout=timedelta(seconds=45),

@@ -1,6 +1,14 @@
 """All tables. Importing this package is what makes the metadata complete."""
 
-from storage.models.accounts import BrokerAccount, DatabaseServer, DeskLease, DeskWorker, InstrumentRow, PositionLedger
+from storage.models.accounts import (
+    BrokerAccount,
+    DatabaseServer,
+    DeskLease,
+    DeskWorker,
+    InstrumentRow,
+    PositionLedger,
+    ReadinessCheck,
+)
 from storage.models.base import Base
 from storage.models.operations import AuditSeal, LogEntry, LogKind, MetricSample
 from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
@@ -32,6 +40,7 @@ __all__ = [
     "Order",
     "OrderLog",
     "PositionLedger",
+    "ReadinessCheck",
     "RiskLimit",
     "Role",
     "Run",

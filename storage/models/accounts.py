@@ -5,10 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Index, Integer, String, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Price, Record, text_enum
 from trading.accounts import BrokerName, Environment
+from trading.day_readiness import Verdict
 from trading.instruments import Segment
 
 
@@ -99,6 +101,26 @@ class DeskWorker(Record):
 
     owner: Mapped[str] = mapped_column(String(120), unique=True)
     expires_at: Mapped[datetime]
+
+
+class ReadinessCheck(Record):
+    """What a look before the open found of one account. One row per account, day and time of looking: its owner is told once.
+
+    `ticket_hash`: of the random part of the login link in the message; the link works until `ticket_until`.
+    """
+
+    __tablename__ = "readiness_checks"
+    id_prefix = "rdy"
+    __table_args__ = (Index("uq_readiness_checks_look", "account_id", "trading_day", "check_time", unique=True),)
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("broker_credentials.id"))
+    user_id: Mapped[str] = mapped_column(String(40))
+    trading_day: Mapped[date] = mapped_column(Date)
+    check_time: Mapped[str] = mapped_column(String(5))
+    verdict: Mapped[Verdict] = mapped_column(text_enum(Verdict))
+    checks: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    ticket_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    ticket_until: Mapped[datetime]
 
 
 class PositionLedger(Record):

@@ -50,6 +50,7 @@ OWN_ONLY: set[Route] = {
     ("GET", "/analytics/pnl"),
     ("GET", "/analytics/report"),
     ("GET", "/analytics/equity"),
+    ("GET", "/readiness"),
     ("GET", "/auth/me"),
 }
 # Tested in files of their own, with two users where it matters.
@@ -87,6 +88,7 @@ PUBLIC: set[Route] = {
     ("POST", "/auth/refresh"),
     ("GET", "/broker/{broker}/callback"),
     ("POST", "/postback/{broker}"),
+    ("GET", "/readiness/login/{ticket}"),
     ("GET", "/health"),
     ("GET", "/ready"),
     ("GET", "/metrics"),

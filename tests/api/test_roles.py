@@ -21,6 +21,7 @@ IDS = {
     "user_id": f"usr_{NOWHERE}",
     "flag": "registration",
     "broker": "nowhere",
+    "ticket": "nonsense",
 }
 # A stream never ends when it is allowed; this place to resume from is refused after the role was looked at.
 QUERIES = {"GET /stream": {"headers": {"Last-Event-ID": "nonsense"}}}
@@ -111,7 +112,7 @@ def test_the_roles_that_the_product_promises() -> None:
         elif path.startswith("/playground/"):
             assert rule.roles == traders, route
     public = {route.partition(" ")[2] for route, rule in RULES.items() if rule == PUBLIC}
-    outside = {"/broker/{broker}/callback", "/postback/{broker}", "/health", "/ready", "/metrics"}
+    outside = {"/broker/{broker}/callback", "/postback/{broker}", "/readiness/login/{ticket}", "/health", "/ready", "/metrics"}
     assert public == {"/auth/register", "/auth/login", "/auth/refresh"} | outside
     only_statistics = [route for route, rule in RULES.items() if Role.BROKER in rule.roles and "/auth/" not in route]
     assert only_statistics == ["GET /broker/stats"]

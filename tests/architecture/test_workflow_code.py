@@ -107,6 +107,7 @@ def test_every_kind_of_activity_is_limited_and_the_long_ones_have_a_heartbeat() 
 UNWANTED = (
     "activities.entry",
     "activities.exit",
+    "activities.readiness",
     "activities.runs",
     "activities.trading_day",
     "activities.waiting",
