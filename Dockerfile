@@ -25,6 +25,7 @@ COPY brokers ./brokers
 COPY listener ./listener
 COPY api ./api
 COPY runtime ./runtime
+COPY playground ./playground
 COPY local ./local
 COPY simulator ./simulator
 RUN python -m compileall -q /app

@@ -5,7 +5,7 @@
 
 PYTHON := .venv/bin/python
 # What is typed strictly; a folder that is not there yet is no error.
-TYPED := $(wildcard trading activities workflows execution storage cache brokers simulator listener api runtime local bench worker.py)
+TYPED := $(wildcard trading activities workflows execution storage cache brokers simulator listener api runtime local playground bench worker.py)
 # Two workers: the servers they share need the rest. ARGS adds options: make test ARGS="-k postgres".
 WORKERS_OF_TESTS ?= 2
 ARGS ?=

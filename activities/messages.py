@@ -292,3 +292,39 @@ class ReconcileResult:
     compared: int = 0
     differences: int = 0
     unread: int = 0
+
+
+# --- the playground ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PlaygroundInput:
+    """A simulation or backtest; everything else is in its row."""
+
+    job_id: str
+    user_id: str
+
+
+@dataclass(frozen=True)
+class Reckoned:
+    """`play_seconds`: how long a simulated day is shown at the chosen speed, 0 at once. `is_over`: its row says how it ended."""
+
+    play_seconds: float = 0.0
+    is_over: bool = False
+
+
+@dataclass(frozen=True)
+class EndPlaying:
+    """`failure` in words for the user; empty: it went well. `is_cancelled` beats both."""
+
+    job_id: str
+    is_cancelled: bool = False
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class PlaygroundProgress:
+    """What the query `progress` answers. `share` of the showing that is over, 0 to 1."""
+
+    stage: str
+    share: float = 0.0

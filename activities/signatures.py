@@ -12,14 +12,17 @@ from activities.messages import (
     Begun,
     ChangeRun,
     CheckAccounts,
+    EndPlaying,
     Enter,
     Entered,
     EntryArmed,
     Finish,
     Leave,
     Left,
+    PlaygroundInput,
     PreparedRuns,
     PrepareRuns,
+    Reckoned,
     ReconcileAccounts,
     RunChanged,
     StrategyResult,
@@ -84,3 +87,15 @@ class ReadinessActivities(ABC):
     async def check_accounts(self, request: CheckAccounts) -> AccountsChecked:
         """Look whether a batch of accounts is ready for the day, and tell the owners of those that are not. On a holiday there
         are none. Asked twice, an account is told once."""
+
+
+class PlaygroundActivities(ABC):
+    @activity.defn
+    @abstractmethod
+    async def reckon(self, request: PlaygroundInput) -> Reckoned:
+        """Run the plans over the prices, in a process of its own, and keep what came of it. Asked twice, it reckons the same."""
+
+    @activity.defn
+    @abstractmethod
+    async def end_playing(self, request: EndPlaying) -> None:
+        """Write down how it ended, unless that is written already."""

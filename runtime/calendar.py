@@ -86,3 +86,20 @@ def make_calendar(settings: Settings) -> TradingCalendar:
     if settings.calendar_name == "always_open":
         return AlwaysOpen()
     return BombayCalendar(read_overrides(settings.calendar_overrides) if settings.calendar_overrides else None)
+
+
+class ExchangeCalendar:
+    """The exchange's own days, whatever the platform trades by; made at the first question, because most processes never ask."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._overrides = settings.calendar_overrides
+        self._made: BombayCalendar | None = None
+
+    def day(self, day: date) -> ExchangeDay | None:
+        """Raises UnknownDay."""
+        if self._made is None:
+            self._made = BombayCalendar(read_overrides(self._overrides) if self._overrides else None)
+        return self._made.day(day)
+
+    def typical_day(self) -> ExchangeDay:
+        return ExchangeDay(_TYPICAL, REGULAR_OPEN, REGULAR_CLOSE)

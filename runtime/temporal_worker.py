@@ -21,12 +21,19 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from runtime.settings import Settings
 from workflows.names import READINESS_TIMES, RECONCILE_SCHEDULE, TRADING_DAY_SCHEDULE, readiness_schedule
+from workflows.playground import PlaygroundWorkflow
 from workflows.readiness import ReadinessWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.strategy import StrategyWorkflow
 from workflows.trading_day import TradingDayWorkflow
 
-WORKFLOWS: list[type[Any]] = [StrategyWorkflow, TradingDayWorkflow, ReconcileWorkflow, ReadinessWorkflow]
+WORKFLOWS: list[type[Any]] = [
+    StrategyWorkflow,
+    TradingDayWorkflow,
+    ReconcileWorkflow,
+    ReadinessWorkflow,
+    PlaygroundWorkflow,
+]
 
 # The schedule runs before the market opens; a morning missed by less than this is caught up with.
 CATCH_UP = timedelta(hours=6)

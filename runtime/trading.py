@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from activities.entry import DeskEntryActivities
 from activities.exit import DeskExitActivities
+from activities.playing import ApartPlaygroundActivities
 from activities.reconciliation import BrokerReconciliationActivities
 from activities.runs import RowRunActivities
 from activities.trading_day import RowTradingDayActivities
@@ -25,6 +26,7 @@ from execution.starting import Lead
 from execution.switchboard import Switchboard
 from execution.tools import Accounts, Pace, Tools
 from execution.waiting import RunWatch
+from runtime.calendar import ExchangeCalendar
 from runtime.settings import Settings
 from storage.database import Database
 from trading.ports.clock import Clock
@@ -104,6 +106,7 @@ def open_trading_room(
         database=database, instruments=instruments, calendar=calendar, lead=lead_of(settings), workflow_id=strategy_workflow_id
     )
     reconciliation = BrokerReconciliationActivities(tools=tools, calendar=calendar)
+    playing = ApartPlaygroundActivities(database=database, calendar=ExchangeCalendar(settings), clock=clock)
     activities: list[Callable[..., Any]] = [
         entry.arm_entry,
         entry.enter,
@@ -113,5 +116,7 @@ def open_trading_room(
         runs.finish,
         day.prepare_runs,
         reconciliation.reconcile,
+        playing.reckon,
+        playing.end_playing,
     ]
     return TradingRoom(tools, floor, watch, activities)

@@ -6,6 +6,7 @@ STRATEGY_WORKFLOW = "StrategyWorkflow"
 TRADING_DAY_WORKFLOW = "TradingDayWorkflow"
 RECONCILE_WORKFLOW = "ReconcileWorkflow"
 READINESS_WORKFLOW = "ReadinessWorkflow"
+PLAYGROUND_WORKFLOW = "PlaygroundWorkflow"
 
 STOP_LOSS_HIT = "stop_loss_hit"
 STOP_REQUESTED = "stop_requested"
@@ -13,6 +14,7 @@ CREDENTIALS_RENEWED = "credentials_renewed"
 RUN_SETTLED = "run_settled"
 CHANGE_PLAN = "change_plan"
 STATUS = "status"
+PROGRESS = "progress"
 
 TRADING_DAY_SCHEDULE = "open-the-trading-day"
 RECONCILE_SCHEDULE = "reconcile-with-the-brokers"
@@ -31,3 +33,7 @@ SEARCH_ATTRIBUTES = ("StrategyId", "UserId", "Symbol", "RunState", "TradingDay")
 def strategy_workflow_id(strategy_id: str, trading_day: date) -> str:
     """The id is the lock: one open workflow per strategy and day."""
     return f"strategy-{strategy_id}-{trading_day.isoformat()}"
+
+
+def playground_workflow_id(job_id: str) -> str:
+    return f"playground-{job_id}"

@@ -13,6 +13,7 @@ from storage.models.base import Base
 from storage.models.operations import AuditSeal, LogEntry, LogKind, MetricSample
 from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
 from storage.models.people import AuditEntry, IdempotencyKey, Role, Session, User, UserState
+from storage.models.playground import JobKind, JobState, PlaygroundData, PlaygroundDay, PlaygroundJob
 from storage.models.safety import Alert, AlertDelivery, AlertEvent, KillScope, KillSwitch, RiskLimit, Setting, Severity
 from storage.models.strategies import Run, RunEvent, Strategy, StrategyVersion
 
@@ -32,6 +33,8 @@ __all__ = [
     "FillRow",
     "IdempotencyKey",
     "InstrumentRow",
+    "JobKind",
+    "JobState",
     "KillScope",
     "KillSwitch",
     "LogEntry",
@@ -39,6 +42,9 @@ __all__ = [
     "MetricSample",
     "Order",
     "OrderLog",
+    "PlaygroundData",
+    "PlaygroundDay",
+    "PlaygroundJob",
     "PositionLedger",
     "ReadinessCheck",
     "RiskLimit",

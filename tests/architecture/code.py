@@ -15,6 +15,7 @@ PACKAGES = (
     "execution",
     "listener",
     "local",
+    "playground",
     "runtime",
     "simulator",
     "storage",
