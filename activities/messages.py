@@ -324,7 +324,8 @@ class EndPlaying:
 
 @dataclass(frozen=True)
 class PlaygroundProgress:
-    """What the query `progress` answers. `share` of the showing that is over, 0 to 1."""
+    """What the query `progress` answers: waiting, reckoning, showing or over; since when it is shown, and for how long in all."""
 
     stage: str
-    share: float = 0.0
+    shown_since: datetime | None = None
+    play_seconds: float = 0.0

@@ -25,7 +25,7 @@ from trading.sessions import REGULAR_CLOSE, REGULAR_OPEN, ExchangeDay, TradingCa
 _log = structlog.get_logger()
 
 # More often than the heartbeat's limit by far.
-BEAT_SECONDS = 5.0
+BEAT_SECONDS = 2.0
 DATA_GONE = "the prices were deleted before they were used"
 
 
@@ -52,10 +52,13 @@ class ApartPlaygroundActivities(PlaygroundActivities):
     async def reckon(self, request: PlaygroundInput) -> Reckoned:
         beating = asyncio.create_task(_beat())
         try:
-            async with self._turn:
-                return await self._reckon(request)
+            return await self.reckon_now(request)
         finally:
             beating.cancel()
+
+    async def reckon_now(self, request: PlaygroundInput) -> Reckoned:
+        async with self._turn:
+            return await self._reckon(request)
 
     async def _reckon(self, request: PlaygroundInput) -> Reckoned:
         async with self._database.unhurried() as session:
@@ -133,8 +136,11 @@ class ApartPlaygroundActivities(PlaygroundActivities):
 
     @activity.defn
     async def end_playing(self, request: EndPlaying) -> None:
-        state = JobState.FAILED if request.failure else JobState.COMPLETED
-        await self._end(request.job_id, JobState.CANCELLED if request.is_cancelled else state, request.failure)
+        await self.finish(request.job_id, is_cancelled=request.is_cancelled, failure=request.failure)
+
+    async def finish(self, job_id: str, *, is_cancelled: bool = False, failure: str = "") -> None:
+        state = JobState.FAILED if failure else JobState.COMPLETED
+        await self._end(job_id, JobState.CANCELLED if is_cancelled else state, failure)
 
     async def _end(self, job_id: str, state: JobState, failure: str) -> None:
         async with self._database.unhurried() as session:

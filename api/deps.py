@@ -93,8 +93,18 @@ async def user_id_of(_: CurrentAdmin, user_id: Annotated[str, Path(examples=["us
     return known_id(user_id, prefix="usr", missing=ErrorCode.USER_NOT_FOUND)
 
 
+async def result_id_of(_: CurrentCaller, result_id: Annotated[str, Path(examples=["pgj_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return known_id(result_id, prefix="pgj", missing=ErrorCode.PLAYGROUND_RESULT_NOT_FOUND)
+
+
+async def data_id_of(_: CurrentCaller, data_id: Annotated[str, Path(examples=["dat_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return known_id(data_id, prefix="dat", missing=ErrorCode.PLAYGROUND_DATA_NOT_FOUND)
+
+
 StrategyId = Annotated[str, Depends(strategy_id_of)]
 BrokerId = Annotated[str, Depends(broker_id_of)]
 OrderId = Annotated[str, Depends(order_id_of)]
 AlertId = Annotated[str, Depends(alert_id_of)]
 UserId = Annotated[str, Depends(user_id_of)]
+ResultId = Annotated[str, Depends(result_id_of)]
+DataId = Annotated[str, Depends(data_id_of)]

@@ -31,6 +31,9 @@ class ErrorCode(str, Enum):
     BROKER_AUTH_FAILED = "BROKER_AUTH_FAILED"
     BROKER_NOT_SUPPORTED = "BROKER_NOT_SUPPORTED"
     LOGIN_STATE_INVALID = "LOGIN_STATE_INVALID"
+    BAD_DATA_FILE = "BAD_DATA_FILE"
+    NO_SUCH_DAY = "NO_SUCH_DAY"
+    TOO_MANY_COMBINATIONS = "TOO_MANY_COMBINATIONS"
     # 401
     UNAUTHENTICATED = "UNAUTHENTICATED"
     TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105 - the name of an error
@@ -50,6 +53,8 @@ class ErrorCode(str, Enum):
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
     ALERT_NOT_FOUND = "ALERT_NOT_FOUND"
     USER_NOT_FOUND = "USER_NOT_FOUND"
+    PLAYGROUND_DATA_NOT_FOUND = "PLAYGROUND_DATA_NOT_FOUND"
+    PLAYGROUND_RESULT_NOT_FOUND = "PLAYGROUND_RESULT_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # 409
     EMAIL_TAKEN = "EMAIL_TAKEN"
@@ -80,6 +85,10 @@ class ErrorCode(str, Enum):
     MAINTENANCE = "MAINTENANCE"
     BROKER_SWITCHED_OFF = "BROKER_SWITCHED_OFF"
     FEATURE_SWITCHED_OFF = "FEATURE_SWITCHED_OFF"
+    PLAYGROUND_BUSY = "PLAYGROUND_BUSY"
+    PLAYGROUND_FULL = "PLAYGROUND_FULL"
+    RESULT_NOT_OVER = "RESULT_NOT_OVER"
+    RESULT_OVER = "RESULT_OVER"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     REQUEST_IN_PROGRESS = "REQUEST_IN_PROGRESS"
     # 413, 422, 429
@@ -126,6 +135,11 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.BROKER_AUTH_FAILED: Meaning(400, "The broker did not accept the credentials or the login"),
     ErrorCode.BROKER_NOT_SUPPORTED: Meaning(400, "This installation cannot trade with that broker"),
     ErrorCode.LOGIN_STATE_INVALID: Meaning(400, "The login redirect does not belong to a login started here, or came too late"),
+    ErrorCode.BAD_DATA_FILE: Meaning(
+        400, "The file of prices cannot be used; the details name the lines and what is wrong with them"
+    ),
+    ErrorCode.NO_SUCH_DAY: Meaning(400, "The prices do not reach to that day"),
+    ErrorCode.TOO_MANY_COMBINATIONS: Meaning(400, "More plans, or more plans times days, than one backtest takes"),
     ErrorCode.UNAUTHENTICATED: Meaning(401, "No access token was sent"),
     ErrorCode.TOKEN_INVALID: Meaning(401, "The access token is not one of ours, or its session has ended"),
     ErrorCode.TOKEN_EXPIRED: Meaning(401, "The access token has expired; refresh it"),
@@ -142,6 +156,8 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.ORDER_NOT_FOUND: Meaning(404, "No such order of yours"),
     ErrorCode.ALERT_NOT_FOUND: Meaning(404, "No such alert of yours"),
     ErrorCode.USER_NOT_FOUND: Meaning(404, "No such user"),
+    ErrorCode.PLAYGROUND_DATA_NOT_FOUND: Meaning(404, "No such prices of yours"),
+    ErrorCode.PLAYGROUND_RESULT_NOT_FOUND: Meaning(404, "No such simulation or backtest of yours"),
     ErrorCode.METHOD_NOT_ALLOWED: Meaning(405, "The address exists, the method does not"),
     ErrorCode.EMAIL_TAKEN: Meaning(409, "A user with that e-mail address exists"),
     ErrorCode.BROKER_NOT_CONNECTED: Meaning(409, "There is no broker account with a session that is alive; connect or log in"),
@@ -171,9 +187,13 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.MAINTENANCE: Meaning(409, "Maintenance: nothing new is started; what runs goes on"),
     ErrorCode.BROKER_SWITCHED_OFF: Meaning(409, "An administrator has switched this broker off: nothing new is started with it"),
     ErrorCode.FEATURE_SWITCHED_OFF: Meaning(409, "An administrator has switched this off"),
+    ErrorCode.PLAYGROUND_BUSY: Meaning(409, "Three simulations or backtests of yours are not over yet; wait, or cancel one"),
+    ErrorCode.PLAYGROUND_FULL: Meaning(409, "As many results or files of prices are kept as one user may have; delete some"),
+    ErrorCode.RESULT_NOT_OVER: Meaning(409, "It is not over yet; cancel it first"),
+    ErrorCode.RESULT_OVER: Meaning(409, "It is over already"),
     ErrorCode.IDEMPOTENCY_KEY_REUSED: Meaning(409, "The Idempotency-Key was used before with another request"),
     ErrorCode.REQUEST_IN_PROGRESS: Meaning(409, "The first request with this Idempotency-Key is still being worked on"),
-    ErrorCode.PAYLOAD_TOO_LARGE: Meaning(413, "The body is larger than 64 KiB"),
+    ErrorCode.PAYLOAD_TOO_LARGE: Meaning(413, "The body is larger than 64 KiB; a file of prices than 16 MiB"),
     ErrorCode.INVALID_INPUT: Meaning(422, "A field is missing or of the wrong type"),
     ErrorCode.RATE_LIMITED: Meaning(429, "Too many requests in a minute"),
     ErrorCode.TOO_MANY_LOGINS: Meaning(429, "Too many login attempts in a minute"),

@@ -15,6 +15,9 @@ from trading.ports.metrics import Metrics
 log = structlog.get_logger()
 
 BODY_LIMIT_BYTES = 64 * 1024
+# Files of prices; every other body is a few fields.
+LARGE_BODY_LIMIT_BYTES = 16 * 1024 * 1024
+_LARGE_BODIES = frozenset({"/api/v1/playground/data"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _QUIET = frozenset({"/health", "/ready", "/metrics", "/api/v1/health", "/api/v1/ready", "/api/v1/metrics"})
 
@@ -36,7 +39,7 @@ _DOCUMENTATION_POLICY = (
 
 
 class BodyLimit:
-    """Refuses bodies above 64 KiB, whether they say so in advance or not."""
+    """Refuses bodies above 64 KiB, and files of prices above 16 MiB, whether they say so in advance or not."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,8 +48,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = LARGE_BODY_LIMIT_BYTES if scope["path"] in _LARGE_BODIES else BODY_LIMIT_BYTES
         announced = Headers(scope=scope).get("content-length", "0")
-        too_large = announced.isdecimal() and (len(announced) > 12 or int(announced) > BODY_LIMIT_BYTES)
+        too_large = announced.isdecimal() and (len(announced) > 12 or int(announced) > most)
         received = 0
 
         async def limited() -> Message:
@@ -55,7 +59,7 @@ class BodyLimit:
                 raise HTTPException(413)
             message = await receive()
             received += len(message.get("body", b""))
-            if received > BODY_LIMIT_BYTES:
+            if received > most:
                 raise HTTPException(413)
             return message
 

@@ -111,11 +111,11 @@ def _csv(columns: Sequence[str], lines: Iterable[Line]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, restval="", lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
+    writer.writerows({name: safe_cell(value) for name, value in line.items()} for line in lines)
     return out.getvalue()
 
 
-def _cell(value: object) -> object:
+def safe_cell(value: object) -> object:
     """At least two decimals for money; a text that a spreadsheet would take for a formula is marked as text."""
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
         return f"'{value}"

@@ -95,6 +95,18 @@ RULES: Mapping[str, Rule] = {
     # ready for the day
     "GET /readiness": READS,
     "GET /readiness/login/{ticket}": PUBLIC,
+    # the playground: nothing of it is ever traded
+    "POST /playground/simulate": TRADES,
+    "POST /playground/backtest": TRADES,
+    "GET /playground/results": READS,
+    "GET /playground/results/{result_id}": READS,
+    "GET /playground/results/{result_id}/days": READS,
+    "GET /playground/results/{result_id}/days.csv": READS,
+    "POST /playground/results/{result_id}/cancel": TRADES,
+    "DELETE /playground/results/{result_id}": TRADES,
+    "POST /playground/data": TRADES,
+    "GET /playground/data": READS,
+    "DELETE /playground/data/{data_id}": TRADES,
     # what protects the money
     "GET /kill-switch": READS,
     "POST /kill-switch": TRADES,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 from temporalio.client import Client
@@ -62,6 +62,8 @@ class Services:
     targets: tuple[Target, ...]
     clock_watch: ClockWatch
     day_readiness: DayReadiness
+    # Files of prices are read by so many processes at once.
+    file_readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     @property
     def instruments(self) -> InstrumentDirectory:

@@ -18,7 +18,12 @@ PROCESSOR_SECONDS = 300
 # Longest line of an answer: the bars of the largest file, in hexadecimal.
 LONGEST_LINE_BYTES = 128 * 1024 * 1024
 # Libraries that would start threads for every core get one: the machine belongs to orders.
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+_THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def environment() -> dict[str, str]:
+    """What the process gets to know: none of our settings, which hold keys."""
+    return {**_THREADS, **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}}
 
 
 class WentAstray(Exception):
@@ -27,14 +32,14 @@ class WentAstray(Exception):
 
 async def run(
     request: Mapping[str, Any], content: bytes = b"", *, timeout_seconds: float = 600.0
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """Line after line of the answer. Leaving early, or being cancelled, kills the process. Raises WentAstray."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "playground",
         cwd=ROOT,
-        env={**_ENVIRONMENT, **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}},
+        env=environment(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

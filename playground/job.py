@@ -15,7 +15,7 @@ from playground.problems import BadFile
 from playground.rehearsal import Outcome, rehearse
 from playground.rows import Stamp
 from playground.setup import Rules, Variant, exchange_day_of_json, instrument_of_json, rules_of_json
-from playground.summary import Charges, Tally, charges_of, first_held_back, ranked
+from playground.summary import Tally, charges_of, first_held_back, ranked
 from playground.walk import Walk, walk
 from trading.instruments import Instrument
 from trading.schedule import window_on
@@ -86,7 +86,7 @@ class GivenCalendar:
         raise UnknownDay("only single days are known here")
 
 
-def _backtest(request: Mapping[str, Any], content: bytes, charges: Charges | None = None) -> Iterator[Line]:
+def _backtest(request: Mapping[str, Any], content: bytes) -> Iterator[Line]:
     instrument, rules = instrument_of_json(request["instrument"]), rules_of_json(request["rules"])
     variants = [Variant.of_json(stored) for stored in request["variants"]]
     bars = _given(content)
@@ -95,6 +95,7 @@ def _backtest(request: Mapping[str, Any], content: bytes, charges: Charges | Non
     days = [day for day, _ in wanted.days()]
     held_back = first_held_back(days)
     tallies = [Tally(variant) for variant in variants]
+    has_charges = rules.with_charges
     piece: list[Line] = []
     done = 0
     calendar = GivenCalendar(request["calendar"])
@@ -102,15 +103,16 @@ def _backtest(request: Mapping[str, Any], content: bytes, charges: Charges | Non
         if from_day is not None and trades[0].day < from_day:
             continue
         for tally, trade in zip(tallies, trades, strict=True):
-            cost = charges_of(trade, tally.variant, instrument=instrument, rules=rules, charges=charges)
-            net = tally.add(trade, charges=cost, is_held_back=held_back is not None and trade.day >= held_back)
-            piece.append(_trade_line(trade, tally.variant.plan.quantity, cost, net))
+            cost = charges_of(trade, tally.variant, rules)
+            has_charges = has_charges and cost is not None
+            net = tally.add(trade, charges=cost or Decimal(0), is_held_back=held_back is not None and trade.day >= held_back)
+            piece.append(_trade_line(trade, tally.variant.plan.quantity, cost or Decimal(0), net))
             done += 1
             if len(piece) >= PIECE:
                 yield {"rows": piece, "finished": done}
                 piece = []
     yield {"rows": piece, "finished": done}
-    yield {"done": True, "summary": _summary(tallies, days, held_back, has_charges=charges is not None and rules.with_charges)}
+    yield {"done": True, "summary": _summary(tallies, days, held_back, has_charges=has_charges)}
 
 
 def _trade_line(trade: Trade, quantity: int, charges: Decimal, net: Decimal) -> Line:

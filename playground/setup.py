@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import product
 from typing import Any
 
+from trading.accounts import BrokerName
 from trading.instruments import Instrument, InstrumentId, Product, Segment
 from trading.plan import Plan
 from trading.sessions import ExchangeDay
@@ -18,11 +19,12 @@ MOST_STRATEGY_DAYS = 100_000
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How the past is judged. `slippage_bps`: hundredths of a percent lost on either side; `stale_after_seconds`: a price that
-    comes later than this after its moment is no price for it."""
+    comes later than this after its moment is no price for it; charges are estimated by that broker's rates."""
 
     slippage_bps: Decimal = Decimal(5)
     stale_after_seconds: int = 120
     with_charges: bool = True
+    broker: BrokerName = BrokerName.ZERODHA
 
     @property
     def slippage_millionths(self) -> int:
@@ -134,11 +136,14 @@ def rules_as_json(rules: Rules) -> dict[str, Any]:
         "slippage_bps": str(rules.slippage_bps),
         "stale_after_seconds": rules.stale_after_seconds,
         "with_charges": rules.with_charges,
+        "broker": rules.broker.value,
     }
 
 
 def rules_of_json(stored: Mapping[str, Any]) -> Rules:
-    return Rules(Decimal(stored["slippage_bps"]), stored["stale_after_seconds"], stored["with_charges"])
+    return Rules(
+        Decimal(stored["slippage_bps"]), stored["stale_after_seconds"], stored["with_charges"], BrokerName(stored["broker"])
+    )
 
 
 def day_or_none(text: str | None) -> date | None:

@@ -1,7 +1,7 @@
 """What many days add up to, with everything a reader needs in order not to believe it too easily."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -10,10 +10,8 @@ from typing import Any
 from playground.bars import to_rupees
 from playground.engine import Trade
 from playground.setup import Rules, Variant
-from trading.instruments import Instrument, Product
-
-# Rupees a round trip would cost at a broker: instrument, product, value bought, value sold.
-Charges = Callable[[Instrument, Product, Decimal, Decimal], Decimal]
+from trading.charges import Executed, estimate
+from trading.orders import Side
 
 ZERO = Decimal(0)
 # The last part of the days is kept out of the ranking: it shows what the best of the rest is worth on days it was not chosen by.
@@ -86,12 +84,15 @@ def first_held_back(days: Sequence[date]) -> date | None:
     return days[shown] if 0 < shown < len(days) else None
 
 
-def charges_of(trade: Trade, variant: Variant, *, instrument: Instrument, rules: Rules, charges: Charges | None) -> Decimal:
-    """What the broker and the state would take of this round trip; nothing when they are not asked for."""
-    if charges is None or not rules.with_charges or not trade.is_trade:
+def charges_of(trade: Trade, variant: Variant, rules: Rules) -> Decimal | None:
+    """What broker, exchange and state would take of it; nothing when they are not asked for, None when nobody knows."""
+    if not rules.with_charges or not trade.is_trade:
         return ZERO
-    quantity = variant.plan.quantity
-    return charges(instrument, variant.plan.product, to_rupees(trade.bought) * quantity, to_rupees(trade.sold) * quantity)
+    plan = variant.plan
+    sides = ((Side.BUY, trade.bought), (Side.SELL, trade.sold))
+    executed = [Executed(side, plan.quantity, to_rupees(price) * plan.quantity) for side, price in sides]
+    found = estimate(executed, broker=rules.broker, exchange=plan.instrument.exchange, product=plan.product)
+    return None if found is None else found.total
 
 
 def ranked(tallies: Sequence[Tally]) -> list[Tally]:

@@ -36,6 +36,6 @@ ROUND = ActivityOptions(
 # A backtest. It is no order: three attempts, each on a worker that still breathes, and then its user is told.
 RECKONING = ActivityOptions(
     start_to_close_timeout=timedelta(minutes=15),
-    heartbeat_timeout=timedelta(seconds=30),
+    heartbeat_timeout=timedelta(seconds=10),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
 )

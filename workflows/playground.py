@@ -1,11 +1,10 @@
 """One simulation or backtest: reckon, show it at the chosen speed, say how it ended. It places no order and knows no account."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
-from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import EndPlaying, PlaygroundInput, PlaygroundProgress, Reckoned
@@ -21,7 +20,7 @@ class PlaygroundWorkflow:
     def __init__(self, wanted: PlaygroundInput) -> None:
         self._job_id = wanted.job_id
         self._stage = "waiting"
-        self._began = workflow.now()
+        self._shown_since: datetime | None = None
         self._play_seconds = 0.0
 
     @workflow.run
@@ -46,15 +45,13 @@ class PlaygroundWorkflow:
             PlaygroundActivities.reckon,
             wanted,
             **options.RECKONING,
-            # The process is ended before the row says so: nothing is reckoned for nobody.
-            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary="Run the plans over the prices",
         )
 
     async def _show(self, reckoned: Reckoned) -> None:
         if reckoned.play_seconds <= 0:
             return
-        self._stage, self._began, self._play_seconds = "showing", workflow.now(), reckoned.play_seconds
+        self._stage, self._shown_since, self._play_seconds = "showing", workflow.now(), reckoned.play_seconds
         workflow.set_current_details("Shows the day at the chosen speed")
         await workflow.sleep(timedelta(seconds=reckoned.play_seconds), summary="Show the day at the chosen speed")
 
@@ -67,7 +64,4 @@ class PlaygroundWorkflow:
 
     @workflow.query(name=names.PROGRESS)
     def progress(self) -> PlaygroundProgress:
-        if self._stage != "showing":
-            return PlaygroundProgress(self._stage, 1.0 if self._stage == "over" else 0.0)
-        shown = (workflow.now() - self._began).total_seconds()
-        return PlaygroundProgress(self._stage, min(shown / self._play_seconds, 1.0))
+        return PlaygroundProgress(self._stage, self._shown_since, self._play_seconds)

@@ -83,6 +83,11 @@ async def delete_job(session: AsyncSession, *, job_id: str, user_id: str) -> boo
     return (await session.execute(gone.returning(PlaygroundJob.id))).first() is not None
 
 
+async def forget(session: AsyncSession, *, job_id: str) -> None:
+    """A job whose workflow could not be started: it never was."""
+    await session.execute(delete(PlaygroundJob).where(PlaygroundJob.id == job_id, PlaygroundJob.state == JobState.QUEUED))
+
+
 async def day_page(
     session: AsyncSession, *, job_id: str, user_id: str, variant: int | None, after: int | None, limit: int
 ) -> Sequence[PlaygroundDay]:

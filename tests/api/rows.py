@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from execution.alarm_kinds import kind_of
 from execution.timeline import tell
-from storage.models import Alert, FillRow, Order, Run, RunEvent, Strategy
+from storage.models import Alert, FillRow, JobKind, JobState, Order, PlaygroundData, PlaygroundJob, Run, RunEvent, Strategy
 from tests.api.conftest import Client, Platform
 from trading.accounts import Environment
 from trading.instruments import Product
@@ -130,3 +130,33 @@ async def add_event(platform: Platform, run: Run, message: str) -> int:
         tell(session, run, "test", message)
         await session.flush()
         return (await session.scalars(select(func.max(RunEvent.sequence)).where(RunEvent.run_id == run.id))).one()
+
+
+async def add_prices(platform: Platform, client: Client, **values: Any) -> PlaygroundData:
+    """A file of prices that nobody will read."""
+    now = trading_date(platform.clock.now())
+    defaults: dict[str, Any] = {
+        **{"user_id": client.user_id, "name": "mine", "exchange": "NSE", "symbol": "TCS", "format": "csv", "bar_seconds": 60},
+        **{"row_count": 375, "day_count": 1, "first_day": now, "last_day": now, "content": b"packed"},
+    }
+    data = PlaygroundData(**{**defaults, **values})
+    async with platform.services.database.transaction() as session:
+        session.add(data)
+    return data
+
+
+async def add_result(platform: Platform, client: Client, **values: Any) -> PlaygroundJob:
+    """A backtest that is over, of one plan on the sample."""
+    variant = {
+        **{"number": 0, "exchange": "NSE", "symbol": "TCS", "product": "MIS", "quantity": 10, "buy_time": "09:30:00"},
+        **{"sell_time": "15:00:00", "stop_loss": "3500", "stop_loss_percent": None},
+    }
+    request = {"instrument": {"symbol": "SAMPLE", "tick_size": "0.05"}, "is_listed": False, "variants": [variant]}
+    defaults: dict[str, Any] = {
+        **{"user_id": client.user_id, "kind": JobKind.BACKTEST, "state": JobState.COMPLETED, "request": request},
+        **{"total": 1, "finished": 1, "result": {}},
+    }
+    job = PlaygroundJob(**{**defaults, **values})
+    async with platform.services.database.transaction() as session:
+        session.add(job)
+    return job

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Client, Platform, openapi_document
-from tests.api.rows import add_alert, add_event, add_run
+from tests.api.rows import add_alert, add_event, add_prices, add_result, add_run
 
 Route = tuple[str, str]
 
@@ -31,6 +31,12 @@ OWNED: dict[Route, Any] = {
     ("GET", "/strategy/{strategy_id}/stream"): None,
     ("GET", "/orders/{order_id}"): None,
     ("POST", "/alerts/{alert_id}/acknowledge"): None,
+    ("GET", "/playground/results/{result_id}"): None,
+    ("GET", "/playground/results/{result_id}/days"): None,
+    ("GET", "/playground/results/{result_id}/days.csv"): None,
+    ("POST", "/playground/results/{result_id}/cancel"): None,
+    ("DELETE", "/playground/results/{result_id}"): None,
+    ("DELETE", "/playground/data/{data_id}"): None,
 }
 # Routes that name somebody's thing in their body or query.
 NAMED: list[tuple[str, str, dict[str, str]]] = [
@@ -44,6 +50,8 @@ OWN_ONLY: set[Route] = {
     ("GET", "/strategy/list"),
     ("GET", "/orders"),
     ("GET", "/alerts"),
+    ("GET", "/playground/results"),
+    ("GET", "/playground/data"),
     ("GET", "/kill-switch"),
     ("GET", "/risk-limits"),
     ("GET", "/analytics/summary"),
@@ -60,6 +68,9 @@ ELSEWHERE: set[Route] = {
     ("DELETE", "/kill-switch"),
     ("POST", "/broker/connect"),
     ("POST", "/strategy/create"),
+    ("POST", "/playground/simulate"),
+    ("POST", "/playground/backtest"),
+    ("POST", "/playground/data"),
     ("GET", "/instruments"),
     ("POST", "/auth/logout"),
     ("GET", "/analytics/report.csv"),
@@ -116,7 +127,15 @@ async def everything_of(platform: Platform, owner: Client) -> dict[str, str]:
     await owner.post("/kill-switch", {"scope": "account", "scope_id": broker_id, "square_off": False})
     await owner.call("PUT", "/risk-limits", json={"max_orders_per_day": 5}, expect=200)
     order_id = (await owner.get("/orders"))["items"][0]["order_id"]
-    return {"broker_id": broker_id, "strategy_id": run.strategy_id, "order_id": order_id, "alert_id": alert.id, "run_id": run.id}
+    return {
+        "broker_id": broker_id,
+        "strategy_id": run.strategy_id,
+        "order_id": order_id,
+        "alert_id": alert.id,
+        "run_id": run.id,
+        "data_id": (await add_prices(platform, owner)).id,
+        "result_id": (await add_result(platform, owner)).id,
+    }
 
 
 async def test_another_users_things_are_404_on_every_route(platform: Platform) -> None:
@@ -142,6 +161,8 @@ async def snapshot(owner: Client, owned: dict[str, str]) -> dict[str, Any]:
         "account": await owner.get(f"/broker/{owned['broker_id']}"),
         "limits": await owner.get("/risk-limits"),
         "alerts": await owner.get("/alerts"),
+        "prices": await owner.get("/playground/data"),
+        "result": await owner.get(f"/playground/results/{owned['result_id']}"),
         "switches": await owner.get("/kill-switch"),
         "lines": await owner.get(f"/strategy/{owned['strategy_id']}/timeline"),
     }
@@ -163,6 +184,7 @@ async def test_an_id_that_exists_nowhere_is_answered_like_a_strangers(platform: 
     user = await platform.user()
     nowhere = {name: f"{name[:3]}_{'0' * 26}" for name in ("strategy_id", "broker_id", "order_id", "alert_id")}
     nowhere |= {"broker_id": "brk_" + "0" * 26, "alert_id": "alt_" + "0" * 26}
+    nowhere |= {"result_id": "pgj_" + "0" * 26, "data_id": "dat_" + "0" * 26}
     for (method, path), body in OWNED.items():
         for ids in (
             nowhere,
@@ -189,6 +211,7 @@ async def test_lists_and_sums_hold_nothing_of_anybody_else(platform: Platform) -
 async def test_without_a_token_every_route_but_the_public_ones_is_401(platform: Platform) -> None:
     ids = {"strategy_id": "str_x", "broker_id": "brk_x", "order_id": "ord_x", "alert_id": "alt_x", "user_id": "usr_x"}
     ids |= {"broker": "zerodha", "flag": "registration"}
+    ids |= {"result_id": "pgj_x", "data_id": "dat_x"}
     for method, path in sorted(all_routes() - PUBLIC):
         response = await platform.anonymous().call(method, path.format(**ids))
         assert (method, path, response.status_code, response.json()["error"]) == (method, path, 401, "UNAUTHENTICATED")

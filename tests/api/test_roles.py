@@ -20,6 +20,8 @@ IDS = {
     "alert_id": f"alt_{NOWHERE}",
     "user_id": f"usr_{NOWHERE}",
     "flag": "registration",
+    "result_id": f"pgj_{NOWHERE}",
+    "data_id": f"dat_{NOWHERE}",
     "broker": "nowhere",
     "ticket": "nonsense",
 }

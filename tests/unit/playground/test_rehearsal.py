@@ -1,0 +1,104 @@
+"""A simulated day goes the way the platform's orders go, and where both know the same prices it agrees with the backtest."""
+
+from dataclasses import replace
+from datetime import time, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from playground.bars import Bars, bars_of, to_milliseconds
+from playground.engine import NotJudged, TradingDay, judge
+from playground.rehearsal import Outcome, rehearse
+from playground.setup import Rules, Variant
+from playground.walk import Walk, walk
+from tests.unit.playground.test_engine import DAY, EXACT, PLAN, SHARE, Weekdays, minutes, steady
+from trading.instruments import Instrument
+from trading.plan import Plan
+from trading.runs import EndReason
+from trading.schedule import window_on
+from trading.sessions import instant
+
+
+def rehearsed(bars: Bars, plan: Plan = PLAN, *, rules: Rules = EXACT, instrument: Instrument = SHARE) -> Outcome:
+    window = window_on(plan, instrument=instrument, exchange_day=Weekdays().typical_day())
+    return rehearse(plan, window, bars, instrument=instrument, rules=rules)
+
+
+def kinds(outcome: Outcome) -> list[str]:
+    return [event.kind for event in outcome.events]
+
+
+def test_a_day_without_a_stop_is_bought_covered_and_sold_at_its_time() -> None:
+    outcome = rehearsed(minutes(*steady("09:15", "09:45")))
+    assert outcome.end_reason is EndReason.SOLD_AT_TIME
+    assert kinds(outcome) == ["entry_due", "order_sent", "bought", "exit_armed", "sell_time", "order_sent", "sold"]
+    assert (outcome.events[2].at, outcome.events[-1].at) == (instant(DAY, time(9, 30)), instant(DAY, time(9, 40)))
+    assert outcome.holding.is_flat
+
+
+def test_a_price_at_the_stop_skips_the_entry() -> None:
+    outcome = rehearsed(minutes(*steady("09:15", "09:45", 95)))
+    assert (outcome.end_reason, kinds(outcome)[-1]) == (EndReason.ENTRY_SKIPPED, "entry_skipped")
+
+
+def test_a_price_that_falls_below_the_limit_is_followed_until_it_is_sold() -> None:
+    """The band of the first order ends above the next price: it is re-priced, as it is live."""
+    at = [("09:30:00", 100), ("09:31:00", 95), ("09:31:01", 80), ("09:31:02", 80), ("09:31:04", 80), ("09:31:08", 80)]
+    prices = minutes(*((moment, *[float(price)] * 4) for moment, price in at), seconds=0)
+    exchange_says_no = replace(SHARE, lower_circuit=Decimal(85))
+    outcome = rehearsed(prices, instrument=exchange_says_no)
+    assert outcome.end_reason is EndReason.STOP_LOSS
+    assert outcome.holding.sell_value == 950
+
+
+def test_prices_that_end_first_are_no_ending() -> None:
+    outcome = rehearsed(minutes(*steady("09:15", "09:35")))
+    assert (outcome.end_reason, outcome.holding.open_quantity) == (None, 10)
+
+
+def test_nothing_sold_at_the_last_moment_is_handed_to_a_person() -> None:
+    plan = replace(PLAN, sell_time=time(15, 20))
+    # Five minutes after the last safe moment the broker squares off by itself; no price came before.
+    outcome = rehearsed(minutes(*steady("09:30", "09:31"), ("15:25", 100, 100, 100, 100)), plan)
+    assert outcome.end_reason is EndReason.HANDED_OVER
+
+
+STEPS = st.lists(st.integers(-30, 30), min_size=1, max_size=120)
+
+
+@given(steps=STEPS, stop=st.integers(1_900, 2_100), buy=st.integers(0, 30), hold=st.integers(1, 60), bps=st.integers(0, 20))
+def test_where_both_know_every_price_the_simulation_agrees_with_the_backtest(
+    steps: list[int], stop: int, buy: int, hold: int, bps: int
+) -> None:
+    """Two engines that share no code for fills: one finds rows in columns, the other sends orders."""
+    begin = to_milliseconds(instant(DAY, time(9, 15)))
+    ticks, price = [], 2_000
+    for number, step in enumerate(steps):
+        price = max(price + step, 1)
+        ticks.append((begin + number * 1_000, *[price * 500] * 4))
+    bars = bars_of(0, ticks)
+    buy_time, sell_time = ((instant(DAY, time(9, 15)) + timedelta(seconds=n)).time() for n in (buy, buy + hold))
+    plan = replace(PLAN, buy_time=buy_time, sell_time=sell_time, stop_loss=Decimal(stop) * Decimal("0.05"))
+    rules = Rules(slippage_bps=Decimal(bps))
+    found = judge(Variant(0, plan), TradingDay(Weekdays().typical_day(), bars, None), instrument=SHARE, rules=rules)
+    outcome = rehearsed(bars, plan, rules=rules)
+    if found.not_judged is not None:
+        assert found.not_judged in (NotJudged.NO_ENTRY_PRICE, NotJudged.NO_EXIT_PRICE)
+        assert outcome.end_reason is None or outcome.holding.bought == 0
+        return
+    assert outcome.end_reason is found.end_reason
+    assert outcome.holding.realised_pnl == found.gross(plan.quantity)
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_the_same_seed_makes_the_same_day_and_another_one_another(seconds: int) -> None:
+    made = [walk([DAY], Walk(seed, Decimal(1000), Decimal("0.05")), bar_seconds=seconds).close.tolist() for seed in (1, 1, 2)]
+    assert made[0] == made[1] != made[2]
+
+
+def test_a_made_up_day_goes_nowhere_on_average() -> None:
+    ends = [int(walk([DAY], Walk(seed, Decimal(1000), Decimal("0.05")), closes=time(9, 45)).close[-1]) for seed in range(60)]
+    above = sum(end > 10_000_000 for end in ends)
+    assert 15 < above < 45
