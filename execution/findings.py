@@ -3,7 +3,7 @@
 Everything here may be done by any process and more than once: rows are locked, fills only grow, and an alarm is raised once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.alarms import Alarm, clear_alarm, raise_alarm
-from execution.follow import Followed, record_look
+from execution.follow import Followed, Sight, record_look
 from execution.ledger import store_baseline, take_shortfall
 from execution.rows import lock_run
 from execution.timeline import tell
@@ -19,7 +19,7 @@ from execution.tools import Tools
 from storage.models import Alert, BrokerAccount, Run, RunEvent
 from trading.fills import trades_of
 from trading.ledger import LedgerKey
-from trading.orders import BrokerOrder, BrokerTrade, OrderState
+from trading.orders import BrokerOrder, OrderState
 from trading.reconciliation import (
     BaselineRead,
     Comparison,
@@ -89,17 +89,11 @@ class Findings:
         async with self._tools.database.transaction() as session:
             if finding.was_armed and not await self._admit_sent(session, finding, seen):
                 return []
-            followed = await self._record_look(session, finding, seen, trades)
+            sight = Sight(finding.order_id, finding.run_id, seen, trades)
+            followed = await record_look(session, sight, now=self._now)
             for oddity in followed.oddities:
                 await raise_alarm(session, self._alarm_of(f"order_oddity:{finding.order_id}", "order_oddity", oddity))
         return [followed] if followed.changed else []
-
-    async def _record_look(
-        self, session: AsyncSession, finding: Missed, seen: BrokerOrder, trades: Mapping[str, BrokerTrade]
-    ) -> Followed:
-        return await record_look(
-            session, order_id=finding.order_id, run_id=finding.run_id, seen=seen, trades=trades, now=self._now
-        )
 
     async def _admit_sent(self, session: AsyncSession, finding: Missed, seen: BrokerOrder) -> bool:
         """An armed row whose order the broker has: our rows are older than the world. It becomes claimed by nobody who sends."""

@@ -3,13 +3,12 @@
 The exit is armed in the same transaction as the first fill: there is no moment in which a filled share is not covered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 import structlog
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +16,7 @@ from execution.alarms import Alarm, raise_alarm
 from execution.arming import arm_entry, arm_exit
 from execution.commands import leave_because, want_exit
 from execution.hand_over import give_up_reading
+from execution.rows import lock_free_runs, lock_run
 from execution.timeline import rupees, tell
 from execution.views import holding_of, run_view
 from storage.ids import new_id
@@ -43,34 +43,69 @@ class Followed:
     oddities: list[str] = field(default_factory=list)
 
 
-async def record_look(
-    session: AsyncSession,
-    *,
-    order_id: str,
-    run_id: str,
-    seen: BrokerOrder,
-    trades: Mapping[str, BrokerTrade] | None,
-    now: datetime,
-) -> Followed:
-    """Store one look at an order. `trades` are its executions by id, or None when the trade book was not read.
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen of one order. `trades` are its executions by id, or None when the trade book was not read."""
+
+    order_id: str
+    run_id: str
+    seen: BrokerOrder
+    trades: Mapping[str, BrokerTrade] | None = None
+
+
+async def record_look(session: AsyncSession, sight: Sight, *, now: datetime) -> Followed:
+    """Store one look at an order. Raises LookupError when its row is gone.
 
     Locks the run, then its orders: everything that changes a run takes its locks in this order.
     """
-    run = await session.scalar(select(Run).where(Run.id == run_id).with_for_update())
-    orders = list(await session.scalars(select(Order).where(Order.run_id == run_id).order_by(Order.id).with_for_update()))
-    order = next((row for row in orders if row.id == order_id), None)
-    if run is None or order is None:
-        raise LookupError(f"order {order_id} of run {run_id} is gone")
-    followed = Followed(run_id)
-    await _apply(session, run, order, seen, trades, now, followed)
-    if followed.filled_more:
-        _recount(run, orders, now)
-        await _tell_oversold(session, run)
-    if followed.changed:
+    locked = await lock_run(session, sight.run_id)
+    if locked is None:
+        raise LookupError(f"run {sight.run_id} is gone")
+    return (await _store(session, [_Taken.of(sight, *locked)], now))[0]
+
+
+async def record_looks(session: AsyncSession, sights: Sequence[Sight], *, now: datetime) -> list[Followed | None]:
+    """Store looks at orders of different runs, one sight of each run, waiting for nobody: None where the run is locked.
+
+    Raises LookupError when an order's row is gone, and DBAPIError when somebody holds an order without its run.
+    """
+    locked = await lock_free_runs(session, [sight.run_id for sight in sights])
+    taken = {sight.run_id: _Taken.of(sight, *locked[sight.run_id]) for sight in sights if sight.run_id in locked}
+    followed = {one.run_id: one for one in await _store(session, list(taken.values()), now)}
+    return [followed.get(sight.run_id) for sight in sights]
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A sight with the locked rows it is about."""
+
+    sight: Sight
+    run: Run
+    orders: list[Order]
+    order: Order
+    followed: Followed
+
+    @staticmethod
+    def of(sight: Sight, run: Run, orders: list[Order]) -> "_Taken":
+        order = next((row for row in orders if row.id == sight.order_id), None)
+        if order is None:
+            raise LookupError(f"order {sight.order_id} of run {sight.run_id} is gone")
+        return _Taken(sight, run, orders, order, Followed(sight.run_id))
+
+
+async def _store(session: AsyncSession, taken: list[_Taken], now: datetime) -> list[Followed]:
+    for one in taken:
+        await _apply(session, one.run, one.order, one.sight.seen, one.sight.trades, now, one.followed)
+        if one.followed.filled_more:
+            _recount(one.run, one.orders, now)
+            await _tell_oversold(session, one.run)
+    changed = [one for one in taken if one.followed.changed]
+    if changed:
         # An attempt that has just ended must leave the leg before the next one takes it.
         await session.flush()
-        cover(session, run, orders, now=now, followed=followed)
-    return followed
+    for one in changed:
+        cover(session, one.run, one.orders, now=now, followed=one.followed)
+    return [one.followed for one in taken]
 
 
 async def _apply(

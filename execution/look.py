@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from execution.alarms import Alarm, raise_alarm
 from execution.change import settle_change
 from execution.claim import ClaimedOrder
-from execution.follow import Followed, record_look
+from execution.follow import Followed, Sight, record_look
 from execution.ledger import Ledger
 from execution.resolve import Absence, BookRead, is_healthy, judge_absence, matches, record_missing
 from execution.tools import Tools
@@ -80,7 +80,7 @@ class Look:
             self._resting_buys.pop(expected.order_id, None)
         if expected is None or seen.filled_quantity == 0:
             return None
-        return await self._record(expected.order_id, expected.run_id, seen, None)
+        return await self._tools.hints.store(Sight(expected.order_id, expected.run_id, seen))
 
     async def take(self, broker: Broker) -> LookResult:
         """Raises what the broker's reads raise; nothing is concluded from a read that failed."""
@@ -148,7 +148,7 @@ class Look:
         if seen.status.is_terminal or seen.filled_quantity >= seen.quantity:
             self._resting_buys.pop(row.id, None)
         if _tells_something(row, seen):
-            followed = await self._record(row.id, row.run_id, seen, executions)
+            followed = await self._record(Sight(row.id, row.run_id, seen, executions))
             result.followed.append(followed)
             ended = followed.ended
             for oddity in followed.oddities:
@@ -217,11 +217,9 @@ class Look:
                 session, order_id=row.id, seen=seen, requested_at=read.requested_at, timeout=pace.timeout, settle=pace.settle
             )
 
-    async def _record(self, order_id: str, run_id: str, seen: BrokerOrder, executions: dict[str, BrokerTrade] | None) -> Followed:
+    async def _record(self, sight: Sight) -> Followed:
         async with self._tools.database.transaction() as session:
-            return await record_look(
-                session, order_id=order_id, run_id=run_id, seen=seen, trades=executions, now=self._tools.clock.now()
-            )
+            return await record_look(session, sight, now=self._tools.clock.now())
 
     async def _alarm_double(self, row: Order, found: tuple[BrokerOrder, ...]) -> None:
         ids = ", ".join(seen.broker_order_id for seen in found)

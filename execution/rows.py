@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import exists, func, select, text
+from sqlalchemy import Text, any_, exists, func, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cache.channels import RunEventHint
@@ -115,6 +116,21 @@ async def lock_run(session: AsyncSession, run_id: str) -> tuple[Run, list[Order]
         return None
     orders = list(await session.scalars(select(Order).where(Order.run_id == run_id).order_by(Order.id).with_for_update()))
     return run, orders
+
+
+async def lock_free_runs(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, tuple[Run, list[Order]]]:
+    """Those of the runs that nobody holds, by id, each with its orders, locked without waiting.
+
+    Raises DBAPIError when somebody holds an order of such a run.
+    """
+    free = select(Run).where(Run.id == any_(literal(sorted(run_ids), ARRAY(Text)))).order_by(Run.id)
+    locked: dict[str, tuple[Run, list[Order]]] = {
+        run.id: (run, []) for run in await session.scalars(free.with_for_update(skip_locked=True))
+    }
+    theirs = select(Order).where(Order.run_id == any_(literal(list(locked), ARRAY(Text)))).order_by(Order.run_id, Order.id)
+    for order in await session.scalars(theirs.with_for_update(nowait=True)):
+        locked[order.run_id][1].append(order)
+    return locked
 
 
 class Switchable(Protocol):

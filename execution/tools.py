@@ -7,6 +7,7 @@ from typing import Protocol
 from brokers.limits import BrokerLimits
 from execution.change import Changer
 from execution.day_limits import DayLimits, Instruments
+from execution.hints import FillHints
 from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.send import Sender
@@ -51,6 +52,7 @@ class Tools:
     metrics: Metrics
     sender: Sender
     changer: Changer
+    hints: FillHints
     pace: Pace
     owner: str
     switchboard: Switchboard

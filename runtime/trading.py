@@ -19,6 +19,7 @@ from cache.prices import PriceCache
 from execution.change import Changer
 from execution.day_limits import DayLimits, Instruments
 from execution.floor import Floor
+from execution.hints import FillHints
 from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.send import Sender
@@ -86,6 +87,7 @@ def open_trading_room(
         metrics=metrics,
         sender=Sender(database=database, clock=clock, owner=owner, switchboard=switchboard),
         changer=Changer(database=database, clock=clock, owner=owner),
+        hints=FillHints(database, clock),
         pace=Pace(
             settle=timedelta(seconds=settings.settle_time_seconds),
             timeout=timedelta(seconds=settings.broker_timeout_seconds),

@@ -28,6 +28,7 @@ from execution.day_limits import DayLimits
 from execution.desk import WATCHING
 from execution.floor import Floor
 from execution.follow import Followed
+from execution.hints import FillHints
 from execution.prices import ReferencePrices
 from execution.send import Sender
 from execution.starting import create_run
@@ -156,6 +157,7 @@ class Worker:
             metrics=NoMetrics(),
             sender=Sender(database=database, clock=self.clock, owner=owner, switchboard=switchboard),
             changer=Changer(database=database, clock=self.clock, owner=owner),
+            hints=FillHints(database, self.clock),
             pace=Pace(
                 settle=timedelta(seconds=SETTLE_SECONDS),
                 timeout=timedelta(seconds=TIMEOUT_SECONDS),
