@@ -22,7 +22,7 @@ from storage.database import Database
 from storage.ids import new_id
 from storage.models import Order, PositionLedger, Run
 from trading.instruments import InstrumentId, Product
-from trading.ledger import LedgerKey, OpenRun, baseline_of, net_of, shortfall, taken_from
+from trading.ledger import LedgerKey, OpenRun, baseline_of, missing_shares, net_of, taken_from
 from trading.orders import IN_DOUBT_STATES, BookSnapshot, BrokerTrade
 from trading.ports.broker import Broker
 from trading.runs import RunState
@@ -114,12 +114,13 @@ class Ledger:
     async def _missing(
         self, broker: Broker, trades: Sequence[BrokerTrade], key: LedgerKey, ours: _Account, *, left_open: int, now: datetime
     ) -> int:
-        foreign = net_of(trades, key, without=ours.own_orders)
-        if foreign >= 0:
+        if net_of(trades, key, without=ours.own_orders) >= 0:
             self._baseline_seen.pop(key, None)
             return 0
         baseline = await self._baseline(broker, key, now)
-        return 0 if baseline is None else shortfall(baseline=baseline, foreign=foreign, left_open=left_open)
+        if baseline is None:
+            return 0
+        return missing_shares(trades, key, own=ours.own_orders, baseline=baseline, left_open=left_open)
 
     async def _baseline(self, broker: Broker, key: LedgerKey, now: datetime) -> int | None:
         """What was there before the day's trades, once it was read twice. None: not known yet."""

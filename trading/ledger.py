@@ -53,14 +53,50 @@ def baseline_of(positions: Iterable[BrokerPosition], trades: Iterable[BrokerTrad
     return None if held is None else held - net_of(trades, key)
 
 
-def shortfall(*, baseline: int, foreign: int, left_open: int = 0) -> int:
-    """How many of our runs' shares foreign trades have sold: what went beyond the shares that were the user's own.
+def missing_shares(
+    trades: Iterable[BrokerTrade], key: LedgerKey, *, own: frozenset[str], baseline: int, left_open: int = 0
+) -> int:
+    """How many of our runs' shares foreign trades have sold today: what went beyond the shares that were the user's own.
 
-    `left_open`: shares of runs that ended with them, on the user's word or handed over. They are the user's own now and are
-    sold first. A user who was short already and sells more is taken to sell ours: the other reading would let us oversell.
+    `own`: our broker order ids. `left_open`: shares of runs that ended with them, on the user's word or handed over: they are the
+    user's own now and are sold first. Both readings of the day must agree: its sums (who bought back what he had sold has taken
+    nothing) and its course (nobody can sell what was not there yet: it is a short of his own).
     """
-    beyond = max(0, -(baseline + foreign)) - max(0, -baseline) if foreign < 0 else 0
-    return max(0, beyond - left_open)
+    todays = list(trades)
+    taken = min(
+        _taken_by_sums(baseline=baseline, foreign=net_of(todays, key, without=own)),
+        _taken_by_course(todays, key, own=own, baseline=baseline),
+    )
+    return max(0, taken - left_open)
+
+
+def _taken_by_sums(*, baseline: int, foreign: int) -> int:
+    """A user who was short in the morning and sells more is taken to sell ours: the other reading would let us oversell."""
+    return max(0, -(baseline + foreign)) - max(0, -baseline) if foreign < 0 else 0
+
+
+def _taken_by_course(trades: Iterable[BrokerTrade], key: LedgerKey, *, own: frozenset[str], baseline: int) -> int:
+    """Each foreign sale takes the user's own shares, then those our runs hold at that moment; the rest is a short of his own."""
+    unique = {(trade.broker_order_id, trade.trade_id): trade for trade in trades}
+    of_key = [trade for trade in unique.values() if trade.instrument == key.instrument and trade.product is key.product]
+    users, ours, taken = baseline, 0, 0
+    for trade in sorted(of_key, key=lambda trade: _moment(trade, is_own=trade.broker_order_id in own)):
+        bought = trade.quantity if trade.side is Side.BUY else -trade.quantity
+        if trade.broker_order_id in own:
+            ours += bought
+        elif bought > 0:
+            users += bought
+        else:
+            from_ours = max(0, min(-bought - max(users, 0), ours))
+            ours, taken, users = ours - from_ours, taken + from_ours, users + bought + from_ours
+    return taken
+
+
+def _moment(trade: BrokerTrade, *, is_own: bool) -> tuple[int, int]:
+    """Brokers tell the second. Within one, what we bought was there to be sold, and what the user bought was not."""
+    if is_own:
+        return int(trade.filled_at.timestamp()), 0 if trade.side is Side.BUY else 3
+    return int(trade.filled_at.timestamp()), 1 if trade.side is Side.SELL else 2
 
 
 def taken_from(runs: Sequence[OpenRun], missing: int) -> dict[str, int]:

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import TypeAlias
 
 from trading.instruments import InstrumentId, Product
-from trading.ledger import LedgerKey, baseline_of, listed_net, net_of, shortfall
+from trading.ledger import LedgerKey, baseline_of, listed_net, missing_shares, net_of
 from trading.orders import (
     IN_DOUBT_STATES,
     BrokerOrder,
@@ -290,7 +290,7 @@ def _sold_elsewhere(ours: Ours, theirs: Theirs, key: LedgerKey, baseline: int, o
         return 0
     runs = [run for run in ours.runs if run.key == key]
     left_open = sum(max(run.open_quantity, 0) for run in runs if not run.is_open)
-    total = shortfall(baseline=baseline, foreign=net_of(theirs.trades, key, without=own), left_open=left_open)
+    total = missing_shares(theirs.trades, key, own=own, baseline=baseline, left_open=left_open)
     return total if total > sum(run.taken_elsewhere for run in runs) else 0
 
 

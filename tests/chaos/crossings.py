@@ -74,7 +74,9 @@ def judge_stops(evidence: Evidence) -> Stops:
                 if sold_at - dip.begin > ANSWERED_WITHIN_SECONDS:
                     unanswered.append((run, _words(run, dip, sold_at)))
                 break
-            if dip.seconds >= VISIBLE_SECONDS:
+            # Its owner may keep the shares as long as the exit could still have come in time.
+            limit = ANSWERED_WITHIN_SECONDS if dip.end == run.left_open_at else VISIBLE_SECONDS
+            if dip.seconds >= limit:
                 unanswered.append((run, _words(run, dip, sold_at)))
                 break
             brief += 1

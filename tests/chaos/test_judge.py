@@ -71,6 +71,39 @@ def test_what_the_user_sells_in_the_same_moment_is_a_race_and_named() -> None:
     assert verdict.races_with_the_user == (f"{ACCOUNT} NSE:TCS: -10",)
 
 
+def test_a_short_that_the_user_made_before_is_his_own() -> None:
+    log = Log()
+    log.price(50, "3600")
+    log.by_hand(40, "SELL", 10)
+    log.trade(100, "buy", "BUY")
+    log.trade(110, "sell", "SELL")
+    assert _rules(log) == []
+    log.trade(111, "again", "SELL", 4)
+    assert "more was sold than was there" in _rules(log, run(sold=14))
+
+
+def test_a_short_that_the_user_has_covered_covers_nothing_more() -> None:
+    log = Log()
+    log.price(50, "3600")
+    log.by_hand(20, "SELL", 10)
+    log.by_hand(30, "BUY", 10)
+    log.trade(100, "buy", "BUY")
+    log.trade(110, "sell", "SELL")
+    log.trade(111, "again", "SELL", 4)
+    assert "more was sold than was there" in _rules(log, run(sold=14))
+
+
+def test_a_run_that_met_its_owners_sale_ends_with_an_alarm() -> None:
+    log = Log()
+    log.price(50, "3600")
+    log.trade(100, "buy", "BUY")
+    log.by_hand(109.9, "SELL", 10)
+    log.trade(110, "sell", "SELL")
+    met = run(sold=10, taken_elsewhere=10, end_reason="handed_over")
+    assert _rules(log, met) == ["a run ended with shares"]
+    assert _rules(log, replace(met, alarms=("oversold",))) == []
+
+
 def test_the_users_own_shares_are_no_cover_for_selling_too_much() -> None:
     log = Log()
     log.by_hand(90, "BUY", 50)
@@ -176,6 +209,16 @@ def test_a_stop_counts_from_the_moment_it_is_in_force() -> None:
     log.trade(150, "sell", "SELL")
     moved = run(stops=((0.0, Decimal(3500)), (149.5, Decimal(3600))))
     assert [answer.seconds for answer in _verdict(log, moved).answers] == [0.5]
+
+
+def test_an_owner_may_keep_the_shares_while_their_exit_is_still_in_doubt() -> None:
+    log = Log()
+    log.price(50, "3600")
+    log.trade(100, "buy", "BUY")
+    log.price(109, "3490")
+    log.price(200, "3490")
+    assert _rules(log, run(sold=0, left_open_at=131.0)) == []
+    assert _rules(log, run(sold=0, left_open_at=170.0)) == ["a crossed stop was not answered"]
 
 
 def test_nobody_watches_a_stop_whose_position_was_kept() -> None:

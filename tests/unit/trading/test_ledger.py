@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.trading.samples import FUTURE, TCS
 from trading.instruments import Product
-from trading.ledger import LedgerKey, OpenRun, baseline_of, net_of, shortfall, taken_from
+from trading.ledger import LedgerKey, OpenRun, baseline_of, missing_shares, net_of, taken_from
 from trading.orders import BrokerPosition, BrokerTrade, Side
 
 KEY = LedgerKey(TCS, Product.MIS)
@@ -65,10 +65,28 @@ def test_another_product_or_instrument_is_another_ledger() -> None:
     assert baseline_of(elsewhere, others, KEY) == 10
 
 
+OWN = frozenset({"ours"})
+HELD = 200
+
+
+def course(*steps: tuple[str, int]) -> list[BrokerTrade]:
+    """Trades a minute apart: `ours` or `his`, and the quantity bought (sold: below zero)."""
+    return [
+        replace(
+            trade(whose, f"t{number}", Side.BUY if bought > 0 else Side.SELL, abs(bought)),
+            filled_at=AT + timedelta(minutes=number),
+        )
+        for number, (whose, bought) in enumerate(steps)
+    ]
+
+
+def missing(trades: list[BrokerTrade], *, baseline: int = 0, left_open: int = 0) -> int:
+    return missing_shares(trades, KEY, own=OWN, baseline=baseline, left_open=left_open)
+
+
 @pytest.mark.parametrize(
-    ("baseline", "foreign", "missing"),
+    ("baseline", "foreign", "expected"),
     [
-        (0, 0, 0),
         (0, -30, 30),
         (100, -30, 0),
         (100, -130, 30),
@@ -76,22 +94,51 @@ def test_another_product_or_instrument_is_another_ledger() -> None:
         (0, 30, 0),
         (-50, -30, 30),
         (-50, 30, 0),
-        (-50, 0, 0),
     ],
 )
-def test_foreign_sales_take_the_users_own_shares_first_and_then_ours(baseline: int, foreign: int, missing: int) -> None:
-    assert shortfall(baseline=baseline, foreign=foreign) == missing
+def test_foreign_sales_take_the_users_own_shares_first_and_then_ours(baseline: int, foreign: int, expected: int) -> None:
+    assert missing(course(("ours", HELD), ("his", foreign)), baseline=baseline) == expected
 
 
-@given(st.integers(-1_000, 1_000), st.integers(-1_000, 1_000))
-def test_never_more_is_missing_than_strangers_sold(baseline: int, foreign: int) -> None:
-    assert 0 <= shortfall(baseline=baseline, foreign=foreign) <= max(0, -foreign)
+def test_what_the_user_sold_before_we_bought_is_a_short_of_his_own() -> None:
+    assert missing(course(("his", -10), ("ours", 28))) == 0
+    assert missing(course(("ours", 7), ("ours", -7), ("his", -10), ("ours", 28))) == 0
+    assert missing(course(("his", -10), ("ours", 28), ("his", -5))) == 5
 
 
-@given(st.integers(-1_000, 1_000), st.integers(-1_000, 1_000), st.integers(0, 1_000))
-def test_what_was_left_to_the_user_is_sold_before_a_runs_shares(baseline: int, foreign: int, left_open: int) -> None:
-    without = shortfall(baseline=baseline, foreign=foreign)
-    assert shortfall(baseline=baseline, foreign=foreign, left_open=left_open) == max(0, without - left_open)
+def test_only_what_is_held_can_be_taken() -> None:
+    assert missing(course(("ours", 7), ("his", -19))) == 7
+
+
+def test_who_buys_back_what_he_sold_has_taken_nothing() -> None:
+    assert missing(course(("ours", 28), ("his", -10), ("his", 10))) == 0
+
+
+def test_what_the_user_bought_later_was_not_there_to_be_sold() -> None:
+    assert missing(course(("ours", 28), ("his", -10), ("his", 4))) == 6
+
+
+def test_within_one_second_what_we_bought_was_there() -> None:
+    same = [replace(made, filled_at=AT) for made in course(("his", -10), ("ours", 28))]
+    assert missing(same) == 10
+    assert missing([replace(made, filled_at=AT) for made in course(("ours", 28), ("ours", -28), ("his", -10))]) == 10
+
+
+COURSES = st.lists(st.tuples(st.sampled_from(["ours", "his"]), st.integers(-40, 40).filter(bool)), max_size=8).map(
+    lambda steps: course(*steps)
+)
+
+
+@given(COURSES, st.integers(-100, 100))
+def test_never_more_is_missing_than_strangers_sold_nor_than_we_bought(trades: list[BrokerTrade], baseline: int) -> None:
+    sold = sum(made.quantity for made in trades if made.broker_order_id == "his" and made.side is Side.SELL)
+    bought = sum(made.quantity for made in trades if made.broker_order_id == "ours" and made.side is Side.BUY)
+    assert 0 <= missing(trades, baseline=baseline) <= min(sold, bought)
+
+
+@given(COURSES, st.integers(0, 100))
+def test_what_was_left_to_the_user_is_sold_before_a_runs_shares(trades: list[BrokerTrade], left_open: int) -> None:
+    assert missing(trades, left_open=left_open) == max(0, missing(trades) - left_open)
 
 
 RUNS = st.lists(st.integers(-5, 100), max_size=6).map(
