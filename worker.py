@@ -21,6 +21,7 @@ from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
 from runtime.clock_watch import ClockWatch
+from runtime.crypto import KeyRing
 from runtime.day_readiness import DayReadiness
 from runtime.guard import Guard
 from runtime.instruments_job import InstrumentJob
@@ -30,6 +31,7 @@ from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
 from runtime.temporal_worker import ensure_schedules, make_worker
 from runtime.trading import TradingRoom, lead_of, open_trading_room
+from runtime.user_targets import UserTargets
 from storage.database import Database
 
 _log = structlog.get_logger()
@@ -60,6 +62,8 @@ async def main(settings: Settings, targets: Sequence[Target]) -> None:
         clock=clock,
         metrics=metrics,
     )
+    keys = KeyRing.parse(settings.aes_master_keys.get_secret_value())
+    user_targets = UserTargets(keys, settings.notification_host_list)
     clock_watch = ClockWatch(database=database, clock=clock, kind="worker", stated=accounts.stated_times())
     look = DayReadiness(
         settings,
@@ -81,6 +85,7 @@ async def main(settings: Settings, targets: Sequence[Target]) -> None:
             redis=redis,
             clock=clock,
             targets=targets,
+            user_targets=user_targets,
             process=room.tools.owner,
             clock_watch=clock_watch,
         ),

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -13,9 +15,11 @@ from api.passwords import LONGEST, SHORTEST, Passwords
 from runtime.accounts import BrokerAccounts
 from runtime.brokers import open_accounts
 from runtime.clock import SystemClock
+from runtime.crypto import KeyRing
 from runtime.settings import Settings
+from runtime.user_targets import UserTargets, seal_device_anew
 from storage.database import Database
-from storage.models import BrokerAccount, Role, User
+from storage.models import BrokerAccount, DeviceToken, NotificationTarget, Role, User
 from storage.repositories import audit, audit_chain, users
 from storage.repositories.audit_chain import Chain, Head
 from trading.ports.sealing import SealBroken
@@ -40,9 +44,9 @@ def create_admin(
 def rotate_keys() -> None:
     """Seal every stored secret anew with the first key of AES_MASTER_KEYS; older keys can be removed afterwards."""
     count, broken = asyncio.run(_rotate(_settings()))
-    console.print(f"{count} accounts sealed anew.")
+    console.print(f"{count} secrets sealed anew.")
     if broken:
-        console.print(f"[red]{broken} accounts could not be opened with any key and were left as they are.[/red]")
+        console.print(f"[red]{broken} secrets could not be opened with any key and were left as they are.[/red]")
         raise typer.Exit(1)
 
 
@@ -99,25 +103,35 @@ async def _create_admin(settings: Settings, email: str, password: str) -> str:
 
 
 async def _rotate(settings: Settings) -> tuple[int, int]:
-    """How many accounts were sealed anew, and how many could not be opened."""
-    clock, sealed, broken = SystemClock(), 0, 0
+    """How many accounts, targets and devices were sealed anew, and how many could not be opened."""
+    clock = SystemClock()
     async with Database(settings.database_url) as database:
         accounts = open_accounts(settings, database, clock)
+        user_targets = UserTargets(KeyRing.parse(settings.aes_master_keys.get_secret_value()), ())
         async with database.transaction() as session:
             rows = await session.scalars(select(BrokerAccount).where(BrokerAccount.deleted_at.is_(None)).with_for_update())
-            for account in rows:
-                if _seal_anew(accounts, account):
-                    sealed += 1
-                else:
-                    broken += 1
+            targets = await session.scalars(
+                select(NotificationTarget).where(NotificationTarget.deleted_at.is_(None)).with_for_update()
+            )
+            devices = await session.scalars(select(DeviceToken).where(DeviceToken.deleted_at.is_(None)).with_for_update())
+            outcomes = [
+                *(_opens(partial(_seal_account, accounts, account)) for account in rows),
+                *(_opens(partial(user_targets.seal_anew, target)) for target in targets),
+                *(_opens(partial(seal_device_anew, user_targets.sealer, device)) for device in devices),
+            ]
+            sealed, broken = outcomes.count(True), outcomes.count(False)
             await audit.append(session, actor_id=None, action="keys.rotate", subject_id=None, now=clock.now(), accounts=sealed)
         await accounts.close()
     return sealed, broken
 
 
-def _seal_anew(accounts: BrokerAccounts, account: BrokerAccount) -> bool:
+def _seal_account(accounts: BrokerAccounts, account: BrokerAccount) -> None:
+    accounts.seal(account, accounts.credentials(account))
+
+
+def _opens(seal_anew: Callable[[], None]) -> bool:
     try:
-        accounts.seal(account, accounts.credentials(account))
+        seal_anew()
     except SealBroken:
         return False
     return True

@@ -16,6 +16,7 @@ class ErrorCode(str, Enum):
     INVALID_EMAIL = "INVALID_EMAIL"
     WEAK_PASSWORD = "WEAK_PASSWORD"  # noqa: S105 - the name of an error
     INVALID_CURSOR = "INVALID_CURSOR"
+    TARGET_NOT_ALLOWED = "TARGET_NOT_ALLOWED"
     INVALID_QUANTITY = "INVALID_QUANTITY"
     QUANTITY_NOT_IN_LOTS = "QUANTITY_NOT_IN_LOTS"
     QUANTITY_ABOVE_FREEZE = "QUANTITY_ABOVE_FREEZE"
@@ -55,6 +56,8 @@ class ErrorCode(str, Enum):
     USER_NOT_FOUND = "USER_NOT_FOUND"
     PLAYGROUND_DATA_NOT_FOUND = "PLAYGROUND_DATA_NOT_FOUND"
     PLAYGROUND_RESULT_NOT_FOUND = "PLAYGROUND_RESULT_NOT_FOUND"
+    TARGET_NOT_FOUND = "TARGET_NOT_FOUND"
+    DEVICE_NOT_FOUND = "DEVICE_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # 409
     EMAIL_TAKEN = "EMAIL_TAKEN"
@@ -81,6 +84,7 @@ class ErrorCode(str, Enum):
     SELL_NOT_AFTER_BUY = "SELL_NOT_AFTER_BUY"
     STOP_ABOVE_PRICE = "STOP_ABOVE_PRICE"
     LAST_ADMIN = "LAST_ADMIN"
+    TOO_MANY_TARGETS = "TOO_MANY_TARGETS"
     USER_HAS_OPEN_RUNS = "USER_HAS_OPEN_RUNS"
     MAINTENANCE = "MAINTENANCE"
     BROKER_SWITCHED_OFF = "BROKER_SWITCHED_OFF"
@@ -120,6 +124,7 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.INVALID_EMAIL: Meaning(400, "The e-mail address is not valid"),
     ErrorCode.WEAK_PASSWORD: Meaning(400, "The password is too short, too long, or the e-mail address itself"),
     ErrorCode.INVALID_CURSOR: Meaning(400, "The cursor or Last-Event-ID was not made by this API"),
+    ErrorCode.TARGET_NOT_ALLOWED: Meaning(400, "A message must not be sent to that address from here"),
     ErrorCode.INVALID_QUANTITY: Meaning(400, "The quantity is not positive, or beyond anything an exchange takes"),
     ErrorCode.QUANTITY_NOT_IN_LOTS: Meaning(400, "The quantity is not a multiple of the lot size"),
     ErrorCode.QUANTITY_ABOVE_FREEZE: Meaning(400, "The quantity is above the exchange's freeze quantity"),
@@ -158,6 +163,8 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.USER_NOT_FOUND: Meaning(404, "No such user"),
     ErrorCode.PLAYGROUND_DATA_NOT_FOUND: Meaning(404, "No such prices of yours"),
     ErrorCode.PLAYGROUND_RESULT_NOT_FOUND: Meaning(404, "No such simulation or backtest of yours"),
+    ErrorCode.TARGET_NOT_FOUND: Meaning(404, "No such notification target of yours"),
+    ErrorCode.DEVICE_NOT_FOUND: Meaning(404, "No such device of yours"),
     ErrorCode.METHOD_NOT_ALLOWED: Meaning(405, "The address exists, the method does not"),
     ErrorCode.EMAIL_TAKEN: Meaning(409, "A user with that e-mail address exists"),
     ErrorCode.BROKER_NOT_CONNECTED: Meaning(409, "There is no broker account with a session that is alive; connect or log in"),
@@ -191,6 +198,7 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.PLAYGROUND_FULL: Meaning(409, "As many results or files of prices are kept as one user may have; delete some"),
     ErrorCode.RESULT_NOT_OVER: Meaning(409, "It is not over yet; cancel it first"),
     ErrorCode.RESULT_OVER: Meaning(409, "It is over already"),
+    ErrorCode.TOO_MANY_TARGETS: Meaning(409, "Nobody has more than ten targets and ten devices; remove one first"),
     ErrorCode.IDEMPOTENCY_KEY_REUSED: Meaning(409, "The Idempotency-Key was used before with another request"),
     ErrorCode.REQUEST_IN_PROGRESS: Meaning(409, "The first request with this Idempotency-Key is still being worked on"),
     ErrorCode.PAYLOAD_TOO_LARGE: Meaning(413, "The body is larger than 64 KiB; a file of prices than 16 MiB"),

@@ -107,6 +107,15 @@ RULES: Mapping[str, Rule] = {
     "POST /playground/data": TRADES,
     "GET /playground/data": READS,
     "DELETE /playground/data/{data_id}": TRADES,
+    # whom a user wants told
+    "GET /notifications/targets": READS,
+    "POST /notifications/targets": TRADER_IN_PERSON,
+    "PATCH /notifications/targets/{target_id}": TRADER_IN_PERSON,
+    "DELETE /notifications/targets/{target_id}": TRADER_IN_PERSON,
+    "POST /notifications/targets/{target_id}/test": TRADER_IN_PERSON,
+    "GET /notifications/devices": READS,
+    "POST /notifications/devices": TRADER_IN_PERSON,
+    "DELETE /notifications/devices/{device_id}": TRADER_IN_PERSON,
     # what protects the money
     "GET /kill-switch": READS,
     "POST /kill-switch": TRADES,

@@ -27,6 +27,7 @@ from runtime.messenger import Target, open_targets
 from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
 from runtime.trading import process_name
+from runtime.user_targets import UserTargets
 from storage.database import Database
 from trading.ports.clock import Clock
 from trading.sessions import TradingCalendar
@@ -60,6 +61,7 @@ class Services:
     throttle: Throttle
     hub: EventHub
     targets: tuple[Target, ...]
+    user_targets: UserTargets
     clock_watch: ClockWatch
     day_readiness: DayReadiness
     # Files of prices are read by so many processes at once.
@@ -98,6 +100,7 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
         throttle=Throttle(settings.redis_url, rates, clock=clock, metrics=metrics),
         hub=EventHub(redis),
         targets=targets,
+        user_targets=UserTargets(KeyRing.parse(settings.aes_master_keys.get_secret_value()), settings.notification_host_list),
         clock_watch=clock_watch,
         day_readiness=DayReadiness(
             settings,
@@ -118,6 +121,7 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
             redis=redis,
             clock=clock,
             targets=targets,
+            user_targets=services.user_targets,
             process=process,
             clock_watch=services.clock_watch,
         )

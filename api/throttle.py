@@ -21,6 +21,7 @@ REDIS_TIMEOUT_SECONDS = 0.5
 # One account may be tried from many addresses, and one address may serve an office: wider than the limit of the pair.
 ACCOUNT_FACTOR = 5
 ADDRESS_FACTOR = 20
+TEST_MESSAGES_PER_MINUTE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Throttle:
         self._shared_from = 0.0
         logins = rates.login_attempts_per_minute
         self._requests = RateLimitItemPerMinute(rates.requests_per_minute)
+        self._tests = RateLimitItemPerMinute(TEST_MESSAGES_PER_MINUTE)
         self._login_pair = RateLimitItemPerMinute(logins)
         self._login_account = RateLimitItemPerMinute(logins * ACCOUNT_FACTOR)
         self._login_address = RateLimitItemPerMinute(logins * ADDRESS_FACTOR)
@@ -67,6 +69,11 @@ class Throttle:
     async def registration(self, *, address: str) -> None:
         """Raises ApiError RATE_LIMITED: making a password's hash is dear."""
         if not await self._hit(self._login_address, "register-address", address):
+            raise ApiError(ErrorCode.RATE_LIMITED, retry_after_seconds=WINDOW_SECONDS)
+
+    async def test_message(self, user_id: str) -> None:
+        """Raises ApiError RATE_LIMITED: a test sends something to somebody."""
+        if not await self._hit(self._tests, "test-message", user_id):
             raise ApiError(ErrorCode.RATE_LIMITED, retry_after_seconds=WINDOW_SECONDS)
 
     async def _hit(self, item: RateLimitItem, *names: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where messages go: the addresses in ALERT_TARGETS, through apprise. The only module that knows apprise.
+"""Where messages go: the addresses in ALERT_TARGETS and those of users, through apprise. The only module that knows apprise.
 
 An address is a secret: it holds tokens and passwords. No log line, error or row shows one; a target is known by its kind and a
 number made of what its address shows in public. Sending blocks, so each message leaves in a thread that nobody waits for at the
@@ -43,6 +43,18 @@ def open_targets(addresses: SecretStr) -> tuple[Target, ...]:
             raise ValueError(f"ALERT_TARGETS: number {place} is not an address that apprise understands")
         targets.append(_AppriseTarget(_name_of(service, address, [target.name for target in targets]), service))
     return tuple(targets)
+
+
+def open_one(address: str, *, name: str) -> Target | None:
+    """The target at one address, called by that name; None for an address that apprise does not understand."""
+    service = _service_at(address)
+    return None if service is None else _AppriseTarget(name, service)
+
+
+def host_of(address: str) -> str:
+    """The host as apprise itself reads it; empty where an address has none, or is not understood."""
+    service = _service_at(address)
+    return "" if service is None else str(getattr(service[0], "host", None) or "").lower()
 
 
 class _AppriseTarget:

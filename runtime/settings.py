@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Whom alarms are sent to: apprise addresses separated by commas; empty: nobody (docs/alarms.md)",
     )
+    notification_hosts: str = Field(
+        "",
+        description="Hosts that users' own targets may name (webhook, ntfy, gotify, mail), separated by commas; empty: none, only"
+        " services with hosts of their own (docs/alarms.md)",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log event written")
     log_format: Literal["json", "text"] = Field("json", description="Shape of log lines on standard error")
     process_name: str = Field("", description="Name of this process in leases and logs; empty: host and pid")
@@ -119,6 +124,10 @@ class Settings(BaseSettings):
             self.default_max_orders_per_day,
             self.default_max_daily_loss,
         )
+
+    @cached_property
+    def notification_host_list(self) -> tuple[str, ...]:
+        return tuple(host.strip() for host in self.notification_hosts.split(",") if host.strip())
 
     @cached_property
     def any_broker_is_live(self) -> bool:

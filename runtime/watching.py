@@ -11,7 +11,9 @@ from runtime.messenger import Target
 from runtime.postgres_watch import PostgresWatch
 from runtime.settings import Settings
 from runtime.telling import Teller
+from runtime.telling_users import UserTeller
 from runtime.upkeep import Upkeep
+from runtime.user_targets import UserTargets
 from runtime.watchman import Watchman
 from storage.database import Database
 from trading.ports.clock import Clock
@@ -24,6 +26,7 @@ def tasks(
     redis: Redis,
     clock: Clock,
     targets: Sequence[Target],
+    user_targets: UserTargets,
     process: str,
     clock_watch: ClockWatch,
 ) -> list[asyncio.Task[None]]:
@@ -39,5 +42,6 @@ def tasks(
         asyncio.create_task(postgres.run(), name="watch postgres"),
         asyncio.create_task(clock_watch.run(), name="watch the clock"),
         asyncio.create_task(Teller(database, targets).run(), name="tell people"),
+        asyncio.create_task(UserTeller(database, user_targets, clock).run(), name="tell users"),
         asyncio.create_task(Upkeep(database, clock).run(), name="upkeep"),
     ]

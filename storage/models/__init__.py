@@ -10,6 +10,7 @@ from storage.models.accounts import (
     ReadinessCheck,
 )
 from storage.models.base import Base
+from storage.models.notifications import DevicePlatform, DeviceToken, NotificationTarget
 from storage.models.operations import AuditSeal, LogEntry, LogKind, MetricSample
 from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
 from storage.models.people import AuditEntry, IdempotencyKey, Role, Session, User, UserState
@@ -30,6 +31,8 @@ __all__ = [
     "DatabaseServer",
     "DeskLease",
     "DeskWorker",
+    "DevicePlatform",
+    "DeviceToken",
     "FillRow",
     "IdempotencyKey",
     "InstrumentRow",
@@ -40,6 +43,7 @@ __all__ = [
     "LogEntry",
     "LogKind",
     "MetricSample",
+    "NotificationTarget",
     "Order",
     "OrderLog",
     "PlaygroundData",

@@ -78,8 +78,14 @@ def _seen_by(sight: Sight) -> ColumnElement[bool]:
     return or_(Alert.user_id == sight.user_id, and_(Alert.user_id.is_(None), Alert.kind.in_(sight.everybody)))
 
 
-async def enlist(session: AsyncSession, *, target: str, most: int) -> int:
-    """Write down what the target has not been told yet: beginnings, and the ends of what it was told had begun."""
+async def enlist(
+    session: AsyncSession, *, target: str, most: int, user_id: str | None = None, raised_since: datetime | None = None
+) -> int:
+    """Write down what the target has not been told yet: beginnings, and the ends of what it was told had begun. Only one user's
+    own, and only what was raised since, where these are given."""
+    chosen = [] if user_id is None else [Alert.user_id == user_id]
+    if raised_since is not None:
+        chosen.append(Alert.raised_at >= raised_since)
 
     def known(event: AlertEvent) -> ColumnElement[bool]:
         same = (AlertDelivery.alert_id == Alert.id, AlertDelivery.event == event, AlertDelivery.target == target)
@@ -88,12 +94,13 @@ async def enlist(session: AsyncSession, *, target: str, most: int) -> int:
     told = (AlertDelivery.alert_id == Alert.id, AlertDelivery.event == AlertEvent.RAISED, AlertDelivery.target == target)
     lately = Alert.cleared_at > func.clock_timestamp() - STALE_AFTER
     begun = select(Alert.id).where(
-        or_(and_(Alert.cleared_at.is_(None), Alert.acknowledged_at.is_(None)), lately), ~known(AlertEvent.RAISED)
+        or_(and_(Alert.cleared_at.is_(None), Alert.acknowledged_at.is_(None)), lately), ~known(AlertEvent.RAISED), *chosen
     )
     ended = select(Alert.id).where(
         Alert.cleared_at > func.clock_timestamp() - timedelta(days=1),
         select(AlertDelivery.id).where(*told, AlertDelivery.delivered_at.is_not(None)).exists(),
         ~known(AlertEvent.CLEARED),
+        *chosen,
     )
     rows = [
         {"id": new_id(AlertDelivery.id_prefix), "alert_id": alert_id, "event": event, "target": target}
@@ -105,9 +112,9 @@ async def enlist(session: AsyncSession, *, target: str, most: int) -> int:
     return len(rows)
 
 
-async def take(session: AsyncSession, *, target: str, most: int) -> list[ToTell]:
-    """What is due for the target. Taking counts as an attempt and puts the next one off, so that a teller that dies is
-    followed by another, later, and two never tell the same at once."""
+async def take(session: AsyncSession, *, target: str, most: int, kinds: Collection[str] | None = None) -> list[ToTell]:
+    """What is due for the target, of these kinds where they are given. Taking counts as an attempt and puts the next one off, so
+    that a teller that dies is followed by another, later, and two never tell the same at once."""
     due = (
         select(AlertDelivery.id)
         .where(
@@ -115,6 +122,7 @@ async def take(session: AsyncSession, *, target: str, most: int) -> list[ToTell]
             AlertDelivery.delivered_at.is_(None),
             AlertDelivery.attempts < MOST_ATTEMPTS,
             AlertDelivery.next_attempt_at <= func.clock_timestamp(),
+            *([] if kinds is None else [AlertDelivery.alert_id.in_(select(Alert.id).where(Alert.kind.in_(kinds)))]),
         )
         .order_by(AlertDelivery.id)
         .limit(most)

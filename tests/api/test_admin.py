@@ -162,6 +162,6 @@ async def test_keys_are_rotated_and_the_old_one_may_be_dropped(platform: Platfor
         account = await session.get_one(BrokerAccount, broker_id)
     assert account.sealed_api_secret.startswith("v1.a2.")
     again = await asyncio.to_thread(run_cli, platform, "rotate-keys", AES_MASTER_KEYS=new_key)
-    assert "1 accounts sealed anew" in again.output
+    assert "1 secrets sealed anew" in again.output
     lost = await asyncio.to_thread(run_cli, platform, "rotate-keys")
     assert (lost.exit_code, "could not be opened" in lost.output) == (1, True)

@@ -9,6 +9,7 @@ from tests.api.conftest import Client, Platform, openapi_document
 from tests.api.rows import add_alert, add_event, add_prices, add_result, add_run
 
 Route = tuple[str, str]
+TELEGRAM = "tgram://123456789:AAbbCCddEEffGGhhIIjjKKllMMnnOOppQQr/987654321"
 
 # Routes with an id of something that has an owner, and a body that is acceptable otherwise.
 OWNED: dict[Route, Any] = {
@@ -37,6 +38,10 @@ OWNED: dict[Route, Any] = {
     ("POST", "/playground/results/{result_id}/cancel"): None,
     ("DELETE", "/playground/results/{result_id}"): None,
     ("DELETE", "/playground/data/{data_id}"): None,
+    ("PATCH", "/notifications/targets/{target_id}"): {"label": "mine now"},
+    ("DELETE", "/notifications/targets/{target_id}"): None,
+    ("POST", "/notifications/targets/{target_id}/test"): {},
+    ("DELETE", "/notifications/devices/{device_id}"): None,
 }
 # Routes that name somebody's thing in their body or query.
 NAMED: list[tuple[str, str, dict[str, str]]] = [
@@ -59,6 +64,8 @@ OWN_ONLY: set[Route] = {
     ("GET", "/analytics/report"),
     ("GET", "/analytics/equity"),
     ("GET", "/readiness"),
+    ("GET", "/notifications/targets"),
+    ("GET", "/notifications/devices"),
     ("GET", "/auth/me"),
 }
 # Tested in files of their own, with two users where it matters.
@@ -74,6 +81,8 @@ ELSEWHERE: set[Route] = {
     ("GET", "/instruments"),
     ("POST", "/auth/logout"),
     ("GET", "/analytics/report.csv"),
+    ("POST", "/notifications/targets"),
+    ("POST", "/notifications/devices"),
     ("GET", "/analytics/runs.csv"),
 }
 FOR_ADMINS: set[Route] = {
@@ -127,6 +136,8 @@ async def everything_of(platform: Platform, owner: Client) -> dict[str, str]:
     await owner.post("/kill-switch", {"scope": "account", "scope_id": broker_id, "square_off": False})
     await owner.call("PUT", "/risk-limits", json={"max_orders_per_day": 5}, expect=200)
     order_id = (await owner.get("/orders"))["items"][0]["order_id"]
+    target = await owner.post("/notifications/targets", {"address": TELEGRAM}, expect=201)
+    device = await owner.post("/notifications/devices", {"platform": "web", "token": f"push-{owner.user_id}"}, expect=201)
     return {
         "broker_id": broker_id,
         "strategy_id": run.strategy_id,
@@ -135,6 +146,8 @@ async def everything_of(platform: Platform, owner: Client) -> dict[str, str]:
         "run_id": run.id,
         "data_id": (await add_prices(platform, owner)).id,
         "result_id": (await add_result(platform, owner)).id,
+        "target_id": target["target_id"],
+        "device_id": device["device_id"],
     }
 
 
@@ -185,6 +198,7 @@ async def test_an_id_that_exists_nowhere_is_answered_like_a_strangers(platform: 
     nowhere = {name: f"{name[:3]}_{'0' * 26}" for name in ("strategy_id", "broker_id", "order_id", "alert_id")}
     nowhere |= {"broker_id": "brk_" + "0" * 26, "alert_id": "alt_" + "0" * 26}
     nowhere |= {"result_id": "pgj_" + "0" * 26, "data_id": "dat_" + "0" * 26}
+    nowhere |= {"target_id": "ntf_" + "0" * 26, "device_id": "dev_" + "0" * 26}
     for (method, path), body in OWNED.items():
         for ids in (
             nowhere,
@@ -212,6 +226,7 @@ async def test_without_a_token_every_route_but_the_public_ones_is_401(platform: 
     ids = {"strategy_id": "str_x", "broker_id": "brk_x", "order_id": "ord_x", "alert_id": "alt_x", "user_id": "usr_x"}
     ids |= {"broker": "zerodha", "flag": "registration"}
     ids |= {"result_id": "pgj_x", "data_id": "dat_x"}
+    ids |= {"broker": "zerodha", "flag": "registration", "target_id": "ntf_x", "device_id": "dev_x"}
     for method, path in sorted(all_routes() - PUBLIC):
         response = await platform.anonymous().call(method, path.format(**ids))
         assert (method, path, response.status_code, response.json()["error"]) == (method, path, 401, "UNAUTHENTICATED")

@@ -24,6 +24,8 @@ IDS = {
     "data_id": f"dat_{NOWHERE}",
     "broker": "nowhere",
     "ticket": "nonsense",
+    "target_id": f"ntf_{NOWHERE}",
+    "device_id": f"dev_{NOWHERE}",
 }
 # A stream never ends when it is allowed; this place to resume from is refused after the role was looked at.
 QUERIES = {"GET /stream": {"headers": {"Last-Event-ID": "nonsense"}}}

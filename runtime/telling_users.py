@@ -1,0 +1,112 @@
+"""Tells users of their own alarms at their own targets: as `runtime/telling.py` does for operators, with quiet hours.
+
+During quiet hours only what concerns an exit or shares that are held is told; the rest waits until they are over.
+"""
+
+import asyncio
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from runtime.alarm_words import message_about
+from runtime.user_targets import TargetNotAllowed, UserTargets
+from storage.database import Database
+from storage.models import NotificationTarget
+from storage.repositories import alerts, notifications
+from trading.ports.clock import Clock
+from trading.ports.sealing import SealBroken
+from trading.quiet_hours import QuietHours
+
+_log = structlog.get_logger()
+
+ROUND_SECONDS = 2.0
+MOST_AT_ONCE = 200
+# So many are told at the same time; one that hangs takes one place until its time is over.
+PLACES = 20
+# Exits, and shares that are held while something keeps them from being sold.
+ABOUT_EXITS = frozenset(
+    {
+        "account_frozen",
+        "broker_down",
+        "daily_loss_limit",
+        "handed_over",
+        "order_doubled",
+        "order_in_doubt",
+        "oversold",
+        "run_needs_person",
+        "sold_elsewhere",
+        "token_expired",
+        "workflow_stuck",
+    }
+)
+
+
+class UserTeller:
+    def __init__(self, database: Database, targets: UserTargets, clock: Clock) -> None:
+        self._database = database
+        self._targets = targets
+        self._clock = clock
+        self._under_way: dict[str, asyncio.Task[int]] = {}
+
+    async def run(self) -> None:
+        """For ever."""
+        try:
+            while True:
+                try:
+                    await self.start_round()
+                except (SQLAlchemyError, OSError, TimeoutError) as error:
+                    _log.warning("user_alarms_not_read", error=type(error).__name__)
+                except Exception as error:  # noqa: BLE001 (supervised loop: users must be told whatever one of their rows holds)
+                    _log.error("telling_users_broken", error=type(error).__name__)
+                await asyncio.sleep(ROUND_SECONDS)
+        finally:
+            for task in self._under_way.values():
+                task.cancel()
+
+    async def start_round(self) -> int:
+        """Begin to tell whoever has news and is not being told already; how many that is."""
+        self._under_way = {target_id: task for target_id, task in self._under_way.items() if not task.done()}
+        async with self._database.transaction() as session:
+            waiting = await notifications.targets_with_news(session, most=MOST_AT_ONCE)
+        chosen = [target for target in waiting if target.id not in self._under_way][: PLACES - len(self._under_way)]
+        for target in chosen:
+            self._under_way[target.id] = asyncio.create_task(self._supervised(target), name=f"tell {target.id}")
+        return len(chosen)
+
+    async def _supervised(self, target: NotificationTarget) -> int:
+        try:
+            return await self.tell(target)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            _log.warning("user_not_told", target=target.id, error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (a task of its own: its error must not go unseen, and may hold an address)
+            _log.error("telling_a_user_broken", target=target.id, error=type(error).__name__)
+        return 0
+
+    async def tell(self, target: NotificationTarget) -> int:
+        """How many beginnings and ends it was told, or could not be told now."""
+        only = ABOUT_EXITS if is_quiet(target, self._clock) else None
+        async with self._database.transaction() as session:
+            await alerts.enlist(
+                session, target=target.id, most=MOST_AT_ONCE, user_id=target.user_id, raised_since=target.created_at
+            )
+        async with self._database.transaction() as session:
+            due = await alerts.take(session, target=target.id, most=MOST_AT_ONCE, kinds=only)
+        if not due:
+            return 0
+        try:
+            opened = await asyncio.to_thread(self._targets.open, target)
+            well = await opened.tell(message_about(due))
+        except (SealBroken, TargetNotAllowed) as error:
+            _log.warning("target_not_opened", target=target.id, error=type(error).__name__)
+            well = False
+        async with self._database.transaction() as session:
+            if well:
+                await alerts.mark_delivered(session, [told.delivery_id for told in due])
+            await notifications.note_told(session, target_id=target.id, well=well, now=self._clock.now())
+        return len(due)
+
+
+def is_quiet(target: NotificationTarget, clock: Clock) -> bool:
+    if target.quiet_from is None or target.quiet_to is None:
+        return False
+    return QuietHours(target.quiet_from, target.quiet_to).cover(clock.now())
