@@ -4,22 +4,25 @@
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 from fastapi import Request
 from fastapi.security.utils import get_authorization_scheme_param
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import ApiError, ErrorCode
-from api.roles import rule_for
+from api.roles import Rule, Scope, rule_for
 from api.services import Services
-from api.tokens import ACCESS
-from storage.models import Role, UserState
-from storage.repositories import users
+from api.tokens import ACCESS, api_key_hash, looks_like_a_key
+from storage.models import Role, User, UserState
+from storage.repositories import api_keys, users
 
 log = structlog.get_logger()
 
 PREFIX = "/api/v1"
+API_KEY_HEADER = "X-API-Key"
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,13 @@ class Caller:
     created_at: datetime
     session_family: str
     token_expires_at: datetime
+    # With an API key: which one, and what it may be used for. Such a caller has no session.
+    api_key_id: str | None = None
+    scopes: frozenset[Scope] = frozenset()
+
+    def may(self, rule: Rule) -> bool:
+        """Whether the key that was used reaches so far; an access token always does."""
+        return self.api_key_id is None or rule.scope in self.scopes
 
 
 def get_services(request: Request) -> Services:
@@ -57,12 +67,33 @@ async def admit(request: Request) -> Caller | None:
         caller = await _signed_in(request, get_services(request))
         if caller.role not in rule.roles:
             raise ApiError(ErrorCode.FORBIDDEN)
+        if not caller.may(rule):
+            raise ApiError(ErrorCode.API_KEY_SCOPE)
     request.state.caller = caller
     return caller
 
 
+async def may_go_on(platform: Services, caller: Caller) -> bool:
+    """Whether what a stream was opened with would still be let in. A database that is away ends no stream."""
+    now = platform.clock.now()
+    if caller.token_expires_at <= now:
+        return False
+    try:
+        async with platform.database.transaction() as session:
+            if caller.api_key_id is not None:
+                user = await api_keys.owner_of(session, key_id=caller.api_key_id, now=now)
+            else:
+                user = await users.find_with_session(session, user_id=caller.user_id, family_id=caller.session_family)
+    except (SQLAlchemyError, OSError):
+        return True
+    return user is not None and user.state is UserState.ACTIVE
+
+
 async def _signed_in(request: Request, platform: Services) -> Caller:
-    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    header, key = request.headers.get("authorization"), request.headers.get(API_KEY_HEADER)
+    if header is None and key is not None:
+        return await _with_key(platform, key)
+    scheme, token = get_authorization_scheme_param(header)
     if scheme.lower() != "bearer" or not token:
         raise ApiError(ErrorCode.UNAUTHENTICATED)
     claims = platform.signer.read(token, audience=ACCESS)
@@ -70,9 +101,7 @@ async def _signed_in(request: Request, platform: Services) -> Caller:
         user = await users.find_with_session(session, user_id=claims.user_id, family_id=claims.subject_id)
     if user is None:
         raise ApiError(ErrorCode.TOKEN_INVALID)
-    if user.state is not UserState.ACTIVE:
-        raise ApiError(ErrorCode.USER_SUSPENDED)
-    await platform.throttle.request(user.id)
+    await _check_state(platform, user)
     return Caller(
         user_id=user.id,
         email=user.email,
@@ -83,3 +112,32 @@ async def _signed_in(request: Request, platform: Services) -> Caller:
         session_family=claims.subject_id,
         token_expires_at=claims.expires_at,
     )
+
+
+async def _with_key(platform: Services, key: str) -> Caller:
+    """An Admin's key acts as a User's: no key administers."""
+    now = platform.clock.now()
+    async with platform.database.transaction() as session:
+        found = await api_keys.find_with_user(session, key_hash=api_key_hash(key), now=now) if looks_like_a_key(key) else None
+    if found is None:
+        raise ApiError(ErrorCode.API_KEY_INVALID)
+    row, user = found
+    await _check_state(platform, user)
+    return Caller(
+        user_id=user.id,
+        email=user.email,
+        name=user.name,
+        role=Role.USER if user.role is Role.ADMIN else user.role,
+        broker=user.broker,
+        created_at=user.created_at,
+        session_family="",
+        token_expires_at=row.expires_at or NEVER,
+        api_key_id=row.id,
+        scopes=frozenset(Scope(scope) for scope in row.scopes),
+    )
+
+
+async def _check_state(platform: Services, user: User) -> None:
+    if user.state is not UserState.ACTIVE:
+        raise ApiError(ErrorCode.USER_SUSPENDED)
+    await platform.throttle.request(user.id)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from sqlalchemy import select
 
+from api import second_factor
 from api.passwords import LONGEST, SHORTEST, Passwords
 from runtime.accounts import BrokerAccounts
 from runtime.brokers import open_accounts
@@ -20,7 +21,7 @@ from runtime.settings import Settings
 from runtime.user_targets import UserTargets, seal_device_anew
 from storage.database import Database
 from storage.models import BrokerAccount, DeviceToken, NotificationTarget, Role, User
-from storage.repositories import audit, audit_chain, users
+from storage.repositories import audit, audit_chain, sessions, users
 from storage.repositories.audit_chain import Chain, Head
 from trading.ports.sealing import SealBroken
 
@@ -38,6 +39,15 @@ def create_admin(
         console.print(f"[red]The password must have between {SHORTEST} and {LONGEST} characters.[/red]")
         raise typer.Exit(2)
     console.print(asyncio.run(_create_admin(_settings(), email.strip().lower(), password)))
+
+
+@app.command()
+def reset_second_factor(email: str) -> None:
+    """Switch a user's second factor off, when phone and recovery codes are lost. Make sure first that it is really them."""
+    if not asyncio.run(_reset_second_factor(_settings(), email.strip().lower())):
+        console.print("[red]No such user, or their second factor is off already.[/red]")
+        raise typer.Exit(1)
+    console.print(f"The second factor of {email} is off, and their sessions have ended.")
 
 
 @app.command()
@@ -102,8 +112,21 @@ async def _create_admin(settings: Settings, email: str, password: str) -> str:
         return f"{email} is an Admin now." if existed else f"Admin {email} was created."
 
 
+async def _reset_second_factor(settings: Settings, email: str) -> bool:
+    clock = SystemClock()
+    async with Database(settings.database_url) as database, database.transaction() as session:
+        found = await users.find_by_email(session, email=email)
+        user = await users.find_for_update(session, user_id=found.id) if found else None
+        if user is None or user.totp_confirmed_at is None:
+            return False
+        await second_factor.switch_off(session, user)
+        await sessions.end_all(session, user_id=user.id, now=clock.now())
+        await audit.append(session, actor_id=None, action="user.second_factor_reset", subject_id=user.id, now=clock.now())
+    return True
+
+
 async def _rotate(settings: Settings) -> tuple[int, int]:
-    """How many accounts, targets and devices were sealed anew, and how many could not be opened."""
+    """How many accounts, second factors, targets and devices were sealed anew, and how many could not be opened."""
     clock = SystemClock()
     async with Database(settings.database_url) as database:
         accounts = open_accounts(settings, database, clock)
@@ -114,10 +137,13 @@ async def _rotate(settings: Settings) -> tuple[int, int]:
                 select(NotificationTarget).where(NotificationTarget.deleted_at.is_(None)).with_for_update()
             )
             devices = await session.scalars(select(DeviceToken).where(DeviceToken.deleted_at.is_(None)).with_for_update())
+            protected = select(User).where(User.sealed_totp_secret.is_not(None), User.deleted_at.is_(None))
+            people = await session.scalars(protected.with_for_update(key_share=True))
             outcomes = [
                 *(_opens(partial(_seal_account, accounts, account)) for account in rows),
                 *(_opens(partial(user_targets.seal_anew, target)) for target in targets),
                 *(_opens(partial(seal_device_anew, user_targets.sealer, device)) for device in devices),
+                *(_opens(partial(second_factor.seal_anew, accounts.sealer, user)) for user in people),
             ]
             sealed, broken = outcomes.count(True), outcomes.count(False)
             await audit.append(session, actor_id=None, action="keys.rotate", subject_id=None, now=clock.now(), accounts=sealed)

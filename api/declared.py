@@ -13,6 +13,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 SECURITY_SCHEMES = {
     "accessToken": {"type": "http", "scheme": "bearer", "description": "The `token` of register, login or refresh"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of your own programs, with scopes"},
 }
 # Any route may meet these.
 ALWAYS = (ErrorCode.INTERNAL_ERROR, ErrorCode.DATABASE_UNAVAILABLE)
@@ -20,9 +21,18 @@ SIGNED_IN = (
     ErrorCode.UNAUTHENTICATED,
     ErrorCode.TOKEN_INVALID,
     ErrorCode.TOKEN_EXPIRED,
+    ErrorCode.API_KEY_INVALID,
     ErrorCode.FORBIDDEN,
+    ErrorCode.API_KEY_SCOPE,
     ErrorCode.USER_SUSPENDED,
     ErrorCode.RATE_LIMITED,
+)
+# Asked for a password again, and for a code if the second factor is on.
+PROVEN = (
+    ErrorCode.INVALID_CREDENTIALS,
+    ErrorCode.SECOND_FACTOR_REQUIRED,
+    ErrorCode.SECOND_FACTOR_INVALID,
+    ErrorCode.TOO_MANY_LOGINS,
 )
 # Whatever has parameters or a body can be wrong in these ways.
 PARAMETERS = (ErrorCode.INVALID_INPUT, ErrorCode.INVALID_VALUE, ErrorCode.INVALID_TEXT)
@@ -88,7 +98,12 @@ def _access(rule: Rule | None) -> dict[str, Any]:
     """How to sign in for it, and the roles it is for; nothing for a public route."""
     if rule is None or rule.is_public:
         return {}
-    return {"security": [{"accessToken": []}], "x-roles": sorted(role.value for role in rule.roles)}
+    ways: list[dict[str, list[str]]] = [{"accessToken": []}]
+    found: dict[str, Any] = {"security": ways, "x-roles": sorted(role.value for role in rule.roles)}
+    if rule.scope is not None:
+        ways.append({"apiKey": []})
+        found["x-api-key-scope"] = rule.scope.value
+    return found
 
 
 def _as_json(response: dict[str, Any]) -> dict[str, Any]:

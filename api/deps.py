@@ -10,6 +10,7 @@ from api.errors import ApiError, ErrorCode
 from api.services import Services
 from storage.ids import is_id
 from storage.models import Role
+from storage.repositories.sessions import Device
 
 # Names that may be printed in logs and compared as they are.
 IDEMPOTENCY_KEY_PATTERN = r"^[\x21-\x7e]{1,200}$"
@@ -29,6 +30,14 @@ async def client_address(request: Request) -> str:
 
 
 Address = Annotated[str, Depends(client_address)]
+
+
+async def client_device(request: Request) -> Device:
+    agent = request.headers.get("user-agent", "").replace("\0", "")
+    return Device((await client_address(request))[:64], agent[:200])
+
+
+ThisDevice = Annotated[Device, Depends(client_device)]
 
 
 async def get_caller(request: Request) -> Caller:
@@ -101,6 +110,16 @@ async def data_id_of(_: CurrentCaller, data_id: Annotated[str, Path(examples=["d
     return known_id(data_id, prefix="dat", missing=ErrorCode.PLAYGROUND_DATA_NOT_FOUND)
 
 
+async def session_id_of(_: CurrentCaller, session_id: Annotated[str, Path(examples=["fam_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return known_id(session_id, prefix="fam", missing=ErrorCode.SESSION_NOT_FOUND)
+
+
+async def key_id_of(_: CurrentCaller, key_id: Annotated[str, Path(examples=["key_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
+    return known_id(key_id, prefix="key", missing=ErrorCode.API_KEY_NOT_FOUND)
+
+
+SessionId = Annotated[str, Depends(session_id_of)]
+KeyId = Annotated[str, Depends(key_id_of)]
 StrategyId = Annotated[str, Depends(strategy_id_of)]
 BrokerId = Annotated[str, Depends(broker_id_of)]
 OrderId = Annotated[str, Depends(order_id_of)]

@@ -40,10 +40,14 @@ class ErrorCode(str, Enum):
     TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105 - the name of an error
     TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105 - the name of an error
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    SECOND_FACTOR_REQUIRED = "SECOND_FACTOR_REQUIRED"
+    SECOND_FACTOR_INVALID = "SECOND_FACTOR_INVALID"
+    API_KEY_INVALID = "API_KEY_INVALID"
     REFRESH_TOKEN_INVALID = "REFRESH_TOKEN_INVALID"  # noqa: S105 - the name of an error
     REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"  # noqa: S105 - the name of an error
     # 403
     FORBIDDEN = "FORBIDDEN"
+    API_KEY_SCOPE = "API_KEY_SCOPE"
     USER_SUSPENDED = "USER_SUSPENDED"
     UNRELATED_LIVE_ACCOUNT = "UNRELATED_LIVE_ACCOUNT"
     BAD_SIGNATURE = "BAD_SIGNATURE"
@@ -58,6 +62,8 @@ class ErrorCode(str, Enum):
     PLAYGROUND_RESULT_NOT_FOUND = "PLAYGROUND_RESULT_NOT_FOUND"
     TARGET_NOT_FOUND = "TARGET_NOT_FOUND"
     DEVICE_NOT_FOUND = "DEVICE_NOT_FOUND"
+    SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+    API_KEY_NOT_FOUND = "API_KEY_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # 409
     EMAIL_TAKEN = "EMAIL_TAKEN"
@@ -85,6 +91,9 @@ class ErrorCode(str, Enum):
     STOP_ABOVE_PRICE = "STOP_ABOVE_PRICE"
     LAST_ADMIN = "LAST_ADMIN"
     TOO_MANY_TARGETS = "TOO_MANY_TARGETS"
+    SECOND_FACTOR_ON = "SECOND_FACTOR_ON"
+    SECOND_FACTOR_OFF = "SECOND_FACTOR_OFF"
+    TOO_MANY_API_KEYS = "TOO_MANY_API_KEYS"
     USER_HAS_OPEN_RUNS = "USER_HAS_OPEN_RUNS"
     MAINTENANCE = "MAINTENANCE"
     BROKER_SWITCHED_OFF = "BROKER_SWITCHED_OFF"
@@ -149,9 +158,13 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.TOKEN_INVALID: Meaning(401, "The access token is not one of ours, or its session has ended"),
     ErrorCode.TOKEN_EXPIRED: Meaning(401, "The access token has expired; refresh it"),
     ErrorCode.INVALID_CREDENTIALS: Meaning(401, "E-mail address or password are wrong"),
+    ErrorCode.SECOND_FACTOR_REQUIRED: Meaning(401, "The password is right; send the `code` of the authenticator app as well"),
+    ErrorCode.SECOND_FACTOR_INVALID: Meaning(401, "The code is wrong, too old or used before"),
+    ErrorCode.API_KEY_INVALID: Meaning(401, "The API key is not one of ours, has expired or was revoked"),
     ErrorCode.REFRESH_TOKEN_INVALID: Meaning(401, "The refresh token is unknown, expired or revoked; log in"),
     ErrorCode.REFRESH_TOKEN_REUSED: Meaning(401, "The refresh token was used before; its whole session has been ended"),
     ErrorCode.FORBIDDEN: Meaning(403, "The role does not allow this"),
+    ErrorCode.API_KEY_SCOPE: Meaning(403, "The API key has not the scope this needs, or no key may do this"),
     ErrorCode.USER_SUSPENDED: Meaning(403, "The user is suspended"),
     ErrorCode.UNRELATED_LIVE_ACCOUNT: Meaning(403, "Another user has a live account here; one installation serves one family"),
     ErrorCode.BAD_SIGNATURE: Meaning(403, "The message is not signed with the account's secret"),
@@ -165,6 +178,8 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.PLAYGROUND_RESULT_NOT_FOUND: Meaning(404, "No such simulation or backtest of yours"),
     ErrorCode.TARGET_NOT_FOUND: Meaning(404, "No such notification target of yours"),
     ErrorCode.DEVICE_NOT_FOUND: Meaning(404, "No such device of yours"),
+    ErrorCode.SESSION_NOT_FOUND: Meaning(404, "No such session of yours that is alive"),
+    ErrorCode.API_KEY_NOT_FOUND: Meaning(404, "No such API key of yours that works"),
     ErrorCode.METHOD_NOT_ALLOWED: Meaning(405, "The address exists, the method does not"),
     ErrorCode.EMAIL_TAKEN: Meaning(409, "A user with that e-mail address exists"),
     ErrorCode.BROKER_NOT_CONNECTED: Meaning(409, "There is no broker account with a session that is alive; connect or log in"),
@@ -190,6 +205,9 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.SELL_NOT_AFTER_BUY: Meaning(409, "The new sell time is not after the buy time"),
     ErrorCode.STOP_ABOVE_PRICE: Meaning(409, "The new stop-loss is not below the last price"),
     ErrorCode.LAST_ADMIN: Meaning(409, "This is the only active Admin"),
+    ErrorCode.SECOND_FACTOR_ON: Meaning(409, "The second factor is on already; switch it off first"),
+    ErrorCode.SECOND_FACTOR_OFF: Meaning(409, "The second factor is not on, or was not begun"),
+    ErrorCode.TOO_MANY_API_KEYS: Meaning(409, "There are as many API keys as one user may have; revoke one first"),
     ErrorCode.USER_HAS_OPEN_RUNS: Meaning(409, "The user has strategies that run; stop them first"),
     ErrorCode.MAINTENANCE: Meaning(409, "Maintenance: nothing new is started; what runs goes on"),
     ErrorCode.BROKER_SWITCHED_OFF: Meaning(409, "An administrator has switched this broker off: nothing new is started with it"),

@@ -20,6 +20,7 @@ from api.routes import (
     notifications,
     operation,
     orders,
+    own_security,
     playground,
     running,
     safety,
@@ -71,6 +72,7 @@ def _versioned() -> APIRouter:
     router = APIRouter()
     for routes in (
         auth.router,
+        own_security.router,
         broker.reading,
         broker.router,
         callbacks.router,

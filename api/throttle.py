@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import structlog
-from limits import RateLimitItem, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
@@ -17,6 +17,9 @@ log = structlog.get_logger()
 # After a failure Redis is left alone for this long, so that no request waits for it.
 REST_SECONDS = 5.0
 WINDOW_SECONDS = 60
+HOUR_SECONDS = 3_600
+# Six digits with three steps open: at this pace a guess takes more than a year on average.
+CODES_PER_HOUR = 20
 REDIS_TIMEOUT_SECONDS = 0.5
 # One account may be tried from many addresses, and one address may serve an office: wider than the limit of the pair.
 ACCOUNT_FACTOR = 5
@@ -50,6 +53,7 @@ class Throttle:
         self._login_pair = RateLimitItemPerMinute(logins)
         self._login_account = RateLimitItemPerMinute(logins * ACCOUNT_FACTOR)
         self._login_address = RateLimitItemPerMinute(logins * ADDRESS_FACTOR)
+        self._second_factor = RateLimitItemPerHour(CODES_PER_HOUR)
 
     async def request(self, caller: str) -> None:
         """Raises ApiError RATE_LIMITED."""
@@ -65,6 +69,11 @@ class Throttle:
         ]
         if not all(allowed):
             raise ApiError(ErrorCode.TOO_MANY_LOGINS, retry_after_seconds=WINDOW_SECONDS)
+
+    async def second_factor(self, *, user_id: str) -> None:
+        """Count one code, after the password was right: a stranger cannot use this up. Raises ApiError TOO_MANY_LOGINS."""
+        if not await self._hit(self._second_factor, "second-factor", user_id):
+            raise ApiError(ErrorCode.TOO_MANY_LOGINS, retry_after_seconds=HOUR_SECONDS)
 
     async def registration(self, *, address: str) -> None:
         """Raises ApiError RATE_LIMITED: making a password's hash is dear."""

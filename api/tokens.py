@@ -4,6 +4,7 @@ HS256 with a key ring (`JWT_KEYS`): the first key signs, every key verifies, so 
 """
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -92,3 +93,23 @@ def new_refresh_token() -> str:
 def refresh_token_hash(token: str) -> str:
     """A plain hash suffices: the token is random, not chosen by a person."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+API_KEY_START = "ak_"
+# What is shown of a key after the first time.
+API_KEY_SHOWN = 11
+_API_KEY = re.compile(r"ak_[A-Za-z0-9_-]{43}")
+
+
+def new_api_key() -> str:
+    """256 random bits; only its hash is stored."""
+    return f"{API_KEY_START}{secrets.token_urlsafe(32)}"
+
+
+def looks_like_a_key(text: str) -> bool:
+    return _API_KEY.fullmatch(text) is not None
+
+
+def api_key_hash(key: str) -> str:
+    """A plain hash suffices: the key is random. It is looked up by its hash, so no comparison tells how much of it was right."""
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -19,6 +19,7 @@ from bench.stack import World
 from storage.ids import new_id
 from storage.models import BrokerAccount, Role, Strategy, User
 from storage.repositories import sessions, strategies
+from storage.repositories.sessions import Device
 from trading.accounts import BrokerName, Credentials, Environment
 from trading.instruments import Product
 from trading.runs import StrategyState
@@ -103,6 +104,8 @@ async def _store(world: World, some: Sequence[tuple[str, dict[str, Any]]]) -> li
                 family_id=holder.person.session_family,
                 token_hash=refresh_token_hash(new_refresh_token()),
                 expires_at=holder.person.token_expires_at,
+                device=Device("", ""),
+                now=now,
             )
     return holders
 

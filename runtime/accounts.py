@@ -60,6 +60,10 @@ class BrokerAccounts:
         self._adapters = adapters
         self._opened: dict[str, _Opened] = {}
 
+    @property
+    def sealer(self) -> Sealer:
+        return self._sealer
+
     async def open(self, account_id: str) -> Broker:
         """The account's broker with its newest session.
 

@@ -6,16 +6,18 @@ from fastapi import APIRouter
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.declared import BODY, SIGNED_IN, errors
-from api.deps import Address, CurrentCaller, Platform
+from api import second_factor
+from api.declared import BODY, PROVEN, SIGNED_IN, errors
+from api.deps import Address, CurrentCaller, Platform, ThisDevice
 from api.errors import ApiError, ErrorCode
 from api.routes.tags import AUTH
-from api.schemas.auth import LoggedOut, Login, Logout, Me, Refresh, Register, Tokens
+from api.schemas.auth import ChangePassword, LoggedOut, Login, Logout, Me, PasswordChanged, Refresh, Register, Tokens
 from api.services import Services
 from api.tokens import ACCESS, new_refresh_token, refresh_token_hash
 from storage.ids import new_id
 from storage.models import User, UserState
-from storage.repositories import audit, sessions, switches, users
+from storage.repositories import audit, recovery_codes, sessions, switches, users
+from storage.repositories.sessions import Device
 
 router = APIRouter(prefix="/auth", tags=[AUTH])
 
@@ -33,11 +35,11 @@ router = APIRouter(prefix="/auth", tags=[AUTH])
         ErrorCode.FEATURE_SWITCHED_OFF,
     ),
 )
-async def register(body: Register, platform: Platform, address: Address) -> Tokens:
+async def register(body: Register, platform: Platform, device: ThisDevice) -> Tokens:
     """Make a user and log them in."""
     if body.password.lower() == body.email:
         raise ApiError(ErrorCode.WEAK_PASSWORD)
-    await platform.throttle.registration(address=address)
+    await platform.throttle.registration(address=device.address)
     async with platform.database.transaction() as session:
         if not (await switches.load(session)).is_on(switches.Flag.REGISTRATION):
             raise ApiError(ErrorCode.FEATURE_SWITCHED_OFF, "registration is switched off; ask an administrator for an account")
@@ -47,7 +49,7 @@ async def register(body: Register, platform: Platform, address: Address) -> Toke
         async with platform.database.transaction() as session:
             session.add(user)
             await session.flush()
-            tokens = await _new_session(platform, session, user, family_id=new_id("fam"))
+            tokens = await _new_session(platform, session, user, device, family_id=new_id("fam"))
             await _note(platform, session, user, "user.register")
     except IntegrityError as error:
         raise ApiError(ErrorCode.EMAIL_TAKEN) from error
@@ -57,12 +59,16 @@ async def register(body: Register, platform: Platform, address: Address) -> Toke
 @router.post(
     "/login",
     operation_id="login",
-    responses=errors(BODY, ErrorCode.INVALID_CREDENTIALS, ErrorCode.USER_SUSPENDED, ErrorCode.TOO_MANY_LOGINS),
+    responses=errors(BODY, PROVEN, ErrorCode.USER_SUSPENDED),
 )
-async def login(body: Login, platform: Platform, address: Address) -> Tokens:
-    """Trade e-mail address and password for tokens. An unknown address is answered like a wrong password, and as slowly."""
+async def login(body: Login, platform: Platform, device: ThisDevice) -> Tokens:
+    """Trade e-mail address and password for tokens. An unknown address is answered like a wrong password, and as slowly.
+
+    With the second factor on, a login without `code` is answered 401 SECOND_FACTOR_REQUIRED: ask for the code of the
+    authenticator app, or a recovery code, and send the login again with it.
+    """
     email = body.email.lower()
-    await platform.throttle.login(account=email, address=address)
+    await platform.throttle.login(account=email, address=device.address)
     async with platform.database.transaction() as session:
         user = await users.find_by_email(session, email=email)
     matches = await platform.passwords.matches(body.password, user.password_hash if user else None)
@@ -72,13 +78,18 @@ async def login(body: Login, platform: Platform, address: Address) -> Tokens:
     if user.state is not UserState.ACTIVE:
         platform.metrics.count("logins", outcome="suspended")
         raise ApiError(ErrorCode.USER_SUSPENDED)
+    await second_factor.count_attempt(platform, user, body.code)
     fresh_hash = None
     if platform.passwords.is_outdated(user.password_hash):
         fresh_hash = await platform.passwords.hash(body.password)
     async with platform.database.transaction() as session:
+        # Locked and read again: the password may have been changed, or the user suspended, while the hash was made.
+        user = await second_factor.locked_as_seen(platform, session, user, code=body.code)
+        if user.state is not UserState.ACTIVE:
+            raise ApiError(ErrorCode.USER_SUSPENDED)
         if fresh_hash is not None:
-            (await session.get_one(User, user.id)).password_hash = fresh_hash
-        tokens = await _new_session(platform, session, user, family_id=new_id("fam"))
+            user.password_hash = fresh_hash
+        tokens = await _new_session(platform, session, user, device, family_id=new_id("fam"))
         await _note(platform, session, user, "user.login")
     platform.metrics.count("logins", outcome="accepted")
     return tokens
@@ -95,21 +106,23 @@ async def login(body: Login, platform: Platform, address: Address) -> Tokens:
         ErrorCode.RATE_LIMITED,
     ),
 )
-async def refresh(body: Refresh, platform: Platform, address: Address) -> Tokens:
+async def refresh(body: Refresh, platform: Platform, device: ThisDevice) -> Tokens:
     """Trade a refresh token for new tokens. Each works once; one that is used again was stolen, so its session ends."""
-    await platform.throttle.request(f"refresh|{address}")
-    outcome = await _rotate(platform, body.refresh_token)
+    await platform.throttle.request(f"refresh|{device.address}")
+    outcome = await _rotate(platform, body.refresh_token, device)
     if isinstance(outcome, ErrorCode):
         raise ApiError(outcome)
     return outcome
 
 
-async def _rotate(platform: Services, token: str) -> Tokens | ErrorCode:
+async def _rotate(platform: Services, token: str, device: Device) -> Tokens | ErrorCode:
     """The refusal is returned, not raised: ending a stolen family must be committed."""
     now = platform.clock.now()
     async with platform.database.transaction() as session:
         row = await sessions.find_for_update(session, token_hash=refresh_token_hash(token))
         if row is None or row.revoked_at is not None or row.expires_at <= now:
+            return ErrorCode.REFRESH_TOKEN_INVALID
+        if await sessions.is_ended(session, family_id=row.family_id):
             return ErrorCode.REFRESH_TOKEN_INVALID
         user = await users.find(session, user_id=row.user_id)
         if user is None:
@@ -121,7 +134,7 @@ async def _rotate(platform: Services, token: str) -> Tokens | ErrorCode:
             await _note(platform, session, user, "user.refresh_token_reused")
             return ErrorCode.REFRESH_TOKEN_REUSED
         row.used_at = now
-        return await _new_session(platform, session, user, family_id=row.family_id)
+        return await _new_session(platform, session, user, device, family_id=row.family_id)
 
 
 @router.post("/logout", operation_id="logout", responses=errors(SIGNED_IN, BODY))
@@ -138,8 +151,11 @@ async def logout(caller: CurrentCaller, platform: Platform, body: Logout | None 
 
 
 @router.get("/me", operation_id="getMe", responses=errors(SIGNED_IN))
-async def me(caller: CurrentCaller) -> Me:
+async def me(caller: CurrentCaller, platform: Platform) -> Me:
     """Who the token speaks for."""
+    async with platform.database.transaction() as session:
+        user = await users.find(session, user_id=caller.user_id)
+        left = await recovery_codes.count_left(session, user_id=caller.user_id)
     return Me(
         user_id=caller.user_id,
         email=caller.email,
@@ -147,10 +163,30 @@ async def me(caller: CurrentCaller) -> Me:
         role=caller.role,
         broker=caller.broker,
         created_at=caller.created_at,
+        second_factor=user is not None and user.totp_confirmed_at is not None,
+        recovery_codes_left=left,
     )
 
 
-async def _new_session(platform: Services, session: AsyncSession, user: User, *, family_id: str) -> Tokens:
+@router.post(
+    "/password",
+    operation_id="changePassword",
+    responses=errors(SIGNED_IN, BODY, PROVEN, ErrorCode.WEAK_PASSWORD),
+)
+async def change_password(body: ChangePassword, caller: CurrentCaller, platform: Platform, address: Address) -> PasswordChanged:
+    """Set a new password. Every other session of yours ends; this one and your API keys go on."""
+    if body.new_password.lower() == caller.email:
+        raise ApiError(ErrorCode.WEAK_PASSWORD)
+    password_hash = await platform.passwords.hash(body.new_password)
+    proof = second_factor.proven(platform, caller, password=body.current_password, code=body.code, address=address)
+    async with proof as (session, user):
+        user.password_hash, user.updated_by = password_hash, user.id
+        await sessions.end_others(session, user_id=user.id, keep=caller.session_family, now=platform.clock.now())
+        await _note(platform, session, user, "user.password_change")
+    return PasswordChanged()
+
+
+async def _new_session(platform: Services, session: AsyncSession, user: User, device: Device, *, family_id: str) -> Tokens:
     settings = platform.settings
     refresh_token = new_refresh_token()
     life = timedelta(minutes=settings.access_token_minutes)
@@ -160,6 +196,8 @@ async def _new_session(platform: Services, session: AsyncSession, user: User, *,
         family_id=family_id,
         token_hash=refresh_token_hash(refresh_token),
         expires_at=platform.clock.now() + timedelta(days=settings.refresh_token_days),
+        device=device,
+        now=platform.clock.now(),
     )
     token = platform.signer.sign(audience=ACCESS, user_id=user.id, subject_id=family_id, life=life)
     return Tokens(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header
 from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from api.access import may_go_on
 from api.answers import event_answer, status_answer
 from api.declared import PARAMETERS, SIGNED_IN, Responses, errors
 from api.deps import Caller, CurrentCaller, Platform, StrategyId
@@ -16,8 +17,7 @@ from api.paging import read_number_cursor
 from api.routes.tags import STREAMS
 from api.services import Services
 from api.status import read_status
-from storage.models import UserState
-from storage.repositories import strategies, timeline, users
+from storage.repositories import strategies, timeline
 
 router = APIRouter(tags=[STREAMS])
 
@@ -95,7 +95,8 @@ async def _events(platform: Services, caller: Caller, *, strategy_id: str | None
         if strategy_id is not None:
             async for status in _status(platform, caller, strategy_id):
                 yield status
-        while await _may_go_on(platform, caller):
+        # It ends with its access token, session or key, and with a suspension; the client comes back with a new token.
+        while await may_go_on(platform, caller):
             fresh = False
             async for event in _fresh(platform, settled):
                 fresh = True
@@ -104,18 +105,6 @@ async def _events(platform: Services, caller: Caller, *, strategy_id: str | None
                 async for status in _status(platform, caller, strategy_id):
                     yield status
             await bell.wait()
-
-
-async def _may_go_on(platform: Services, caller: Caller) -> bool:
-    """A stream ends with its access token, with its session, and with a suspension; the client comes back with a new token."""
-    if caller.token_expires_at <= platform.clock.now():
-        return False
-    try:
-        async with platform.database.transaction() as session:
-            user = await users.find_with_session(session, user_id=caller.user_id, family_id=caller.session_family)
-    except (SQLAlchemyError, OSError):
-        return True
-    return user is not None and user.state is UserState.ACTIVE
 
 
 async def _fresh(platform: Services, settled: timeline.SettledEvents) -> AsyncIterator[ServerSentEvent]:

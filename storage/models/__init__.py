@@ -13,7 +13,7 @@ from storage.models.base import Base
 from storage.models.notifications import DevicePlatform, DeviceToken, NotificationTarget
 from storage.models.operations import AuditSeal, LogEntry, LogKind, MetricSample
 from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
-from storage.models.people import AuditEntry, IdempotencyKey, Role, Session, User, UserState
+from storage.models.people import ApiKey, AuditEntry, IdempotencyKey, RecoveryCode, Role, Session, User, UserState
 from storage.models.playground import JobKind, JobState, PlaygroundData, PlaygroundDay, PlaygroundJob
 from storage.models.safety import Alert, AlertDelivery, AlertEvent, KillScope, KillSwitch, RiskLimit, Setting, Severity
 from storage.models.strategies import Run, RunEvent, Strategy, StrategyVersion
@@ -22,6 +22,7 @@ __all__ = [
     "Alert",
     "AlertDelivery",
     "AlertEvent",
+    "ApiKey",
     "AuditEntry",
     "AuditSeal",
     "Base",
@@ -51,6 +52,7 @@ __all__ = [
     "PlaygroundJob",
     "PositionLedger",
     "ReadinessCheck",
+    "RecoveryCode",
     "RiskLimit",
     "Role",
     "Run",

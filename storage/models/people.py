@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Integer, String, Text, func, text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, Integer, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Record, text_enum
@@ -24,7 +24,11 @@ class UserState(str, Enum):
 class User(Record):
     __tablename__ = "users"
     id_prefix = "usr"
-    __table_args__ = (Index("uq_users_email", text("lower(email)"), unique=True, postgresql_where=text("deleted_at IS NULL")),)
+    __table_args__ = (
+        Index("uq_users_email", text("lower(email)"), unique=True, postgresql_where=text("deleted_at IS NULL")),
+        # Asked with every sweep of every worker.
+        Index("ix_users_suspended", "id", postgresql_where=text("state <> 'active'")),
+    )
 
     email: Mapped[str] = mapped_column(String(320))
     name: Mapped[str] = mapped_column(String(200), server_default="")
@@ -33,6 +37,38 @@ class User(Record):
     state: Mapped[UserState] = mapped_column(text_enum(UserState), default=UserState.ACTIVE)
     # Staff of a broker see that broker's statistics only.
     broker: Mapped[str | None] = mapped_column(String(24))
+    # The second factor is on from its confirmation; the step of the last code that was taken, so that none works twice.
+    sealed_totp_secret: Mapped[str | None] = mapped_column(Text)
+    totp_confirmed_at: Mapped[datetime | None]
+    totp_last_step: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class RecoveryCode(Record):
+    """Stands in for the second factor, once. Only its hash is stored."""
+
+    __tablename__ = "recovery_codes"
+    id_prefix = "rcv"
+    __table_args__ = (Index("uq_recovery_codes_user_hash", "user_id", "code_hash", unique=True),)
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    code_hash: Mapped[str] = mapped_column(String(64))
+    used_at: Mapped[datetime | None]
+
+
+class ApiKey(Record):
+    """A key of a user's own programs. Only its hash is stored; `beginning` lets a person tell keys apart."""
+
+    __tablename__ = "api_keys"
+    id_prefix = "key"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    beginning: Mapped[str] = mapped_column(String(16))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(String(24)))
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class Session(Record):
@@ -48,6 +84,9 @@ class Session(Record):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    # What it was made from, for the person who looks at their sessions.
+    address: Mapped[str] = mapped_column(String(64), server_default="")
+    user_agent: Mapped[str] = mapped_column(String(200), server_default="")
 
 
 class AuditEntry(Record):

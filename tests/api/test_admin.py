@@ -152,16 +152,37 @@ async def test_an_existing_user_becomes_admin_and_keeps_the_password(platform: P
     await platform.anonymous().post("/auth/login", {"email": "asha@example.com", "password": PASSWORD})
 
 
+async def test_a_lost_second_factor_is_reset_on_the_machine_and_the_sessions_end(platform: Platform) -> None:
+    user = await platform.user("asha@example.com")
+    nothing = await asyncio.to_thread(run_cli, platform, "reset-second-factor", "asha@example.com")
+    assert nothing.exit_code == 1
+    async with platform.services.database.transaction() as session:
+        row = await session.get_one(User, user.user_id)
+        row.sealed_totp_secret, row.totp_confirmed_at = "lost", platform.clock.now()
+    body = {"email": "asha@example.com", "password": PASSWORD}
+    await platform.anonymous().refused("POST", "/auth/login", 401, "SECOND_FACTOR_REQUIRED", json=body)
+    unreadable = {**body, "code": "000000"}
+    await platform.anonymous().refused("POST", "/auth/login", 401, "SECOND_FACTOR_INVALID", json=unreadable)
+    done = await asyncio.to_thread(run_cli, platform, "reset-second-factor", "Asha@example.com")
+    assert done.exit_code == 0, done.output
+    await user.refused("GET", "/auth/me", 401, "TOKEN_INVALID")
+    await platform.anonymous().post("/auth/login", body)
+
+
 async def test_keys_are_rotated_and_the_old_one_may_be_dropped(platform: Platform) -> None:
     user = await platform.user()
     broker_id = await platform.connect(user)
+    await user.post("/auth/totp", {"password": PASSWORD})
     new_key = "a2:" + "bmV3IGtleSBvZiAzMiBieXRlcywgZXhhY3RseSE9PT0="
     result = await asyncio.to_thread(run_cli, platform, "rotate-keys", AES_MASTER_KEYS=f"{new_key},{AES_KEY}")
     assert result.exit_code == 0, result.output
     async with platform.services.database.transaction() as session:
         account = await session.get_one(BrokerAccount, broker_id)
+        second_factor = (await session.get_one(User, user.user_id)).sealed_totp_secret
     assert account.sealed_api_secret.startswith("v1.a2.")
+    assert second_factor is not None
+    assert second_factor.startswith("v1.a2.")
     again = await asyncio.to_thread(run_cli, platform, "rotate-keys", AES_MASTER_KEYS=new_key)
-    assert "1 secrets sealed anew" in again.output
+    assert "2 secrets sealed anew" in again.output
     lost = await asyncio.to_thread(run_cli, platform, "rotate-keys")
     assert (lost.exit_code, "could not be opened" in lost.output) == (1, True)

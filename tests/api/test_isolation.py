@@ -80,6 +80,16 @@ ELSEWHERE: set[Route] = {
     ("POST", "/playground/data"),
     ("GET", "/instruments"),
     ("POST", "/auth/logout"),
+    ("POST", "/auth/password"),
+    ("GET", "/auth/sessions"),
+    ("DELETE", "/auth/sessions/{session_id}"),
+    ("POST", "/auth/totp"),
+    ("POST", "/auth/totp/confirm"),
+    ("POST", "/auth/totp/disable"),
+    ("POST", "/auth/totp/recovery-codes"),
+    ("GET", "/auth/api-keys"),
+    ("POST", "/auth/api-keys"),
+    ("DELETE", "/auth/api-keys/{key_id}"),
     ("GET", "/analytics/report.csv"),
     ("POST", "/notifications/targets"),
     ("POST", "/notifications/devices"),
@@ -224,6 +234,7 @@ async def test_lists_and_sums_hold_nothing_of_anybody_else(platform: Platform) -
 
 async def test_without_a_token_every_route_but_the_public_ones_is_401(platform: Platform) -> None:
     ids = {"strategy_id": "str_x", "broker_id": "brk_x", "order_id": "ord_x", "alert_id": "alt_x", "user_id": "usr_x"}
+    ids |= {"session_id": "fam_x", "key_id": "key_x"}
     ids |= {"broker": "zerodha", "flag": "registration"}
     ids |= {"result_id": "pgj_x", "data_id": "dat_x"}
     ids |= {"broker": "zerodha", "flag": "registration", "target_id": "ntf_x", "device_id": "dev_x"}

@@ -26,6 +26,8 @@ IDS = {
     "ticket": "nonsense",
     "target_id": f"ntf_{NOWHERE}",
     "device_id": f"dev_{NOWHERE}",
+    "session_id": f"fam_{NOWHERE}",
+    "key_id": f"key_{NOWHERE}",
 }
 # A stream never ends when it is allowed; this place to resume from is refused after the role was looked at.
 QUERIES = {"GET /stream": {"headers": {"Last-Event-ID": "nonsense"}}}
