@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import func, select
+from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecutionStatus
 
 from activities.messages import PlaygroundInput
@@ -16,10 +18,12 @@ from activities.playing import ApartPlaygroundActivities
 from api.errors import ErrorCode
 from api.middleware import LARGE_BODY_LIMIT_BYTES
 from api.schemas.playground import DISCLAIMER
-from storage.models import JobState, PlaygroundDay
+from runtime.temporal_worker import make_worker
+from storage.models import JobState, Order, OrderLog, PlaygroundDay, Run, RunEvent
 from storage.repositories import playground
 from tests.api.conftest import Client, Platform
 from tests.api.rows import add_prices, add_result
+from tests.waiting import eventually_asked
 from trading.sessions import trading_date
 from workflows.names import playground_workflow_id
 
@@ -343,3 +347,51 @@ async def test_users_at_the_limit_of_results_are_told_to_delete_some(platform: P
     for _ in range(200):
         await add_result(platform, user)
     await user.refused("POST", "/playground/backtest", 409, "PLAYGROUND_FULL", json={"plans": [PLAN]})
+
+
+# --- with a worker ----------------------------------------------------------------------------------------------------
+
+
+async def over(user: Client, result_id: str) -> Any:
+    """The result, once it is over."""
+    return await eventually_asked(
+        lambda: user.get(f"/playground/results/{result_id}"),
+        lambda result: result["status"] in ("completed", "failed", "cancelled"),
+        "the work is over",
+    )
+
+
+async def test_from_the_request_to_the_result_through_a_worker(trading: Platform, temporal_client: TemporalClient) -> None:
+    user = await trading.user()
+    services = trading.services
+    playing = ApartPlaygroundActivities(database=services.database, calendar=services.calendar, clock=trading.clock)
+    ids = [
+        (await user.post("/playground/backtest", {"plans": [PLAN]}, expect=202))["result_id"],
+        (await user.post("/playground/simulate", {"plan": {**FIXED, "stop_loss": 500}}, expect=202))["result_id"],
+        (await user.post("/playground/simulate", {"plan": FIXED, "speed": 1}, expect=202))["result_id"],
+    ]
+    async with make_worker(temporal_client, services.settings, [playing.reckon, playing.end_playing]):
+        backtest, at_once = await over(user, ids[0]), await over(user, ids[1])
+        assert (backtest["status"], backtest["backtest"]["days"]) == ("completed", 20)
+        assert (at_once["status"], at_once["simulation"]["outcome"]) == ("completed", "sold_at_time")
+        # Shown in real time, for hours: until somebody has seen enough.
+        await eventually_asked(
+            lambda: user.get(f"/playground/results/{ids[2]}"), lambda result: result["status"] == "playing", "the day is shown"
+        )
+        await user.post(f"/playground/results/{ids[2]}/cancel")
+        handle = services.temporal.get_workflow_handle(playground_workflow_id(ids[2]))
+        await handle.result()
+    assert (await user.get(f"/playground/results/{ids[2]}"))["status"] == "cancelled"
+
+
+async def test_a_simulation_leaves_no_trace_in_anything_that_trades(trading: Platform) -> None:
+    user = await trading.user()
+    broker_id = await trading.connect(user)
+    result_id = (await user.post("/playground/simulate", {"plan": {**FIXED, "symbol": "TCS", "stop_loss": 990}}, expect=202))[
+        "result_id"
+    ]
+    await work(trading, user, result_id)
+    async with trading.services.database.transaction() as session:
+        for table in (Order, Run, RunEvent, OrderLog):
+            assert (await session.scalars(select(func.count()).select_from(table))).one() == 0
+    assert (await user.get(f"/broker/{broker_id}/orders"))["items"] == []

@@ -158,6 +158,14 @@ def test_prices_outside_continuous_trading_are_nobodys() -> None:
     assert sold(run(minutes(*rows), plan, instrument=FUTURES_TOO))[:2] == (EndReason.SOLD_AT_TIME, "15:10:00")
 
 
+def test_prices_of_the_closing_auction_are_nobodys_to_sell_at() -> None:
+    plan = replace(PLAN, product=Product.CNC, buy_time=time(15, 0), sell_time=time(15, 10))
+    rows = [*steady("15:00", "15:10"), ("15:16", 100, 100, 100, 100)]
+    patient = replace(EXACT, stale_after_seconds=900)
+    assert run(minutes(*rows), plan, rules=patient).end_reason is EndReason.SOLD_AT_TIME
+    assert run(minutes(*rows), plan, rules=patient, instrument=FUTURES_TOO).not_judged is NotJudged.NO_EXIT_PRICE
+
+
 def test_days_that_cannot_be_judged_say_why() -> None:
     sunday, long_ago = date(2026, 11, 22), date(2019, 11, 20)
     assert run(minutes(("09:30", 100, 100, 100, 100), day=sunday)).not_judged is NotJudged.CLOSED

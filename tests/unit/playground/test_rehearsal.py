@@ -43,14 +43,13 @@ def test_a_price_at_the_stop_skips_the_entry() -> None:
     assert (outcome.end_reason, kinds(outcome)[-1]) == (EndReason.ENTRY_SKIPPED, "entry_skipped")
 
 
-def test_a_price_that_falls_below_the_limit_is_followed_until_it_is_sold() -> None:
-    """The band of the first order ends above the next price: it is re-priced, as it is live."""
-    at = [("09:30:00", 100), ("09:31:00", 95), ("09:31:01", 80), ("09:31:02", 80), ("09:31:04", 80), ("09:31:08", 80)]
+def test_an_order_that_does_not_fill_rests_and_is_repriced_until_it_does() -> None:
+    """No order may be priced below the circuit limit: while the price is under it, nobody buys."""
+    at = [("09:30:00", 100), ("09:31:00", 95), ("09:31:01", 95), ("09:31:03", 95), ("09:31:04", 98)]
     prices = minutes(*((moment, *[float(price)] * 4) for moment, price in at), seconds=0)
-    exchange_says_no = replace(SHARE, lower_circuit=Decimal(85))
-    outcome = rehearsed(prices, instrument=exchange_says_no)
-    assert outcome.end_reason is EndReason.STOP_LOSS
-    assert outcome.holding.sell_value == 950
+    outcome = rehearsed(prices, instrument=replace(SHARE, lower_circuit=Decimal(97)))
+    assert kinds(outcome)[-4:] == ["stop_loss", "order_sent", "order_repriced", "sold"]
+    assert (outcome.end_reason, outcome.holding.sell_value) == (EndReason.STOP_LOSS, 980)
 
 
 def test_prices_that_end_first_are_no_ending() -> None:
