@@ -27,11 +27,12 @@ from runtime.guard import Guard
 from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
 from runtime.messenger import Target, open_targets
-from runtime.metrics import PrometheusMetrics
+from runtime.records import Records
 from runtime.settings import Settings
 from runtime.temporal_worker import ensure_schedules, make_worker
 from runtime.trading import TradingRoom, lead_of, open_trading_room
 from runtime.user_targets import UserTargets
+from runtime.version import VERSION
 from storage.database import Database
 
 _log = structlog.get_logger()
@@ -40,17 +41,17 @@ RETRY_SECONDS = 1.0
 Activities: TypeAlias = Sequence[Callable[..., Any]]
 
 
-async def main(settings: Settings, targets: Sequence[Target]) -> None:
+async def main(settings: Settings, targets: Sequence[Target], records: Records) -> None:
     """Desks first: they trade what is armed whether or not Temporal is up. Ends cleanly on SIGTERM and SIGINT."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    clock, metrics = SystemClock(), PrometheusMetrics()
+    clock, metrics = SystemClock(), records.metrics
     if settings.worker_metrics_port:
         metrics.serve(settings.worker_metrics_port)
     database = Database(settings.database_url, pool_size=settings.database_pool_size, name="worker")
     redis = connect(settings.redis_url)
-    accounts = open_accounts(settings, database, clock)
+    accounts = open_accounts(settings, database, clock, on_call=records.note_call)
     calendar = make_calendar(settings)
     room = open_trading_room(
         settings,
@@ -79,6 +80,7 @@ async def main(settings: Settings, targets: Sequence[Target]) -> None:
     helpers = [
         asyncio.create_task(InstrumentJob(database, accounts.instruments, masters=(), clock=clock).run(), name="instruments"),
         asyncio.create_task(_heartbeat(redis, room, clock_watch), name="heartbeat"),
+        *(asyncio.create_task(task) for task in records.keeping(database, clock)),
         *watching.tasks(
             settings,
             database=database,
@@ -152,7 +154,7 @@ def _facts(room: TradingRoom, clock_watch: ClockWatch) -> dict[str, Fact]:
     """`clock`: how wrong this machine's clock is shown to be, in words; empty when it is not."""
     error = clock_watch.newest
     wrong = error.words if error.is_wrong else ""
-    return {"desks": len(room.floor.desks), "armed": len(room.floor.armed), "clock": wrong}
+    return {"desks": len(room.floor.desks), "armed": len(room.floor.armed), "clock": wrong, "version": VERSION}
 
 
 if __name__ == "__main__":
@@ -161,5 +163,6 @@ if __name__ == "__main__":
         whom_to_tell = open_targets(configured.alert_targets)
     except ValueError as error:
         sys.exit(f"worker: a setting is wrong: {error}")
-    configure_logging(configured, process="worker")
-    uvloop.run(main(configured, whom_to_tell))
+    kept = Records(configured, kind="worker")
+    configure_logging(configured, process="worker", keep=kept.book.keep_event)
+    uvloop.run(main(configured, whom_to_tell, kept))

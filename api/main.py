@@ -15,6 +15,7 @@ from api.routes import (
     analytics,
     auth,
     broker,
+    broker_statistics,
     callbacks,
     day_readiness,
     notifications,
@@ -28,9 +29,10 @@ from api.routes import (
     streams,
 )
 from api.services import Replacements, Services, open_services
-from api.version import VERSION
 from runtime.logging import configure_logging
+from runtime.records import Records
 from runtime.settings import Settings
+from runtime.version import VERSION
 from trading.ports.metrics import Metrics
 
 DESCRIPTION = """Strategies as data: buy at a time, sell at a time, sell earlier at the stop-loss.
@@ -40,13 +42,16 @@ Times are `HH:MM:SS` Indian time, prices rupees. Every error has the shape `{"er
 Mutations accept an `Idempotency-Key`. Live streams resume with `Last-Event-ID`."""
 
 
-def create_app(settings: Settings | None = None, *, replaced: Replacements | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, *, replaced: Replacements | None = None, records: Records | None = None
+) -> FastAPI:
     """The application. Nothing is opened before its lifespan begins; `replaced` is what tests bring along."""
     chosen = settings or Settings()
+    kept = records or Records(chosen, kind="api")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(chosen, replaced or Replacements()) as services:
+        async with open_services(chosen, replaced or Replacements(), kept) as services:
             app.state.services = services
             yield
 
@@ -72,6 +77,7 @@ def _versioned() -> APIRouter:
     router = APIRouter()
     for routes in (
         auth.router,
+        broker_statistics.reading,
         own_security.router,
         broker.reading,
         broker.router,
@@ -125,5 +131,6 @@ def __getattr__(name: str) -> FastAPI:
     if name != "app":
         raise AttributeError(name)
     settings = Settings()
-    configure_logging(settings, process="api")
-    return globals().setdefault("app", create_app(settings))  # type: ignore[no-any-return]
+    records = Records(settings, kind="api")
+    configure_logging(settings, process="api", keep=records.book.keep_event)
+    return globals().setdefault("app", create_app(settings, records=records))  # type: ignore[no-any-return]

@@ -12,7 +12,9 @@ from api.passwords import Passwords
 from api.streams import EventHub
 from api.throttle import Rates, Throttle
 from api.tokens import Signer, parse_keys
+from cache.connection import CacheUnavailable
 from cache.connection import connect as connect_redis
+from cache.heartbeats import API_PREFIX, Fact, beat
 from runtime import temporal, watching
 from runtime.accounts import Adapters, BrokerAccounts
 from runtime.brokers import open_accounts
@@ -25,12 +27,15 @@ from runtime.instruments import InstrumentDirectory
 from runtime.instruments_job import InstrumentJob
 from runtime.messenger import Target, open_targets
 from runtime.metrics import PrometheusMetrics
+from runtime.records import Records
 from runtime.settings import Settings
-from runtime.trading import process_name
 from runtime.user_targets import UserTargets
+from runtime.version import VERSION
 from storage.database import Database
 from trading.ports.clock import Clock
 from trading.sessions import TradingCalendar
+
+BEAT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +78,16 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, replaced: Replacements) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, replaced: Replacements, records: Records | None = None) -> AsyncIterator[Services]:
     """Raises ValueError, naming the setting, when a key ring is missing or malformed, or a target's address is wrong."""
     clock = replaced.clock or SystemClock()
+    records = records or Records(settings, kind="api")
     keys = parse_keys(settings.jwt_keys.get_secret_value())
     targets = open_targets(settings.alert_targets)
     database = Database(settings.database_url, pool_size=settings.database_pool_size, name="api")
-    accounts = _open_accounts(settings, database, clock, replaced.adapters)
+    accounts = _open_accounts(settings, database, clock, replaced.adapters, records)
     redis = connect_redis(settings.redis_url)
-    metrics = PrometheusMetrics()
+    metrics = records.metrics
     rates = Rates(settings.rate_limit_per_minute, settings.login_attempts_per_minute)
     calendar = replaced.calendar or make_calendar(settings)
     clock_watch = ClockWatch(database=database, clock=clock, kind="api", stated=accounts.stated_times())
@@ -114,7 +120,8 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
     )
     background = [asyncio.create_task(services.instrument_job.run()), asyncio.create_task(services.hub.run())]
     if replaced.watching:
-        process = process_name(settings, "api")
+        background += [asyncio.create_task(task) for task in records.keeping(database, clock)]
+        background.append(asyncio.create_task(beat_for_ever(services, records.process)))
         background += watching.tasks(
             settings,
             database=database,
@@ -122,7 +129,7 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
             clock=clock,
             targets=targets,
             user_targets=services.user_targets,
-            process=process,
+            process=records.process,
             clock_watch=services.clock_watch,
         )
     try:
@@ -135,9 +142,29 @@ async def open_services(settings: Settings, replaced: Replacements) -> AsyncIter
         await database.close()
 
 
-def _open_accounts(settings: Settings, database: Database, clock: Clock, adapters: Adapters | None) -> BrokerAccounts:
+async def beat_for_ever(services: Services, process: str) -> None:
+    """Tells Admins that this process lives, and what it is."""
+    started_at = services.clock.now().isoformat()
+    while True:
+        error = services.clock_watch.newest
+        facts: dict[str, Fact] = {
+            "version": VERSION,
+            "started_at": started_at,
+            "streams": services.hub.open_streams,
+            "clock": error.words if error.is_wrong else "",
+        }
+        try:
+            await beat(services.redis, f"{API_PREFIX}{process}", facts)
+        except CacheUnavailable:
+            services.metrics.count("redis_failures")
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def _open_accounts(
+    settings: Settings, database: Database, clock: Clock, adapters: Adapters | None, records: Records
+) -> BrokerAccounts:
     if adapters is None:
-        return open_accounts(settings, database, clock)
+        return open_accounts(settings, database, clock, on_call=records.note_call)
     sealer = KeyRing.parse(settings.aes_master_keys.get_secret_value())
     return BrokerAccounts(database=database, sealer=sealer, instruments=InstrumentDirectory(database), adapters=adapters)
 

@@ -9,6 +9,7 @@ with the first chunk of the body: so "was the first byte written?" has a certain
 import asyncio
 import math
 import socket
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,12 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import aiohttp
+import structlog
 from aiohttp.abc import AbstractCookieJar
 from yarl import URL
 
 from brokers.answers import Answered, NoAnswer, NotSent, StatedTime, WireResult
+from brokers.calls import Call, Observer, outcome_of
 from trading.ports.broker import MaySend
 
 WRITE_CONNECTIONS = 50
@@ -32,6 +35,7 @@ DNS_SECONDS = 60
 STATED_TIMES = 500
 
 Pairs = Sequence[tuple[str, str]]
+_log = structlog.get_logger()
 
 
 class _TooLate(Exception):
@@ -122,6 +126,8 @@ class ConnectionPool:
     write_connections: int = WRITE_CONNECTIONS
     read_connections: int = READ_CONNECTIONS
     idle_seconds: float = IDLE_SECONDS
+    # Told of every call once it is over.
+    on_call: Observer | None = None
     # The newest times that servers have stated, for whoever compares clocks; read by nobody here.
     stated: deque[StatedTime] = field(default_factory=lambda: deque(maxlen=STATED_TIMES), init=False)
     _writes: aiohttp.ClientSession | None = field(default=None, init=False)
@@ -150,6 +156,15 @@ class ConnectionPool:
             connector=connector, cookie_jar=_no_cookies(), trace_configs=[_tracing()], trust_env=False, raise_for_status=False
         )
 
+    def tell(self, call: Call) -> None:
+        """An observer that fails must not cost anybody the answer of an order."""
+        if self.on_call is None:
+            return
+        try:
+            self.on_call(call)
+        except Exception as error:  # noqa: BLE001 (whatever a measurement meets, the answer it is about goes its way)
+            _log.error("call_not_observed", error=repr(error))
+
     async def close(self) -> None:
         for session in (self._writes, self._reads):
             if session is not None:
@@ -164,8 +179,15 @@ class Transport:
     """One account's way to its broker: base URL, headers and timeout over a shared pool."""
 
     def __init__(
-        self, *, base_url: str, connections: ConnectionPool, timeout_seconds: float, headers: Mapping[str, str] | None = None
+        self,
+        *,
+        base_url: str,
+        connections: ConnectionPool,
+        timeout_seconds: float,
+        headers: Mapping[str, str] | None = None,
+        account_id: str = "",
     ) -> None:
+        self._account_id = account_id
         self._base_url = base_url.rstrip("/")
         self._connections = connections
         self._timeout_seconds = timeout_seconds
@@ -180,11 +202,22 @@ class Transport:
         waiting for a connection included.
         """
         session = self._connections.writes()
-        return await self._attempt(session, method, path, form=form, query=query, may_send=may_send)
+        return await self._observed(session, method, path, form=form, query=query, may_send=may_send)
 
     async def read(self, path: str, *, query: Pairs = ()) -> WireResult:
         """One attempt of a GET."""
-        return await self._attempt(self._connections.reads(), "GET", path, form=None, query=query, may_send=always)
+        return await self._observed(self._connections.reads(), "GET", path, form=None, query=query, may_send=always)
+
+    async def _observed(
+        self, session: aiohttp.ClientSession, method: str, path: str, *, form: Pairs | None, query: Pairs, may_send: MaySend
+    ) -> WireResult:
+        began = time.perf_counter()
+        result = await self._attempt(session, method, path, form=form, query=query, may_send=may_send)
+        seconds = time.perf_counter() - began
+        status = result.status if isinstance(result, Answered) else None
+        why = "" if isinstance(result, Answered) else result.why
+        self._connections.tell(Call(self._base_url, self._account_id, method, path, outcome_of(result), status, seconds, why))
+        return result
 
     async def _attempt(
         self, session: aiohttp.ClientSession, method: str, path: str, *, form: Pairs | None, query: Pairs, may_send: MaySend

@@ -16,6 +16,7 @@ HEARTBEAT_LIFE_SECONDS = 5
 LISTENER = "listener"
 STANDBY_LISTENER = "listener-standby"
 WORKER_PREFIX = "worker:"
+API_PREFIX = "api:"
 # A name that has not beaten for this long is forgotten.
 _NAME_LIFE_SECONDS = 3_600
 

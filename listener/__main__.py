@@ -23,7 +23,7 @@ from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
 from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
-from runtime.metrics import PrometheusMetrics
+from runtime.records import Records
 from runtime.settings import Settings
 from runtime.temporal import connect as connect_temporal
 from storage.database import Database
@@ -33,14 +33,14 @@ CLOSE_SECONDS = 0.7
 _log = structlog.get_logger()
 
 
-async def listen(settings: Settings) -> None:
+async def listen(settings: Settings, records: Records) -> None:
     """Runs the listener until it is cancelled. Raises ValueError for settings it cannot work with."""
-    clock, metrics = SystemClock(), PrometheusMetrics()
+    clock, metrics = SystemClock(), records.metrics
     async with AsyncExitStack() as closing:
         database = await closing.enter_async_context(
             Database(settings.database_url, pool_size=settings.database_pool_size, name="listener")
         )
-        accounts = open_accounts(settings, database, clock)
+        accounts = open_accounts(settings, database, clock, on_call=records.note_call)
         closing.push_async_callback(accounts.close)
         redis = connect_redis(settings.redis_url)
         closing.push_async_callback(redis.aclose)
@@ -60,14 +60,16 @@ async def listen(settings: Settings) -> None:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(supervised("follow the instrument list", instruments.run))
             parts.create_task(Listener(around).run())
+            for keeping in records.keeping(database, clock):
+                parts.create_task(keeping)
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: Settings, records: Records) -> int:
     """Exit code. Listens until a signal asks it to stop."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    listening = asyncio.create_task(listen(settings))
+    listening = asyncio.create_task(listen(settings, records))
     asked = asyncio.create_task(stop.wait())
     await asyncio.wait({listening, asked}, return_when=asyncio.FIRST_COMPLETED)
     if listening.done():
@@ -86,12 +88,13 @@ async def serve(settings: Settings) -> int:
 
 def main() -> int:
     settings = Settings()
-    configure_logging(settings, process="listener")
+    records = Records(settings, kind="listener")
+    configure_logging(settings, process="listener", keep=records.book.keep_event)
     # A full collection looks at every stop there is while ticks wait. Nothing here is built in cycles that would pile up.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     try:
-        return uvloop.run(serve(settings))
+        return uvloop.run(serve(settings, records))
     except ValueError as error:
         _log.error("listener_cannot_start", error=str(error))
         return 2

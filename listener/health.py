@@ -16,6 +16,7 @@ from listener.intake import Intake
 from listener.market import Market
 from listener.signals import Signals
 from listener.wanted import Wanted
+from runtime.version import VERSION
 from storage.database import Database
 from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
@@ -76,6 +77,7 @@ class Health:
         ages = [feed.silent_seconds for feed in observed.feeds if feed.silent_seconds is not None]
         return {
             "name": self._name,
+            "version": VERSION,
             "lag_ms": round(late * 1000, 1),
             "connected": any(feed.connection is not None for feed in observed.feeds),
             "healthy": all(feed.is_healthy for feed in observed.feeds if observed.wanted.of(feed.name)),

@@ -29,6 +29,7 @@ from listener.supervision import supervised
 from listener.triggers import Triggers
 from listener.wanted import Wanted
 from listener.watch import Followers, Watch
+from runtime.version import VERSION
 from storage.database import Database
 from trading.accounts import BrokerName
 from trading.ports.clock import Clock
@@ -80,7 +81,7 @@ class Listener:
 
     async def _beat_as_standby(self) -> None:
         while True:
-            facts = {"name": self._around.name}
+            facts = {"name": self._around.name, "version": VERSION}
             await send_beat(self._around.redis, STANDBY_LISTENER, {**facts}, complaints=self._complaints)
             await asyncio.sleep(BEAT_SECONDS)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from brokers.answers import StatedTime
+from brokers.calls import Observer
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
 from brokers.registry import BrokerRegistry, BrokerUrls, UnsupportedBroker
@@ -32,9 +33,9 @@ def broker_urls(settings: Settings) -> dict[BrokerName, BrokerUrls]:
 class RegistryAdapters:
     """Implements `runtime.accounts.Adapters` over the real adapters."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, *, on_call: Observer | None = None) -> None:
         self._urls = broker_urls(settings)
-        self._connections = ConnectionPool()
+        self._connections = ConnectionPool(on_call=on_call)
         self._registry = BrokerRegistry(
             urls=self._urls, clock=clock, connections=self._connections, timeout_seconds=settings.broker_timeout_seconds
         )
@@ -92,12 +93,12 @@ POSTBACKS: Mapping[BrokerName, Postbacks] = {
 }
 
 
-def open_accounts(settings: Settings, database: Database, clock: Clock) -> BrokerAccounts:
+def open_accounts(settings: Settings, database: Database, clock: Clock, *, on_call: Observer | None = None) -> BrokerAccounts:
     """Everything a process needs to trade with accounts; `.instruments` is its instrument directory, still empty.
 
-    Raises ValueError when AES_MASTER_KEYS is missing or malformed.
+    `on_call` is told of every call to a broker. Raises ValueError when AES_MASTER_KEYS is missing or malformed.
     """
-    adapters = RegistryAdapters(settings, clock)
+    adapters = RegistryAdapters(settings, clock, on_call=on_call)
     sealer = KeyRing.parse(settings.aes_master_keys.get_secret_value())
     instruments = InstrumentDirectory(database, tokens_of=adapters.tokens)
     return BrokerAccounts(database=database, sealer=sealer, instruments=instruments, adapters=adapters)

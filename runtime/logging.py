@@ -45,8 +45,11 @@ class SteadyStream:
             self._stream.flush()
 
 
-def configure_logging(settings: Settings, *, process: str) -> None:
-    """Set up structlog and the standard library's logging for this process. Call once, first thing."""
+def configure_logging(settings: Settings, *, process: str, keep: Processor | None = None) -> None:
+    """Set up structlog and the standard library's logging for this process. Call once, first thing.
+
+    `keep` sees every event after its secrets were removed.
+    """
     # Both libraries use no more of a stream than this one has.
     steady = cast(TextIO, SteadyStream(sys.stderr))
     level = logging.getLevelName(settings.log_level.upper())
@@ -57,6 +60,7 @@ def configure_logging(settings: Settings, *, process: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         hide_secrets,
+        *([keep] if keep else []),
     ]
     structlog.configure(
         processors=[*shared, renderer],

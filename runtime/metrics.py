@@ -1,8 +1,9 @@
 """Measurements for Prometheus: one table of names, so that a misspelt metric fails in tests instead of vanishing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise, zip_longest
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.gc_collector import GCCollector
@@ -26,6 +27,26 @@ class Metric:
     kind: Kind
     description: str
     labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A counter or a gauge (`value`), or a histogram: how many, their sum, and how many in each bucket (the last: beyond all)."""
+
+    value: float
+    total: float = 0.0
+    buckets: tuple[int, ...] = ()
+
+    def __add__(self, other: "Reading") -> "Reading":
+        return Reading(self.value + other.value, self.total + other.total, _added(self.buckets, other.buckets, 1))
+
+    def __sub__(self, other: "Reading") -> "Reading":
+        return Reading(self.value - other.value, self.total - other.total, _added(self.buckets, other.buckets, -1))
+
+
+def _added(ours: tuple[int, ...], theirs: tuple[int, ...], sign: int) -> tuple[int, ...]:
+    """Bucket by bucket; one that was never used has none."""
+    return tuple(a + sign * b for a, b in zip_longest(ours, theirs, fillvalue=0))
 
 
 TABLE: Mapping[str, Metric] = {
@@ -110,6 +131,17 @@ class PrometheusMetrics:
         gauge = self._gauges[name]
         (gauge.labels(**labels) if labels or TABLE[name].labels else gauge).set(value)
 
+    def readings(self, name: str) -> Iterator[tuple[Mapping[str, str], Reading]]:
+        """That metric as it stands, by its labels. Raises KeyError for a name the table has not."""
+        kind = TABLE[name].kind
+        if kind is Kind.HISTOGRAM:
+            yield from _histogram(self._histograms[name])
+            return
+        for family in (self._counters[name] if kind is Kind.COUNTER else self._gauges[name]).collect():
+            for sample in family.samples:
+                if not sample.name.endswith("_created"):
+                    yield sample.labels, Reading(sample.value)
+
     def render(self) -> bytes:
         """The text a Prometheus server scrapes."""
         return generate_latest(self.registry)
@@ -118,3 +150,17 @@ class PrometheusMetrics:
         """Answer scrapes on loopback from a thread of its own; port 0 is off."""
         if port:
             start_http_server(port, addr="127.0.0.1", registry=self.registry)
+
+
+def _histogram(histogram: Histogram) -> Iterator[tuple[Mapping[str, str], Reading]]:
+    """Prometheus counts upwards from bucket to bucket; a reading counts each by itself."""
+    found: dict[tuple[tuple[str, str], ...], dict[str, list[float]]] = {}
+    for family in histogram.collect():
+        for sample in family.samples:
+            labels = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "le"))
+            part = sample.name.rpartition("_")[2]
+            found.setdefault(labels, {}).setdefault(part, []).append(sample.value)
+    for labels, parts in found.items():
+        upwards = [0.0, *parts["bucket"]]
+        buckets = tuple(int(upper - lower) for lower, upper in pairwise(upwards))
+        yield dict(labels), Reading(parts["count"][0], parts["sum"][0], buckets)

@@ -1,7 +1,5 @@
 """Wires what trades: the floor with its desks, and the activities that ask it. Shared by the worker and by tests."""
 
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +26,7 @@ from execution.switchboard import Switchboard
 from execution.tools import Accounts, Pace, Tools
 from execution.waiting import RunWatch
 from runtime.calendar import ExchangeCalendar
+from runtime.process import process_name
 from runtime.settings import Settings
 from storage.database import Database
 from trading.ports.clock import Clock
@@ -52,11 +51,6 @@ class TradingRoom:
     async def close(self) -> None:
         await self.watch.close()
         await self.floor.close()
-
-
-def process_name(settings: Settings, kind: str) -> str:
-    """Who holds a lease or a claim; unique per process, also after a restart."""
-    return settings.process_name or f"{kind}-{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
 
 
 def lead_of(settings: Settings) -> Lead:

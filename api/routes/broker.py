@@ -17,8 +17,6 @@ from api.schemas.broker import (
     Account,
     Accounts,
     BrokerOrders,
-    BrokerStatistics,
-    BrokerStatisticsList,
     Connect,
     Connected,
     Deleted,
@@ -29,9 +27,9 @@ from api.schemas.broker import (
 )
 from api.services import Services
 from api.starting import SESSION_EXPIRED
-from storage.models import BrokerAccount, Role
-from storage.repositories import accounts, broker_statistics, order_list
-from trading.accounts import BrokerName, Credentials
+from storage.models import BrokerAccount
+from storage.repositories import accounts, order_list
+from trading.accounts import Credentials
 from trading.ports.broker import Broker, SessionExpired
 from trading.sessions import trading_date
 
@@ -79,31 +77,6 @@ async def list_accounts(caller: CurrentCaller, platform: Platform) -> Accounts:
     async with platform.database.transaction() as session:
         found = await accounts.list_of(session, user_id=caller.user_id)
     return Accounts(items=[account_answer(platform, account) for account in found])
-
-
-@reading.get("/stats", operation_id="brokerStatistics", responses=errors(SIGNED_IN, ErrorCode.FORBIDDEN))
-async def statistics(caller: CurrentCaller, platform: Platform) -> BrokerStatisticsList:
-    """Counts per broker: all of them for Admins, its own for a broker's staff. Never a user's data."""
-    if caller.role is Role.USER or (caller.role is Role.BROKER and caller.broker is None):
-        raise ApiError(ErrorCode.FORBIDDEN)
-    only = BrokerName(caller.broker) if caller.role is Role.BROKER and caller.broker is not None else None
-    async with platform.database.transaction() as session:
-        rows = await broker_statistics.read(
-            session, only=only, today=trading_date(platform.clock.now()), now=platform.clock.now()
-        )
-    return BrokerStatisticsList(
-        items=[
-            BrokerStatistics(
-                broker=row.broker,
-                accounts=row.accounts,
-                connected=row.connected,
-                open_runs=row.open_runs,
-                orders_today=row.orders_today,
-                orders_rejected_today=row.orders_rejected_today,
-            )
-            for row in rows
-        ]
-    )
 
 
 @reading.get("/{broker_id}", operation_id="getBroker", responses=errors(SIGNED_IN, ErrorCode.BROKER_NOT_FOUND))

@@ -9,7 +9,7 @@ from api.readiness import PartState, read_parts
 from api.routes.tags import OPERATION
 from api.schemas.operation import Health, PartAnswer, Readiness
 from api.services import Services
-from api.version import VERSION
+from runtime.version import VERSION
 
 router = APIRouter(tags=[OPERATION])
 

@@ -109,20 +109,5 @@ class MarginsAnswer(Answer):
     used: Rupees
 
 
-class BrokerStatistics(Answer):
-    """Counts only; never a user's data."""
-
-    broker: BrokerName
-    accounts: int
-    connected: int
-    open_runs: int
-    orders_today: int
-    orders_rejected_today: int
-
-
-class BrokerStatisticsList(Answer):
-    items: Sequence[BrokerStatistics]
-
-
 class PostbackTaken(Answer):
     status: Literal["ok"] = "ok"

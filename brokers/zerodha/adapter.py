@@ -70,7 +70,11 @@ class ZerodhaBroker(ABC):
         self._tick_mode = tick_mode
         self._silence_seconds = silence_seconds
         self._transport = Transport(
-            base_url=api_url, connections=connections, timeout_seconds=timeout_seconds, headers=session_headers(credentials)
+            base_url=api_url,
+            connections=connections,
+            timeout_seconds=timeout_seconds,
+            headers=session_headers(credentials),
+            account_id=account_id,
         )
 
     @property

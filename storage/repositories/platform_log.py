@@ -24,10 +24,11 @@ class LogFilter:
 
 async def page(session: AsyncSession, kind: LogKind, wanted: LogFilter, *, before: str | None, limit: int) -> Sequence[LogEntry]:
     """Newest first; ids grow with time."""
+    until = id_at(LogEntry.id_prefix, wanted.to_at)
     statement = select(LogEntry).where(
         LogEntry.kind == kind,
         LogEntry.id >= id_at(LogEntry.id_prefix, wanted.from_at),
-        LogEntry.id < (before or id_at(LogEntry.id_prefix, wanted.to_at)),
+        LogEntry.id < (until if before is None else min(before, until)),
     )
     if wanted.text:
         columns = (LogEntry.event, LogEntry.message, LogEntry.process, LogEntry.level, cast(LogEntry.data, Text))

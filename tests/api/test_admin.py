@@ -1,6 +1,7 @@
 """What Admins may see and do, and the command line of the machine itself."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -100,25 +101,38 @@ async def test_the_system_at_a_glance(platform: Platform) -> None:
     assert answer["readiness"]["status"] == "not_ready"
 
 
-async def test_broker_statistics_show_counts_of_its_own_broker_only(platform: Platform) -> None:
-    admin, staff, user = await as_admin(platform), await platform.user(), await platform.user()
-    await add_run(platform, user, await platform.connect(user), order_tag="t1")
-    expected = {
-        "broker": "zerodha",
-        "accounts": 1,
-        "connected": 1,
-        "open_runs": 1,
-        "orders_today": 1,
-        "orders_rejected_today": 0,
-    }
-    assert (await admin.get("/broker/stats"))["items"] == [expected]
+async def test_broker_statistics_are_of_its_own_broker_only_and_name_nobody(platform: Platform) -> None:
+    admin, staff, user = await as_admin(platform), await platform.user(), await platform.user("asha@example.com")
+    broker_id = await platform.connect(user)
+    run = await add_run(platform, user, broker_id)
+    sent = platform.clock.now()
+    async with platform.services.database.transaction() as session:
+        for number, milliseconds in enumerate((10, 20, 30)):
+            answered = sent + timedelta(milliseconds=milliseconds)
+            placed = {"attempt": number + 1, "acknowledged_at": answered}
+            session.add(order_of(run, f"t{number}", now=sent, **placed))
+        refused = {"state": OrderState.REJECTED, "refusal": "funds", "filled_quantity": 0, "message": "asha has no money"}
+        session.add(order_of(run, "t9", now=sent, attempt=9, **refused))
+        session.add(order_of(run, "t8", now=sent, attempt=8, trading_day=run.trading_day - timedelta(days=3)))
+        session.add(order_of(run, "t10", now=None, attempt=10, state=OrderState.SUPERSEDED, filled_quantity=0))
+    (shown,) = (await admin.get("/broker/stats"))["items"]
+    assert (shown["accounts"], shown["connected"], shown["users"], shown["open_runs"]) == (1, 1, 1, 1)
+    assert shown["strategies"] == {"running": 1}
+    figures = {"sent": 4, "refused": 1, "in_doubt": 0, "success_rate": 0.75, "filled_quantity": 30, "filled_value": 105375.0}
+    latency = {"p50_ms": 20.0, "p95_ms": 29.0, "p99_ms": 29.8}
+    assert shown["orders"] == {**figures, **latency}
+    assert (shown["errors"], shown["orders_rejected_today"]) == ({"funds": 1}, 1)
+    assert [refusal["kind"] for refusal in shown["recent_refusals"]] == ["funds"]
+    assert not [secret for secret in (user.user_id, broker_id, "asha", run.id) if secret in str(shown)]
     path = f"/admin/users/{staff.user_id}"
     await admin.call("PATCH", path, json={"role": "Broker"}, expect=200)
     await staff.refused("GET", "/broker/stats", 403, "FORBIDDEN")
     await admin.call("PATCH", path, json={"broker": "dhan"}, expect=200)
     assert (await staff.get("/broker/stats"))["items"] == []
     await admin.call("PATCH", path, json={"broker": "zerodha"}, expect=200)
-    assert (await staff.get("/broker/stats"))["items"] == [expected]
+    assert (await staff.get("/broker/stats"))["items"] == [shown]
+    assert (await admin.get("/broker/stats", params={"days": 3}))["items"][0]["orders"]["sent"] == 4
+    assert (await admin.get("/broker/stats", params={"days": 4}))["items"][0]["orders"]["sent"] == 5
 
 
 # --- the command line --------------------------------------------------------------------------------------------------

@@ -104,6 +104,8 @@ FOR_ADMINS: set[Route] = {
     ("GET", "/admin/strategies"),
     ("POST", "/admin/strategies/{strategy_id}/force-stop"),
     ("GET", "/admin/system"),
+    ("GET", "/admin/system/metrics"),
+    ("GET", "/admin/logs"),
     ("GET", "/admin/config"),
     ("PUT", "/admin/config/maintenance"),
     ("PUT", "/admin/config/brokers/{broker}"),
@@ -111,6 +113,7 @@ FOR_ADMINS: set[Route] = {
     ("GET", "/admin/audit"),
     ("GET", "/admin/audit/check"),
     ("GET", "/broker/stats"),
+    ("GET", "/broker/stats/health"),
 }
 PUBLIC: set[Route] = {
     ("POST", "/auth/register"),
