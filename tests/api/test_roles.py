@@ -121,7 +121,7 @@ def test_the_roles_that_the_product_promises() -> None:
     outside = {"/broker/{broker}/callback", "/postback/{broker}", "/readiness/login/{ticket}", "/health", "/ready", "/metrics"}
     assert public == {"/auth/register", "/auth/login", "/auth/refresh"} | outside
     only_statistics = [route for route, rule in RULES.items() if Role.BROKER in rule.roles and "/auth/" not in route]
-    assert only_statistics == ["GET /broker/stats"]
+    assert only_statistics == ["GET /broker/stats", "GET /broker/stats/health"]
 
 
 async def test_a_route_nobody_has_made_a_rule_for_is_refused_even_to_an_admin(platform: Platform) -> None:
