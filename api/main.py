@@ -10,7 +10,7 @@ from api import declared, error_handlers
 from api.access import PREFIX, admit
 from api.middleware import BodyLimit, Edge
 from api.routes import (
-    admin,
+    administration,
     alerts,
     analytics,
     auth,
@@ -99,8 +99,8 @@ def _versioned() -> APIRouter:
         safety.reading,
         alerts.router,
         alerts.reading,
-        admin.router,
-        admin.reading,
+        administration.router,
+        administration.reading,
         operation.router,
     ):
         router.include_router(routes)
