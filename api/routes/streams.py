@@ -2,22 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.access import may_go_on
-from api.answers import event_answer, status_answer
+from api.answers import alert_answer, event_answer, status_answer
 from api.declared import PARAMETERS, SIGNED_IN, Responses, errors
 from api.deps import Caller, CurrentCaller, Platform, StrategyId
 from api.errors import ApiError, ErrorCode
 from api.paging import read_number_cursor
 from api.routes.tags import STREAMS
+from api.schemas.strategy import Status, TimelineEvent
+from api.schemas.streams import StreamSnapshot
+from api.schemas.trading import AlertAnswer
 from api.services import Services
 from api.status import read_status
+from api.stream_alerts import AlertChanges
+from cache import rebuild
+from storage.models import Strategy
 from storage.repositories import strategies, timeline
+from trading.runs import StrategyState
 
 router = APIRouter(tags=[STREAMS])
 
@@ -36,7 +44,17 @@ _EXAMPLE = (
     'event: status\ndata: {"strategy_id": "str_...", "status": "running", "position": "BOUGHT"}\n\n'
     'id: 41\nevent: run_event\ndata: {"sequence": 41, "kind": "bought", "message": "Bought 10 TCS at ₹3,512.50"}\n\n'
 )
-_STREAM: Responses = {200: {"description": "Server-sent events", "content": {"text/event-stream": {"example": _EXAMPLE}}}}
+_ALL_EXAMPLE = (
+    'event: snapshot\ndata: {"as_of": "2026-11-20T03:50:00Z", "strategies": [], "alerts": []}\n\n'
+    'id: 41\nevent: run_event\ndata: {"sequence": 41, "kind": "bought", "message": "Bought 10 TCS at ₹3,512.50"}\n\n'
+    'event: alert\ndata: {"alert_id": "alt_...", "kind": "token_expired", "cleared_at": null}\n\n'
+)
+
+
+def _stream(example: str, *, model: Any, events: str) -> Responses:
+    """`model`: the schemas of the events' `data`; `events`: which is which."""
+    content = {"text/event-stream": {"example": example}}
+    return {200: {"description": f"Server-sent events. `data` is JSON: {events}", "model": model, "content": content}}
 
 
 @router.get(
@@ -44,7 +62,7 @@ _STREAM: Responses = {200: {"description": "Server-sent events", "content": {"te
     operation_id="streamStrategy",
     response_class=EventSourceResponse,
     responses={
-        **_STREAM,
+        **_stream(_EXAMPLE, model=Status | TimelineEvent, events="`status` is a Status, `run_event` a TimelineEvent"),
         **errors(SIGNED_IN, PARAMETERS, ErrorCode.STRATEGY_NOT_FOUND, ErrorCode.INVALID_CURSOR),
     },
 )
@@ -63,10 +81,18 @@ async def stream_strategy(
     "/stream",
     operation_id="streamAll",
     response_class=EventSourceResponse,
-    responses={**_STREAM, **errors(SIGNED_IN, PARAMETERS, ErrorCode.INVALID_CURSOR)},
+    responses={
+        **_stream(
+            _ALL_EXAMPLE,
+            model=StreamSnapshot | TimelineEvent | AlertAnswer,
+            events="`snapshot` is a StreamSnapshot, `run_event` a TimelineEvent, `alert` an AlertAnswer",
+        ),
+        **errors(SIGNED_IN, PARAMETERS, ErrorCode.INVALID_CURSOR),
+    },
 )
 async def stream_all(caller: CurrentCaller, platform: Platform, last_event_id: LastEventId = None) -> EventSourceResponse:
-    """The lines of all the user's strategies, in the order they were written."""
+    """`snapshot` first: running strategies and open alerts. Then the lines of all the user's strategies in the order they were
+    written (`run_event`), and each alert that begins, is acknowledged or ends (`alert`, `not_ready` among them)."""
     after = await _after(platform, caller, last_event_id, strategy_id=None)
     return _response(_events(platform, caller, strategy_id=None, after=after))
 
@@ -91,8 +117,12 @@ def _response(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
 async def _events(platform: Services, caller: Caller, *, strategy_id: str | None, after: int) -> AsyncIterator[ServerSentEvent]:
     settled = timeline.SettledEvents(user_id=caller.user_id, strategy_id=strategy_id, after=after)
     yield ServerSentEvent(comment="connected", retry=RETRY_MILLISECONDS)
+    changes = AlertChanges(user_id=caller.user_id)
     with platform.hub.bell(caller.user_id) as bell:
-        if strategy_id is not None:
+        if strategy_id is None:
+            async for snapshot in _snapshot(platform, caller, changes):
+                yield snapshot
+        else:
             async for status in _status(platform, caller, strategy_id):
                 yield status
         # It ends with its access token, session or key, and with a suspension; the client comes back with a new token.
@@ -104,6 +134,9 @@ async def _events(platform: Services, caller: Caller, *, strategy_id: str | None
             if fresh and strategy_id is not None:
                 async for status in _status(platform, caller, strategy_id):
                     yield status
+            if strategy_id is None:
+                async for alert in _alerts(platform, changes):
+                    yield alert
             await bell.wait()
 
 
@@ -122,6 +155,36 @@ async def _fresh(platform: Services, settled: timeline.SettledEvents) -> AsyncIt
             return
         waited = 0 if events else waited + 1
         await asyncio.sleep(SETTLE_PAUSES[min(waited, len(SETTLE_PAUSES) - 1)])
+
+
+async def _snapshot(platform: Services, caller: Caller, changes: AlertChanges) -> AsyncIterator[ServerSentEvent]:
+    """Nothing while the database is away: what is open then follows as `alert`, and each strategy with its next line."""
+    try:
+        async with platform.database.transaction() as session:
+            running = select(Strategy.id).where(
+                Strategy.user_id == caller.user_id, Strategy.state == StrategyState.RUNNING, Strategy.deleted_at.is_(None)
+            )
+            ids = (await session.scalars(running.order_by(Strategy.id.desc()).limit(PAGE))).all()
+            views = await rebuild.read_views(session, ids)
+            alerts = await changes.read(session)
+    except (SQLAlchemyError, OSError):
+        return
+    shown = StreamSnapshot(
+        as_of=platform.clock.now(),
+        strategies=[status_answer(view) for view, _ in views],
+        alerts=[alert_answer(alert) for alert in alerts],
+    )
+    yield ServerSentEvent(data=shown.model_dump_json(), event="snapshot")
+
+
+async def _alerts(platform: Services, changes: AlertChanges) -> AsyncIterator[ServerSentEvent]:
+    try:
+        async with platform.database.transaction() as session:
+            changed = await changes.read(session)
+    except (SQLAlchemyError, OSError):
+        return
+    for alert in changed:
+        yield ServerSentEvent(data=alert_answer(alert).model_dump_json(), event="alert")
 
 
 async def _status(platform: Services, caller: Caller, strategy_id: str) -> AsyncIterator[ServerSentEvent]:

@@ -11,16 +11,16 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from sqlalchemy import text, update
+from sqlalchemy import func, text, update
 
 from cache.channels import publish_run_event
 from execution.timeline import tell
 from storage.database import Database
-from storage.models import User, UserState
+from storage.models import Alert, User, UserState
 from storage.repositories.timeline import SettledEvents
 from tests.api.conftest import Client, Platform, make_settings, running, until
 from tests.api.fakes import FakeAdapters
-from tests.api.rows import add_event, add_run
+from tests.api.rows import add_alert, add_event, add_run
 
 LIMIT_SECONDS = 20.0
 
@@ -264,3 +264,24 @@ async def test_a_transaction_that_is_rolled_back_holds_nothing_up(platform: Plat
         await session.rollback()
     await add_event(platform, run, "stays")
     await read_until(database, settled, ["stays"])
+
+
+async def test_the_stream_of_everything_begins_with_a_snapshot_and_tells_of_alerts(platform: Platform) -> None:
+    user, other = await platform.user(), await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    before = await add_alert(platform, user.user_id, key="before")
+    await add_alert(platform, other.user_id, key="theirs")
+    async with served(platform) as base, listening(base, user, "/stream") as stream:
+        snapshot = json.loads((await stream.next("snapshot"))["data"])
+        assert [strategy["strategy_id"] for strategy in snapshot["strategies"]] == [run.strategy_id]
+        assert [alert["alert_id"] for alert in snapshot["alerts"]] == [before.id]
+        await add_alert(platform, other.user_id, key="theirs too")
+        begun = await add_alert(platform, user.user_id, key="now")
+        await announced(platform, run, "ring")
+        told = json.loads((await stream.next("alert"))["data"])
+        assert (told["alert_id"], told["cleared_at"]) == (begun.id, None)
+        async with platform.services.database.transaction() as session:
+            await session.execute(update(Alert).where(Alert.id == before.id).values(cleared_at=func.now()))
+        await announced(platform, run, "ring again")
+        ended = json.loads((await stream.next("alert"))["data"])
+        assert (ended["alert_id"], ended["cleared_at"] is None) == (before.id, False)
