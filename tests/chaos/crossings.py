@@ -60,7 +60,7 @@ def judge_stops(evidence: Evidence) -> Stops:
     unanswered: list[tuple[RunFacts, str]] = []
     brief = 0
     for run in evidence.runs:
-        tags = [(run.account, order.tag) for order in run.orders]
+        tags = [order.tag for order in run.orders]
         held_from = min((first_fill[tag] for tag in tags if tag in first_fill), default=None)
         sold_at = min((first_sale[tag] for tag in tags if tag in first_sale), default=None)
         if held_from is None or run.taken_elsewhere:
@@ -118,14 +118,14 @@ def _prices(log: Sequence[Entry]) -> Mapping[str, list[tuple[float, Decimal]]]:
     return found
 
 
-def _firsts(log: Sequence[Entry]) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
-    """By account and tag: when it was first filled as a buy, and when its sale arrived."""
-    bought: dict[tuple[str, str], float] = {}
-    sold: dict[tuple[str, str], float] = {}
+def _firsts(log: Sequence[Entry]) -> tuple[dict[str, float], dict[str, float]]:
+    """By tag: when it was first filled as a buy, and when its sale arrived. An expired login has a tag, and no account."""
+    bought: dict[str, float] = {}
+    sold: dict[str, float] = {}
     for entry in log:
-        key = (entry.get("account") or "", entry.get("tag") or "")
+        tag = entry.get("tag") or ""
         if entry["action"] == "fill" and entry["side"] == "BUY":
-            bought.setdefault(key, entry["at_ns"] / SECOND_NS)
+            bought.setdefault(tag, entry["at_ns"] / SECOND_NS)
         elif entry["action"] == "place" and "SELL" in (entry.get("side"), entry["parameters"].get("transaction_type")):
-            sold.setdefault(key, entry["arrived_ns"] / SECOND_NS)
+            sold.setdefault(tag, entry["arrived_ns"] / SECOND_NS)
     return bought, sold

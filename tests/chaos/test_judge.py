@@ -235,3 +235,13 @@ def test_an_exit_that_was_refused_still_answers_its_stop() -> None:
     log.price(170, "3490")
     facts = run(sold=0, is_ended=False, alarms=("run_needs_person",), orders=(*run().orders, OrderFacts("later", "exit")))
     assert _rules(log, facts) == []
+
+
+def test_an_exit_refused_for_an_expired_login_has_no_account_and_still_answers_its_stop() -> None:
+    log = _held()
+    log.price(110, "3490")
+    log.place(110.2, "sell", "SELL", outcome="403 TokenException")
+    log.entries[-1]["account"] = None
+    log.price(140, "3600")
+    log.trade(175, "again", "SELL")
+    assert _rules(log) == []

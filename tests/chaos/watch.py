@@ -3,15 +3,18 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
 from local.parts.postgres import DATABASE
 
 SAMPLE_SECONDS = 0.25
+ANSWER_SECONDS = 5.0
 _LEASES = """
     SELECT l.account_id, l.owner, l.epoch, l.expires_at > clock_timestamp() AS alive,
            EXISTS (SELECT 1 FROM runs r
@@ -71,19 +74,28 @@ class Watch:
 
     async def run(self) -> None:
         while True:
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(Exception):  # whatever a server that is being killed does to a client: the next round connects again
                 connection = await asyncpg.connect(host=str(self.sockets), user="postgres", database=DATABASE, timeout=3)
                 try:
                     while True:
-                        await self._sample(connection)
+                        await _in_time(self._sample(connection))
                         await asyncio.sleep(SAMPLE_SECONDS)
                 finally:
                     connection.terminate()
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def _sample(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        async with asyncio.timeout(5):
-            leases = [Lease(*row) for row in await connection.fetch(_LEASES)]
-            states = await connection.fetch(_STATES)
+        leases = [Lease(*row) for row in await connection.fetch(_LEASES)]
+        states = await connection.fetch(_STATES)
         self.unmanaged.seen(leases, time.monotonic())
         self.states = Counter({row["state"]: row["number"] for row in states})
+
+
+async def _in_time(sampling: Coroutine[Any, Any, None]) -> None:
+    """Raises TimeoutError after some seconds, also when the cancelled client goes on waiting for a server that is gone."""
+    task = asyncio.create_task(sampling)
+    done, _ = await asyncio.wait([task], timeout=ANSWER_SECONDS)
+    if not done:
+        task.cancel()
+        raise TimeoutError
+    task.result()
