@@ -24,8 +24,15 @@ from workflows.names import SEARCH_ATTRIBUTES
 # Settings().temporal_namespace, without reading the .env of whoever runs the tests.
 NAMESPACE = "default"
 
-# Hypothesis' deadlines measure the machine and not the code; what failed can be repeated from the printed blob.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# Hypothesis' deadlines measure the machine and not the code; what failed can be repeated from the printed blob. The examples
+# are the same ones every time: a surprise belongs to whoever goes looking for it, with `EXPLORE=1`.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    derandomize="EXPLORE" not in os.environ,
+)
 settings.load_profile("any machine")
 
 # Short tracebacks: the library's own, with all variables, hold an event loop up for seconds when a server goes away.
