@@ -204,6 +204,7 @@ class Desk:
         failures = 0
         while True:
             await self._until_look_is_due()
+            await self._tools.rush.pass_by()
             started = self._tools.clock.monotonic()
             try:
                 result = await self._take_a_look()

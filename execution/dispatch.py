@@ -143,6 +143,17 @@ class Dispatcher:
         asyncio.get_running_loop().call_later(seconds, self._wake.set)
 
     async def _fire(self, due: list[Due]) -> None:
+        self._tools.rush.takes_up([item.order.order_id for item in due])
+        claimed: set[str] = set()
+        try:
+            claimed = await self._claim_and_send(due)
+        finally:
+            for item in due:
+                if item.order.order_id not in claimed:
+                    self._tools.rush.has_left(item.order.order_id)
+
+    async def _claim_and_send(self, due: list[Due]) -> set[str]:
+        """The orders that are on their way."""
         measured = await self._measure(due)
         outcome = await self._claim(measured)
         claimed, refused = outcome.claimed, outcome.refused
@@ -165,6 +176,7 @@ class Dispatcher:
                 # Beside the pump: no exit waits for it. Were it lost, the next claim would refuse it again.
                 desk.keep(self._refuse(item, refused[item.order.order_id]))
         await self._give_back(stranded)
+        return sent - {order.order_id for order in stranded}
 
     async def _give_back(self, stranded: list[ClaimedOrder]) -> None:
         """The lease went while we claimed, in a process that was paused perhaps: it never left, so the next owner may send it."""

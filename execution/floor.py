@@ -270,6 +270,7 @@ class Floor:
                 continue
 
     async def _sweep(self, *, full: bool) -> None:
+        await self._tools.rush.pass_by()
         self._sweep_wanted.clear()
         dirty, self._dirty = self._dirty, set()
         reload, self._reload_wanted = self._reload_wanted & set(self.desks), set()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import DBAPIError
 
 from execution.follow import Followed, Sight, record_look, record_looks
+from execution.rush import Rush
 from storage.database import Database
 from trading.ports.clock import Clock
 
@@ -35,8 +36,9 @@ class _Waiting:
 class FillHints:
     """One per process, for all of its desks."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, rush: Rush) -> None:
         self._database = database
+        self._rush = rush
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
         self._storing: asyncio.Task[None] | None = None
@@ -52,8 +54,10 @@ class FillHints:
 
     async def _store_all(self) -> None:
         while self._waiting:
-            batch = self._take_batch()
+            batch: list[_Waiting] = []
             try:
+                await self._rush.pass_by()
+                batch = self._take_batch()
                 await self._store_together(batch)
             except Exception as error:  # noqa: BLE001 (nothing is lost: each is tried alone, and tells whoever waits)
                 self._after_failure(batch, error)

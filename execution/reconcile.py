@@ -61,6 +61,7 @@ async def reconcile_account(account: BrokerAccount, tools: Tools) -> Reconciled:
     Raises what the broker's reads raise (BrokerError), LookupError and ValueError for an account that cannot be opened; then
     nothing is concluded.
     """
+    await tools.rush.pass_by()
     broker = tools.accounts.broker_of(account)
     compared, theirs = await _compare(account, broker, tools)
     findings = list(compared.findings)

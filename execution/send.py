@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.claim import ClaimedOrder, give_back
 from execution.commands import leave_because
+from execution.rush import Rush
 from execution.switchboard import Switchboard
 from execution.timeline import rupees, tell
 from storage.database import Database
@@ -47,8 +48,9 @@ class Sent:
 class Sender:
     """Sends what was claimed. One per process."""
 
-    def __init__(self, *, database: Database, clock: Clock, owner: str, switchboard: Switchboard) -> None:
+    def __init__(self, *, database: Database, clock: Clock, owner: str, switchboard: Switchboard, rush: Rush) -> None:
         self._database = database
+        self._rush = rush
         self._clock = clock
         self._owner = owner
         self._switchboard = switchboard
@@ -56,13 +58,25 @@ class Sender:
     async def send(self, claimed: ClaimedOrder, broker: Broker) -> Sent:
         """Run in a task of its own that nobody cancels: a cancelled write would be in doubt for no reason."""
         wire = Wire(claimed.send_until, self._clock, is_withheld=lambda: self._switchboard.withholds(claimed))
-        outcome = await broker.place(claimed.request, may_send=wire.may_send)
+        outcome = await self._place(claimed, broker, wire)
+        # Until the answer is stored the row says `sending`: whoever comes after us would find the order in the book.
+        await self._rush.pass_by()
         late_ms = _milliseconds(claimed.wanted_at, wire.sent_at)
         if not wire.was_allowed:
             state = await self._store(claimed, lambda session: self._give_back(session, claimed))
             return Sent(claimed, outcome, state, None, None)
         state = await self._store(claimed, lambda session: self._record(session, claimed, outcome, wire.sent_at, late_ms))
         return Sent(claimed, outcome, state, wire.sent_at, late_ms)
+
+    async def _place(self, claimed: ClaimedOrder, broker: Broker, wire: "Wire") -> PlaceOutcome:
+        def may_send() -> bool:
+            self._rush.has_left(claimed.order_id)
+            return wire.may_send()
+
+        try:
+            return await broker.place(claimed.request, may_send=may_send)
+        finally:
+            self._rush.has_left(claimed.order_id)
 
     async def _give_back(self, session: AsyncSession, claimed: ClaimedOrder) -> OrderState:
         returned = await give_back(session, claimed, owner=self._owner)

@@ -10,6 +10,7 @@ from execution.day_limits import DayLimits, Instruments
 from execution.hints import FillHints
 from execution.notices import Notices
 from execution.prices import ReferencePrices
+from execution.rush import Rush
 from execution.send import Sender
 from execution.switchboard import Switchboard
 from storage.database import Database
@@ -53,6 +54,7 @@ class Tools:
     sender: Sender
     changer: Changer
     hints: FillHints
+    rush: Rush
     pace: Pace
     owner: str
     switchboard: Switchboard

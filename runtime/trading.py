@@ -20,6 +20,7 @@ from execution.floor import Floor
 from execution.hints import FillHints
 from execution.notices import Notices
 from execution.prices import ReferencePrices
+from execution.rush import Rush
 from execution.send import Sender
 from execution.starting import Lead
 from execution.switchboard import Switchboard
@@ -69,7 +70,7 @@ def open_trading_room(
     metrics: Metrics,
 ) -> TradingRoom:
     owner = process_name(settings, "worker")
-    switchboard = Switchboard()
+    switchboard, rush = Switchboard(), Rush()
     tools = Tools(
         database=database,
         clock=clock,
@@ -79,9 +80,10 @@ def open_trading_room(
         prices=ReferencePrices(PriceCache(redis)),
         notices=Notices(redis),
         metrics=metrics,
-        sender=Sender(database=database, clock=clock, owner=owner, switchboard=switchboard),
+        sender=Sender(database=database, clock=clock, owner=owner, switchboard=switchboard, rush=rush),
+        rush=rush,
         changer=Changer(database=database, clock=clock, owner=owner),
-        hints=FillHints(database, clock),
+        hints=FillHints(database, clock, rush),
         pace=Pace(
             settle=timedelta(seconds=settings.settle_time_seconds),
             timeout=timedelta(seconds=settings.broker_timeout_seconds),

@@ -30,6 +30,7 @@ from execution.floor import Floor
 from execution.follow import Followed
 from execution.hints import FillHints
 from execution.prices import ReferencePrices
+from execution.rush import Rush
 from execution.send import Sender
 from execution.starting import create_run
 from execution.switchboard import Switchboard
@@ -145,7 +146,7 @@ class Worker:
         self._world = world
         self._broker = ModelBroker(world.network, process.name, now=world.now, monotonic=self.clock.monotonic)
         database = SharedDatabase(world.shared, world.turns, process, world.now)
-        owner, instruments, switchboard = process.name, ModelInstruments(), Switchboard()
+        owner, instruments, switchboard, rush = process.name, ModelInstruments(), Switchboard(), Rush()
         self.tools = Tools(
             database=database,
             clock=self.clock,
@@ -155,9 +156,10 @@ class Worker:
             prices=ReferencePrices(NoHotPrices()),  # type: ignore[arg-type]
             notices=Hints(world),  # type: ignore[arg-type]
             metrics=NoMetrics(),
-            sender=Sender(database=database, clock=self.clock, owner=owner, switchboard=switchboard),
+            sender=Sender(database=database, clock=self.clock, owner=owner, switchboard=switchboard, rush=rush),
+            rush=rush,
             changer=Changer(database=database, clock=self.clock, owner=owner),
-            hints=FillHints(database, self.clock),
+            hints=FillHints(database, self.clock, rush),
             pace=Pace(
                 settle=timedelta(seconds=SETTLE_SECONDS),
                 timeout=timedelta(seconds=TIMEOUT_SECONDS),

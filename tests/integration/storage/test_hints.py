@@ -11,6 +11,7 @@ from sqlalchemy import event, select, text
 
 from execution.follow import Sight
 from execution.hints import FillHints
+from execution.rush import Rush
 from storage.database import STATEMENT_TIMEOUT_MS, Database
 from storage.models import Order, Run
 from tests.integration.storage.rows import NOW, Rows, unsaved_order, unsaved_run
@@ -31,7 +32,7 @@ class FixedClock:
 
 @pytest.fixture
 def hints(database: Database) -> FillHints:
-    return FillHints(database, FixedClock())
+    return FillHints(database, FixedClock(), Rush())
 
 
 async def bought_orders(database: Database, count: int) -> list[Order]:

@@ -13,6 +13,7 @@ from execution.armed import ArmedOrder
 from execution.budget import Budget
 from execution.dispatch import Dispatcher
 from execution.due import Due
+from execution.rush import Rush
 from tests.waiting import eventually
 from trading.accounts import Environment
 from trading.instruments import InstrumentId
@@ -72,7 +73,7 @@ class World:
         broker = SimpleNamespace(environment=Environment.SIMULATED)
         desk = SimpleNamespace(broker=broker, budget=Budget((Rate(8, 1),)), open_positions=0, resting_buys=lambda _: [])
         limits = SimpleNamespace(find=lambda instrument, _environment: self.instruments.find(instrument))
-        tools = SimpleNamespace(clock=clock, instruments=self.instruments, limits=limits, prices=self.prices)
+        tools = SimpleNamespace(clock=clock, instruments=self.instruments, limits=limits, prices=self.prices, rush=Rush())
         return Dispatcher(tools, desk_of=lambda _account_id: desk, mark=lambda _run_id: None, take_back=lambda desk, ids: None)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,58 @@
+"""Whatever can wait lets a herd's orders leave first, and never waits for ever."""
+
+import asyncio
+
+import pytest
+
+from execution import rush
+from execution.rush import HERD, Rush
+
+ORDERS = [f"ord_{number}" for number in range(HERD)]
+
+
+async def passes(herd: Rush) -> bool:
+    """Whether somebody who asks goes on at once."""
+    asking = asyncio.create_task(herd.pass_by())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    done = asking.done()
+    asking.cancel()
+    return done
+
+
+async def test_a_few_orders_hold_nobody_up() -> None:
+    herd = Rush()
+    herd.takes_up(ORDERS[:-1])
+    assert await passes(herd)
+
+
+async def test_a_herd_leaves_before_the_rest_goes_on() -> None:
+    herd = Rush()
+    herd.takes_up(ORDERS)
+    waiting = asyncio.create_task(herd.pass_by())
+    await asyncio.sleep(0)
+    for order_id in ORDERS[:-1]:
+        assert not waiting.done()
+        herd.has_left(order_id)
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    herd.has_left(ORDERS[-1])
+    await asyncio.wait_for(waiting, 5)
+    assert await passes(herd)
+
+
+async def test_the_second_herd_is_waited_for_as_well() -> None:
+    herd = Rush()
+    for _ in range(2):
+        herd.takes_up(ORDERS)
+        assert not await passes(herd)
+        for order_id in ORDERS:
+            herd.has_left(order_id)
+        assert await passes(herd)
+
+
+async def test_nobody_waits_longer_than_the_longest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rush, "LONGEST_WAIT", 0.05)
+    herd = Rush()
+    herd.takes_up(ORDERS)
+    await asyncio.wait_for(herd.pass_by(), 5)
