@@ -10,7 +10,7 @@ from temporalio.client import Client
 
 from storage.models import Alert
 from tests.integration.trading.world import World, trading_world
-from tests.waiting import DEADLINE_SECONDS
+from tests.waiting import DEADLINE_SECONDS, eventually_asked
 from trading.runs import EndReason
 
 # The order was accepted although no clear answer came: it must be found by its tag and adopted.
@@ -191,9 +191,14 @@ async def test_an_exit_waits_for_a_new_login_and_goes_on_by_itself(world: World)
     await world.cross_stop(run, "3490")
     await world.until(run.id, lambda row, orders: any(order.refusal == "session" for order in orders), "the exit is refused")
     assert world.sim.net_position("alice", "TCS") == 10
-    async with world.database.transaction() as session:
-        alarms = list(await session.scalars(select(Alert.message).where(Alert.kind == "token_expired")))
-    assert [f"/broker/{account.id}/login-url" in message for message in alarms] == [True], "the alarm says where to log in"
+
+    async def alarms() -> list[str]:
+        async with world.database.transaction() as session:
+            return list(await session.scalars(select(Alert.message).where(Alert.kind == "token_expired")))
+
+    # Raised after the refusal is stored, in a transaction of its own.
+    told = await eventually_asked(alarms, bool, "an alarm")
+    assert [f"/broker/{account.id}/login-url" in message for message in told] == [True], "the alarm says where to log in"
     await world.log_in_again(account)
     result = await world.result(run)
     assert result.end_reason is EndReason.STOP_LOSS
