@@ -39,7 +39,7 @@ demo: setup ## show one trade on the running stack
 
 test: check tools ## everything a fresh machine can prove: lint, types, layers, all tests
 	$(call heading,tests)
-	@$(PYTHON) -m pytest -n $(WORKERS_OF_TESTS) --dist worksteal $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS_OF_TESTS) --dist worksteal $(ARGS) || $(PYTHON) -m tests.again $$?
 
 check: lint types layers ## lint, types, layers
 

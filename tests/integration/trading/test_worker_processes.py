@@ -65,7 +65,8 @@ async def test_a_worker_paused_with_its_exit_on_the_wire_wakes_up_after_another_
             await eventually(lambda: world.sides() == ["BUY", "SELL"], "the exit is at the exchange")
             first.pause()
             await until_held_by(world, account, second)
-            await world.until(run.id, lambda row, _: row.sold == 10, "found by its tag")
+            # It may be paused amid a transaction: the server then ends that one after 15 s.
+            await world.until(run.id, lambda row, _: row.sold == 10, "found by its tag", seconds=70)
             first.wake()
             result = await world.result(run)
             later = await world.start_run(account, stop_loss="3300")

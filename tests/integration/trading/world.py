@@ -231,10 +231,12 @@ class World:
             rows = await session.scalars(select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.sequence))
             return [f"{event.kind}: {event.message}" for event in rows]
 
-    async def until(self, run_id: str, check: Callable[[Run, list[Order]], object], what: str) -> None:
+    async def until(
+        self, run_id: str, check: Callable[[Run, list[Order]], object], what: str, *, seconds: float = DEADLINE_SECONDS
+    ) -> None:
         """Wait for rows; fails with the timeline when they do not come."""
-        found = await self.room.watch.until(run_id, lambda run, orders: check(run, orders) or None, timeout=DEADLINE_SECONDS)
-        assert found, f"not within {DEADLINE_SECONDS:.0f} s: {what}\n" + "\n".join(await self.timeline(run_id))
+        found = await self.room.watch.until(run_id, lambda run, orders: check(run, orders) or None, timeout=seconds)
+        assert found, f"not within {seconds:.0f} s: {what}\n" + "\n".join(await self.timeline(run_id))
 
     async def until_holding(self, run: Run) -> None:
         """Bought, and covered by an armed exit."""
