@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from cache.channels import ArmedStop
 from execution.timeline import rupees, tell
+from execution.withdraw import supersede_armed
 from storage.models import Order, Run
 from trading.instruments import InstrumentId
 from trading.orders import Leg, OrderState, SupersededFor
@@ -121,21 +122,11 @@ def leave_because(session: AsyncSession, run: Run, reason: ExitReason, at: datet
 
 async def supersede_armed_entries(session: AsyncSession, *, run_id: str, why: SupersededFor) -> bool:
     """Armed entries of the run never leave. False: none was armed, so an entry is out already or was never there."""
-    return await _supersede(session, run_id, Leg.ENTRY, why)
+    return bool(await supersede_armed(session, [run_id], Leg.ENTRY, why))
 
 
 async def supersede_armed_exits(session: AsyncSession, *, run_id: str, why: SupersededFor) -> bool:
-    return await _supersede(session, run_id, Leg.EXIT, why)
-
-
-async def _supersede(session: AsyncSession, run_id: str, leg: Leg, why: SupersededFor) -> bool:
-    statement = (
-        update(Order)
-        .where(Order.run_id == run_id, Order.leg == leg, Order.state == OrderState.ARMED)
-        .values(state=OrderState.SUPERSEDED, revision=Order.revision + 1, superseded_for=why)
-        .returning(Order.id)
-    )
-    return (await session.execute(statement)).first() is not None
+    return bool(await supersede_armed(session, [run_id], Leg.EXIT, why))
 
 
 async def take_plan_change(

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.alarms import clear_alarm
 from execution.commands import want_exit
 from execution.timeline import tell
-from storage.models import KillScope, KillSwitch, Order, Run
+from execution.withdraw import supersede_armed
+from storage.models import KillScope, KillSwitch, Run
 from storage.repositories import safety
-from trading.orders import Leg, OrderState, SupersededFor
+from trading.orders import Leg, SupersededFor
 from trading.runs import ExitReason, RunState
 
 
@@ -61,8 +62,8 @@ async def engage(session: AsyncSession, wanted: Wanted, *, now: datetime) -> Eng
         now=now,
         overrides=wanted.overrides,
     )
-    runs = await _lock_open_runs(session, wanted.scope, wanted.scope_id)
-    withdrawn = await _withdraw_entries(session, [run.id for run in runs])
+    runs = await lock_open_runs(session, wanted.scope, wanted.scope_id)
+    withdrawn = await supersede_armed(session, [run.id for run in runs], Leg.ENTRY, SupersededFor.KILL_SWITCH)
     for run in runs:
         sells = switch.square_off and not run.leave_open and run.handed_over_at is None
         newly_sold = sells and want_exit(run, ExitReason.KILL_SWITCH, now)
@@ -84,21 +85,11 @@ def in_scope(scope: KillScope, scope_id: str) -> list[ColumnElement[bool]]:
             return [Run.strategy_id == scope_id]
 
 
-async def _lock_open_runs(session: AsyncSession, scope: KillScope, scope_id: str) -> Sequence[Run]:
+async def lock_open_runs(session: AsyncSession, scope: KillScope, scope_id: str) -> Sequence[Run]:
+    """In id order; as they are now, whatever the session has read before."""
     conditions = [Run.state != RunState.ENDED, *in_scope(scope, scope_id)]
     statement = select(Run).where(*conditions).order_by(Run.id).with_for_update()
     return (await session.scalars(statement.execution_options(populate_existing=True))).all()
-
-
-async def _withdraw_entries(session: AsyncSession, run_ids: Sequence[str]) -> frozenset[str]:
-    """The runs whose armed entry never leaves."""
-    statement = (
-        update(Order)
-        .where(Order.run_id.in_(run_ids), Order.leg == Leg.ENTRY, Order.state == OrderState.ARMED)
-        .values(state=OrderState.SUPERSEDED, revision=Order.revision + 1, superseded_for=SupersededFor.KILL_SWITCH)
-        .returning(Order.run_id)
-    )
-    return frozenset(await session.scalars(statement))
 
 
 def _told(switch: KillSwitch, run: Run, *, withdrawn: bool) -> str:

@@ -7,25 +7,19 @@ execution/killing.py, and the claim itself asks whether the user is active.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from execution.killing import lock_open_runs
 from execution.timeline import tell
-from storage.models import Order, Run
-from trading.orders import Leg, OrderState, SupersededFor
-from trading.runs import RunState
+from execution.withdraw import supersede_armed
+from storage.models import KillScope, Run
+from trading.orders import Leg, SupersededFor
 
 
 async def stop_entries(session: AsyncSession, *, user_id: str, now: datetime) -> Sequence[Run]:
     """Withdraw what is armed to buy. The user's open runs, in id order, for whoever tells their desks."""
-    open_runs = select(Run).where(Run.user_id == user_id, Run.state != RunState.ENDED).order_by(Run.id).with_for_update()
-    runs = (await session.scalars(open_runs.execution_options(populate_existing=True))).all()
-    withdraw = (
-        update(Order)
-        .where(Order.run_id.in_([run.id for run in runs]), Order.leg == Leg.ENTRY, Order.state == OrderState.ARMED)
-        .values(state=OrderState.SUPERSEDED, revision=Order.revision + 1, superseded_for=SupersededFor.SUSPENDED)
-    )
-    await session.execute(withdraw)
+    runs = await lock_open_runs(session, KillScope.USER, user_id)
+    await supersede_armed(session, [run.id for run in runs], Leg.ENTRY, SupersededFor.SUSPENDED)
     for run in runs:
         tell(session, run, "user_suspended", _told(run), at=now)
     return runs

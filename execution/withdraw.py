@@ -1,16 +1,29 @@
-"""Taking an armed entry back before it has left, and saying why."""
+"""Taking armed orders back before they have left, and saying why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.rows import lock_run
 from execution.timeline import rupees, tell
 from storage.models import Order, Run
-from trading.orders import OrderState, SupersededFor
+from trading.orders import Leg, OrderState, SupersededFor
 from trading.risk import Refusal
+
+
+async def supersede_armed(session: AsyncSession, run_ids: Sequence[str], leg: Leg, why: SupersededFor) -> frozenset[str]:
+    """The armed orders of that leg never leave. Returns the runs that had one; the caller holds the runs."""
+    statement = (
+        update(Order)
+        .where(Order.run_id.in_(run_ids), Order.leg == leg, Order.state == OrderState.ARMED)
+        .values(state=OrderState.SUPERSEDED, revision=Order.revision + 1, superseded_for=why)
+        .returning(Order.run_id)
+    )
+    return frozenset(await session.scalars(statement))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,18 @@ class OpenRun:
 
 def net_of(trades: Iterable[BrokerTrade], key: LedgerKey, *, without: frozenset[str] = frozenset()) -> int:
     """Bought minus sold in that key, leaving out the orders named in `without`; each trade counts once."""
+    return sum(_bought(trade) for trade in _of_key(trades, key) if trade.broker_order_id not in without)
+
+
+def _of_key(trades: Iterable[BrokerTrade], key: LedgerKey) -> list[BrokerTrade]:
+    """Those in that key, each once."""
     unique = {(trade.broker_order_id, trade.trade_id): trade for trade in trades}
-    return sum(
-        trade.quantity if trade.side is Side.BUY else -trade.quantity
-        for trade in unique.values()
-        if trade.instrument == key.instrument and trade.product is key.product and trade.broker_order_id not in without
-    )
+    return [trade for trade in unique.values() if trade.instrument == key.instrument and trade.product is key.product]
+
+
+def _bought(trade: BrokerTrade) -> int:
+    """Shares; below zero: sold."""
+    return trade.quantity if trade.side is Side.BUY else -trade.quantity
 
 
 def listed_net(positions: Iterable[BrokerPosition], key: LedgerKey) -> int | None:
@@ -77,11 +83,9 @@ def _taken_by_sums(*, baseline: int, foreign: int) -> int:
 
 def _taken_by_course(trades: Iterable[BrokerTrade], key: LedgerKey, *, own: frozenset[str], baseline: int) -> int:
     """Each foreign sale takes the user's own shares, then those our runs hold at that moment; the rest is a short of his own."""
-    unique = {(trade.broker_order_id, trade.trade_id): trade for trade in trades}
-    of_key = [trade for trade in unique.values() if trade.instrument == key.instrument and trade.product is key.product]
     users, ours, taken = baseline, 0, 0
-    for trade in sorted(of_key, key=lambda trade: _moment(trade, is_own=trade.broker_order_id in own)):
-        bought = trade.quantity if trade.side is Side.BUY else -trade.quantity
+    for trade in sorted(_of_key(trades, key), key=lambda trade: _moment(trade, is_own=trade.broker_order_id in own)):
+        bought = _bought(trade)
         if trade.broker_order_id in own:
             ours += bought
         elif bought > 0:
