@@ -73,7 +73,7 @@ async def main(settings: Settings, targets: Sequence[Target], records: Records) 
         accounts=accounts,
         calendar=calendar,
         clock=clock,
-        clock_error=lambda: clock_watch.newest.words if clock_watch.newest.is_wrong else "",
+        clock_error=clock_watch.complaint,
     )
     readiness = RowReadinessActivities(database=database, calendar=calendar, look=look, public_url=settings.public_url)
     activities = [*room.activities, readiness.check_accounts]

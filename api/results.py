@@ -96,15 +96,15 @@ def report_answer(results: Results, wanted: Wanted, by: GroupedBy) -> Report:
     )
 
 
-def _shown(sums: Sums) -> dict[str, object]:
-    late = sums.lateness
+def figures(sums: Sums) -> dict[str, int | Decimal | None]:
+    """What a group comes to, by the names that answers and files share, in the order of a file's columns."""
     return {
         "runs": sums.runs,
         "open_runs": sums.open_runs,
         "traded_runs": sums.traded_runs,
         "winning_runs": sums.winning_runs,
         "losing_runs": sums.losing_runs,
-        "win_rate": None if sums.win_rate is None else round(float(sums.win_rate), 4),
+        "win_rate": None if sums.win_rate is None else round(sums.win_rate, 4),
         "bought_value": sums.bought_value,
         "sold_value": sums.sold_value,
         "realised_pnl": sums.realised,
@@ -117,6 +117,14 @@ def _shown(sums: Sums) -> dict[str, object]:
         "unreconciled_runs": sums.unreconciled_runs,
         "uncharged_runs": sums.uncharged_runs,
         "unpriced_runs": sums.unpriced_runs,
+    }
+
+
+def _shown(sums: Sums) -> dict[str, object]:
+    late = sums.lateness
+    return {
+        **figures(sums),
+        "win_rate": None if sums.win_rate is None else round(float(sums.win_rate), 4),
         "lateness": LatenessAnswer(orders=late.orders, median_ms=late.median_ms, p95_ms=late.p95_ms, worst_ms=late.worst_ms),
         "end_reasons": {reason.value: count for reason, count in sums.end_reasons},
     }

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from api.results import Results, grouped
+from api.results import Results, figures, grouped
 from api.schemas.analytics import GroupedBy
 from api.schemas.common import PAISA
 from trading.charges import Charges
@@ -83,24 +83,7 @@ def _group_line(key: str, name: str, sums: Sums) -> Line:
     return {
         "key": key,
         "name": name,
-        "runs": sums.runs,
-        "open_runs": sums.open_runs,
-        "traded_runs": sums.traded_runs,
-        "winning_runs": sums.winning_runs,
-        "losing_runs": sums.losing_runs,
-        "win_rate": None if sums.win_rate is None else round(sums.win_rate, 4),
-        "bought_value": sums.bought_value,
-        "sold_value": sums.sold_value,
-        "realised_pnl": sums.realised,
-        "unsold_cost": sums.unsold_cost,
-        "open_pnl": sums.open_pnl,
-        "estimated_charges": sums.charges,
-        "net_pnl": sums.net,
-        "slippage": sums.slippage,
-        "slippage_runs": sums.slippage_runs,
-        "unreconciled_runs": sums.unreconciled_runs,
-        "uncharged_runs": sums.uncharged_runs,
-        "unpriced_runs": sums.unpriced_runs,
+        **figures(sums),
         "median_late_ms": sums.lateness.median_ms,
         "p95_late_ms": sums.lateness.p95_ms,
         "worst_late_ms": sums.lateness.worst_ms,

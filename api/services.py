@@ -115,7 +115,7 @@ async def open_services(settings: Settings, replaced: Replacements, records: Rec
             accounts=accounts,
             calendar=calendar,
             clock=clock,
-            clock_error=lambda: clock_watch.newest.words if clock_watch.newest.is_wrong else "",
+            clock_error=clock_watch.complaint,
         ),
     )
     background = [asyncio.create_task(services.instrument_job.run()), asyncio.create_task(services.hub.run())]

@@ -76,6 +76,10 @@ class ClockWatch:
         self._up: bool | None = None
         self.newest = ClockError(timedelta(0))
 
+    def complaint(self) -> str:
+        """How wrong the clock is now, in words; empty while it is right."""
+        return self.newest.words if self.newest.is_wrong else ""
+
     async def run(self) -> None:
         """For ever."""
         while True:
