@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import TypeAlias
 
 import aiohttp
 import structlog
@@ -35,6 +36,7 @@ DNS_SECONDS = 60
 STATED_TIMES = 500
 
 Pairs = Sequence[tuple[str, str]]
+_Body: TypeAlias = aiohttp.FormData | aiohttp.BytesPayload
 _log = structlog.get_logger()
 
 
@@ -194,25 +196,36 @@ class Transport:
         self._headers = dict(headers or {})
 
     async def write(
-        self, method: str, path: str, *, form: Pairs | None = None, query: Pairs = (), may_send: MaySend = always
+        self,
+        method: str,
+        path: str,
+        *,
+        form: Pairs | None = None,
+        json: bytes | None = None,
+        query: Pairs = (),
+        may_send: MaySend = always,
     ) -> WireResult:
         """One attempt of a request that changes something. Raises nothing but cancellation, after which it is in doubt.
 
-        `may_send` is asked once, when a connection is at hand and right before the first byte. The timeout covers everything,
-        waiting for a connection included.
+        `json` is a body that is encoded already; a request has a form, such a body, or neither. `may_send` is asked once, when
+        a connection is at hand and right before the first byte. The timeout covers everything, waiting for a connection included.
         """
         session = self._connections.writes()
-        return await self._observed(session, method, path, form=form, query=query, may_send=may_send)
+        return await self._observed(session, method, path, body=_body(form, json), query=query, may_send=may_send)
 
     async def read(self, path: str, *, query: Pairs = ()) -> WireResult:
         """One attempt of a GET."""
-        return await self._observed(self._connections.reads(), "GET", path, form=None, query=query, may_send=always)
+        return await self._observed(self._connections.reads(), "GET", path, body=None, query=query, may_send=always)
+
+    async def ask(self, path: str, *, json: bytes) -> WireResult:
+        """One attempt of a POST that changes nothing, for brokers whose questions do not fit into an address."""
+        return await self._observed(self._connections.reads(), "POST", path, body=_body(None, json), query=(), may_send=always)
 
     async def _observed(
-        self, session: aiohttp.ClientSession, method: str, path: str, *, form: Pairs | None, query: Pairs, may_send: MaySend
+        self, session: aiohttp.ClientSession, method: str, path: str, *, body: _Body | None, query: Pairs, may_send: MaySend
     ) -> WireResult:
         began = time.perf_counter()
-        result = await self._attempt(session, method, path, form=form, query=query, may_send=may_send)
+        result = await self._attempt(session, method, path, body=body, query=query, may_send=may_send)
         seconds = time.perf_counter() - began
         status = result.status if isinstance(result, Answered) else None
         why = "" if isinstance(result, Answered) else result.why
@@ -220,15 +233,15 @@ class Transport:
         return result
 
     async def _attempt(
-        self, session: aiohttp.ClientSession, method: str, path: str, *, form: Pairs | None, query: Pairs, may_send: MaySend
+        self, session: aiohttp.ClientSession, method: str, path: str, *, body: _Body | None, query: Pairs, may_send: MaySend
     ) -> WireResult:
-        attempt = _Attempt(has_body=bool(form), may_send=may_send)
+        attempt = _Attempt(has_body=body is not None, may_send=may_send)
         asked_at = datetime.now(UTC)
         try:
             async with session.request(
                 method,
                 self._base_url + path,
-                data=aiohttp.FormData(list(form)) if form else None,
+                data=body,
                 params=list(query),
                 headers=self._headers,
                 allow_redirects=False,
@@ -236,10 +249,10 @@ class Transport:
                 trace_request_ctx=attempt,
             ) as response:
                 answered_at = datetime.now(UTC)
-                body = await response.read()
+                content = await response.read()
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 self._connections.stated.append(StatedTime(self._base_url, headers.get("date", ""), asked_at, answered_at))
-                return Answered(response.status, response.content_type, body, headers)
+                return Answered(response.status, response.content_type, content, headers)
         # Whatever went wrong, the one question left is whether the server may have heard of it; an exception would not say.
         except Exception as error:  # noqa: BLE001
             return attempt.failure(error)
@@ -269,6 +282,12 @@ class Transport:
         all_started.set()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         return sum(result is None for result in results)
+
+
+def _body(form: Pairs | None, json: bytes | None) -> _Body | None:
+    if json is not None:
+        return aiohttp.BytesPayload(json, content_type="application/json")
+    return aiohttp.FormData(list(form)) if form else None
 
 
 def _describe(error: Exception) -> str:

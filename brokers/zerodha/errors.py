@@ -4,12 +4,11 @@ A refusal counts as definite only when its envelope is well-formed and its error
 everything else leaves the matter open, and only the order book closes it.
 """
 
-import json
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 from brokers.answers import Answered, NoAnswer, NotSent, WireResult
+from brokers.exact_json import parse_json
 from trading.orders import Accepted, ChangeOutcome, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
 
@@ -48,19 +47,6 @@ class Failure:
 
 
 Envelope: TypeAlias = Success | Failure
-
-
-def parse_json(body: bytes | str) -> object:
-    """JSON with exact numbers. Raises ValueError for anything that is not complete JSON."""
-    try:
-        value: object = json.loads(body, parse_float=Decimal, parse_constant=_not_a_number)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    return value
-
-
-def _not_a_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a number")
 
 
 def envelope(body: bytes) -> Envelope | None:

@@ -3,8 +3,8 @@
 import hashlib
 import hmac
 
+from brokers.exact_json import parse_json
 from brokers.fields import row, text
-from brokers.zerodha.errors import parse_json
 from brokers.zerodha.orders import read_order
 from trading.orders import BrokerOrder
 from trading.ports.broker import BrokerRefused, UnreadableAnswer

@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from brokers.exact_json import parse_json
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.zerodha.errors import parse_json
 from brokers.zerodha.limits import LIMITS
 from brokers.zerodha.orders import read_order
 from brokers.zerodha.ticks import Mode, decode_prices, unit_of

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from brokers.answers import Answered, NoAnswer, NotSent, WireResult
-from brokers.zerodha.errors import change_outcome, login_data, parse_json, place_outcome, read_data
+from brokers.zerodha.errors import change_outcome, login_data, place_outcome, read_data
 from trading.orders import Accepted, Placed, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerError, BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
 
@@ -190,7 +190,3 @@ def test_a_login_that_is_refused_is_refused_rather_than_expired() -> None:
         login_data(failure(403, "TokenException", "Invalid `checksum`."))
     with pytest.raises(BrokerUnavailable):
         login_data(NoAnswer("timed out"))
-
-
-def test_numbers_are_read_exactly() -> None:
-    assert str(parse_json("[159.10, 0.1, 1953341975595868160]")) == "[Decimal('159.10'), Decimal('0.1'), 1953341975595868160]"

@@ -43,6 +43,32 @@ async def test_a_complete_answer_is_answered(pool: ConnectionPool, method: str, 
     assert server.requests[0].endswith(b"tag=t1&quantity=5" if form else b"\r\n\r\n")
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_a_json_body_goes_out_byte_for_byte(pool: ConnectionPool, method: str) -> None:
+    async with raw_server(answer_everything) as server:
+        result = await transport(server, pool).write(method, "/orders", json=b'{"price":159.10}')
+    assert isinstance(result, Answered)
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(f"{method} /orders ".encode())
+    assert b"Content-Type: application/json" in head
+    assert body == b'{"price":159.10}'
+
+
+async def test_a_question_with_a_body_does_not_wait_behind_writes(pool: ConnectionPool) -> None:
+    async def never(connection: Connection) -> None:
+        if b"/hangs" in await connection.request():
+            await asyncio.sleep(60)
+        await connection.answer()
+
+    narrow = ConnectionPool(write_connections=1)
+    async with raw_server(never) as server:
+        hanging = asyncio.create_task(transport(server, narrow).write("POST", "/hangs", json=b"{}"))
+        await eventually(lambda: bool(server.requests))
+        assert isinstance(await transport(server, narrow).ask("/quotes", json=b"{}"), Answered)
+        hanging.cancel()
+    await narrow.close()
+
+
 async def test_a_gzipped_answer_arrives_unpacked(pool: ConnectionPool) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
