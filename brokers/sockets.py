@@ -1,0 +1,73 @@
+"""Opening a broker's WebSocket: no redirect is followed and nothing is logged, since tokens travel in addresses and headers."""
+
+import logging
+from collections.abc import Mapping
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from trading.ports.broker import BrokerUnavailable
+
+# A connection that dies without a word is noticed by an unanswered ping.
+PING_SECONDS = 5.0
+PONG_SECONDS = 5.0
+CLOSE_SECONDS = 1.0
+
+_quiet_log = logging.getLogger("brokers.sockets")
+_quiet_log.setLevel(logging.INFO)
+
+
+class HandshakeRefused(Exception):
+    """The server answered the handshake with an HTTP status. What it means is the broker's own business."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+class _ConnectWithoutRedirects(connect):
+    """A redirect would carry the token elsewhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
+async def open_socket(url: str, *, headers: Mapping[str, str], open_seconds: float) -> ClientConnection:
+    """A connected socket. Raises HandshakeRefused for an HTTP answer, BrokerUnavailable for every other failure."""
+    try:
+        return await _ConnectWithoutRedirects(
+            url,
+            additional_headers=dict(headers),
+            proxy=None,
+            compression=None,
+            open_timeout=open_seconds,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PONG_SECONDS,
+            close_timeout=CLOSE_SECONDS,
+            logger=_quiet_log,
+        )
+    except InvalidStatus as refused:
+        raise HandshakeRefused(refused.response.status_code) from None
+    except (OSError, EOFError, WebSocketException) as error:
+        raise BrokerUnavailable(f"cannot reach the socket: {type(error).__name__}") from None
+
+
+async def receive(connection: ClientConnection) -> bytes | str:
+    """The next message. Raises BrokerUnavailable once the connection is lost, closed politely or not."""
+    try:
+        return await connection.recv()
+    except ConnectionClosed as closed:
+        raise BrokerUnavailable(closing_words(closed)) from None
+
+
+async def send(connection: ClientConnection, message: bytes | str) -> None:
+    """Raises BrokerUnavailable when the connection is lost."""
+    try:
+        await connection.send(message)
+    except ConnectionClosed as closed:
+        raise BrokerUnavailable(closing_words(closed)) from None
+
+
+def closing_words(closed: ConnectionClosed) -> str:
+    code = closed.rcvd.code if closed.rcvd else None
+    return f"the connection ended, close code {code}" if code else "the connection broke"
