@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,14 +14,14 @@ from api.errors import ApiError, ErrorCode
 from api.services import Services
 from api.starting import is_logged_in
 from api.tokens import BROKER_LOGIN, LOGIN_STATE_LIFE
-from storage.ids import new_id
 from storage.models import BrokerAccount
 from storage.repositories import accounts, audit
-from trading.accounts import BrokerName, BrokerSession, Credentials, Environment
-from trading.ports.broker import BrokerRefused, SessionExpired
+from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, LoginAnswer
+from trading.ports.broker import BrokerError, BrokerRefused, SessionExpired
 from trading.ports.sealing import SealBroken
 from workflows.names import CREDENTIALS_RENEWED
 
+log = structlog.get_logger()
 HEALTHY = "ok"
 # The identity of an account that has never been logged in is not known yet, and must not clash with another such one.
 _PENDING = "pending:"
@@ -45,11 +46,11 @@ def broker_named(services: Services, name: str) -> BrokerName:
 
 
 async def connect(
-    services: Services, caller: Caller, *, broker: BrokerName, credentials: Credentials, request_token: str | None, label: str
+    services: Services, caller: Caller, *, broker: BrokerName, credentials: Credentials, answer: LoginAnswer, label: str
 ) -> Connected:
     """Store the account, with a session if there is a token for one. The same broker user again renews the account."""
     await _check_family(services, caller, broker)
-    opened = await _open_session(services, broker, credentials, request_token=request_token)
+    opened = await _open_session(services, broker, credentials, answer)
     now = services.clock.now()
     async with services.database.transaction() as session:
         account = await _account_for(services, session, caller, broker, opened, api_key=credentials.api_key)
@@ -70,7 +71,16 @@ async def connect(
         )
     await _tell_renewed(services, account, now=now)
     valid = is_logged_in(services, account)
-    return Connected(account, valid, None if valid else login_url(services, account))
+    return Connected(account, valid, None if valid else await _login_url_if_any(services, account))
+
+
+async def _login_url_if_any(services: Services, account: BrokerAccount) -> str | None:
+    """The account is stored: a page that cannot be had now is asked for again."""
+    try:
+        return await login_url(services, account)
+    except BrokerError as error:
+        log.warning("login_page_unavailable", account_id=account.id, error=str(error))
+        return None
 
 
 def _kept_token(services: Services, account: BrokerAccount) -> str | None:
@@ -86,20 +96,15 @@ async def _check_family(services: Services, caller: Caller, broker: BrokerName) 
 
 
 async def _open_session(
-    services: Services, broker: BrokerName, credentials: Credentials, *, request_token: str | None
+    services: Services, broker: BrokerName, credentials: Credentials, answer: LoginAnswer
 ) -> BrokerSession | None:
-    """Ask the broker. None: there is no token to ask with. Raises ApiError BROKER_AUTH_FAILED, BrokerError."""
-    login = services.accounts.login(broker)
+    """Ask the broker. None: there is nothing to ask with. Raises ApiError BROKER_AUTH_FAILED, BrokerError."""
+    if answer.is_empty:
+        return None
     try:
-        if request_token is not None:
-            return await login.exchange(credentials, request_token=request_token)
-        if credentials.access_token is None:
-            return None
-        adapter = services.accounts.with_credentials(broker, account_id=new_id("try"), credentials=credentials)
-        profile = await adapter.validate_credentials()
+        return await services.accounts.login(broker).log_in(credentials, answer)
     except (BrokerRefused, SessionExpired) as error:
         raise ApiError(ErrorCode.BROKER_AUTH_FAILED, str(error)) from error
-    return login.session_from_token(credentials.access_token, broker_user_id=profile.broker_user_id, now=services.clock.now())
 
 
 async def _account_for(
@@ -175,15 +180,11 @@ def _begin_session(account: BrokerAccount, found: BrokerSession | None, *, now: 
     account.health, account.health_detail = HEALTHY, ""
 
 
-async def renew(
-    services: Services, *, user_id: str, account_id: str, request_token: str | None, access_token: str | None
-) -> BrokerAccount:
+async def renew(services: Services, *, user_id: str, account_id: str, answer: LoginAnswer) -> BrokerAccount:
     """A new login of an account. Raises ApiError BROKER_NOT_FOUND, BROKER_AUTH_FAILED, BrokerError."""
     async with services.database.transaction() as session:
         seen = await _existing(session, account_id=account_id, user_id=user_id)
-    stored = services.accounts.credentials(seen)
-    credentials = Credentials(stored.api_key, stored.api_secret, access_token)
-    opened = await _open_session(services, seen.broker, credentials, request_token=request_token)
+    opened = await _open_session(services, seen.broker, services.accounts.credentials(seen), answer)
     if opened is None:
         raise ApiError(ErrorCode.INVALID_INPUT, "send request_token or access_token")
     now = services.clock.now()
@@ -230,10 +231,12 @@ async def _tell_renewed(services: Services, account: BrokerAccount, *, now: date
     await notify.signal_all(services, workflow_ids=workflows, name=CREDENTIALS_RENEWED, message=message)
 
 
-def login_url(services: Services, account: BrokerAccount) -> str:
-    """Where the user logs in; the state that comes back says whose login it is."""
+async def login_url(services: Services, account: BrokerAccount) -> str | None:
+    """Where the user logs in; the state that comes back says whose login it is. None: the broker has no such page."""
     state = services.signer.sign(audience=BROKER_LOGIN, user_id=account.user_id, subject_id=account.id, life=LOGIN_STATE_LIFE)
-    return services.accounts.login(account.broker).login_url(services.accounts.credentials(account), state=state)
+    login = services.accounts.login(account.broker)
+    callback = f"{services.settings.public_url.rstrip('/')}/broker/{account.broker.value}/callback"
+    return await login.login_url(services.accounts.credentials(account), state=state, redirect_url=callback)
 
 
 async def disconnect(services: Services, caller: Caller, *, account_id: str) -> None:

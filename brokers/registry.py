@@ -6,26 +6,20 @@ from typing import Literal, overload
 
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
+from brokers.parts import BrokerParts
 from brokers.transport import ConnectionPool
-from brokers.zerodha.adapter import LiveZerodhaBroker, SimulatedZerodhaBroker
-from brokers.zerodha.instruments import ZerodhaInstruments
-from brokers.zerodha.limits import LIMITS as ZERODHA_LIMITS
-from brokers.zerodha.login import ZerodhaLogin
+from brokers.urls import BrokerUrls
+from brokers.zerodha.parts import PARTS as ZERODHA
 from trading.accounts import BrokerName, Credentials, Environment
 from trading.ports.broker import BrokerLogin, InstrumentMaster, LiveBroker, SimulatedBroker
 from trading.ports.clock import Clock
 
-# The instrument list is some megabytes long.
+# An instrument list is some megabytes long.
 MASTER_TIMEOUT_SECONDS = 60.0
 
-_LIMITS: Mapping[BrokerName, BrokerLimits] = {BrokerName.ZERODHA: ZERODHA_LIMITS}
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerUrls:
-    api_url: str
-    ws_url: str
-    login_url: str
+BROKERS: Mapping[BrokerName, BrokerParts] = {
+    BrokerName.ZERODHA: ZERODHA,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,8 @@ class BrokerRegistry:
         return self._tokens.setdefault(name, InstrumentTokens())
 
     def limits(self, name: BrokerName) -> BrokerLimits | UnsupportedBroker:
-        return _LIMITS.get(name) or UnsupportedBroker(name)
+        parts = BROKERS.get(name)
+        return parts.limits if parts else UnsupportedBroker(name)
 
     @overload
     def broker(
@@ -75,15 +70,14 @@ class BrokerRegistry:
         self, name: BrokerName, *, account_id: str, credentials: Credentials, environment: Environment
     ) -> LiveBroker | SimulatedBroker | UnsupportedBroker:
         """An account's adapter. Raises ValueError when the configured URL contradicts the environment."""
-        urls = self.urls.get(name)
-        if urls is None or name is not BrokerName.ZERODHA:
+        parts, urls = BROKERS.get(name), self.urls.get(name)
+        if parts is None or urls is None:
             return UnsupportedBroker(name)
-        kind = LiveZerodhaBroker if environment is Environment.LIVE else SimulatedZerodhaBroker
+        kind = parts.live if environment is Environment.LIVE else parts.simulated
         return kind(
             account_id=account_id,
             credentials=credentials,
-            api_url=urls.api_url,
-            ws_url=urls.ws_url,
+            urls=urls,
             tokens=self.tokens(name),
             timeout_seconds=self.timeout_seconds,
             clock=self.clock,
@@ -91,12 +85,11 @@ class BrokerRegistry:
         )
 
     def login(self, name: BrokerName, *, environment: Environment) -> BrokerLogin | UnsupportedBroker:
-        urls = self.urls.get(name)
-        if urls is None or name is not BrokerName.ZERODHA:
+        parts, urls = BROKERS.get(name), self.urls.get(name)
+        if parts is None or urls is None:
             return UnsupportedBroker(name)
-        return ZerodhaLogin(
-            api_url=urls.api_url,
-            login_url=urls.login_url,
+        return parts.login(
+            urls=urls,
             environment=environment,
             timeout_seconds=self.timeout_seconds,
             clock=self.clock,
@@ -104,7 +97,7 @@ class BrokerRegistry:
         )
 
     def master(self, name: BrokerName) -> InstrumentMaster | UnsupportedBroker:
-        urls = self.urls.get(name)
-        if urls is None or name is not BrokerName.ZERODHA:
+        parts, urls = BROKERS.get(name), self.urls.get(name)
+        if parts is None or urls is None:
             return UnsupportedBroker(name)
-        return ZerodhaInstruments(api_url=urls.api_url, timeout_seconds=MASTER_TIMEOUT_SECONDS, connections=self.connections)
+        return parts.master(urls=urls, timeout_seconds=MASTER_TIMEOUT_SECONDS, connections=self.connections)

@@ -88,15 +88,11 @@ class BrokerAccounts:
     def _build(self, account: BrokerAccount) -> Broker:
         if account.sealed_access_token is None:
             raise SessionExpired("this account has not been logged in yet")
-        broker = self.with_credentials(account.broker, account_id=account.id, credentials=self.credentials(account))
+        broker = self._adapters.open(account.broker, account_id=account.id, credentials=self.credentials(account))
         if broker.environment is not account.environment:
             was, now = account.environment.value, broker.environment.value
             raise BrokerRefused(f"this account was connected as {was}, but {account.broker.value} is {now} in this installation")
         return broker
-
-    def with_credentials(self, broker: BrokerName, *, account_id: str, credentials: Credentials) -> Broker:
-        """An adapter for secrets that are not stored (yet)."""
-        return self._adapters.open(broker, account_id=account_id, credentials=credentials)
 
     def credentials(self, account: BrokerAccount) -> Credentials:
         """The account's secrets. Raises SealBroken."""

@@ -1,23 +1,23 @@
 """Wires the broker adapters: URLs from the settings, one connection pool, and the environment those URLs mean."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import TypeVar
 
 from brokers.answers import StatedTime
 from brokers.calls import Observer
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
-from brokers.registry import BrokerRegistry, BrokerUrls, UnsupportedBroker
+from brokers.parts import Postbacks
+from brokers.registry import BROKERS, BrokerRegistry, UnsupportedBroker
 from brokers.transport import ConnectionPool
-from brokers.zerodha import postback as zerodha_postback
+from brokers.urls import BrokerUrls
 from runtime.accounts import BrokerAccounts, BrokerNotSupported
 from runtime.crypto import KeyRing
 from runtime.instruments import InstrumentDirectory
 from runtime.settings import Settings, is_live_url
 from storage.database import Database
 from trading.accounts import BrokerName, Credentials, Environment
-from trading.orders import BrokerOrder
 from trading.ports.broker import Broker, BrokerLogin, InstrumentMaster
 from trading.ports.clock import Clock
 
@@ -26,8 +26,13 @@ T = TypeVar("T")
 
 def broker_urls(settings: Settings) -> dict[BrokerName, BrokerUrls]:
     """The brokers this installation can reach, and where."""
-    zerodha = BrokerUrls(api_url=settings.zerodha_api_url, ws_url=settings.zerodha_ws_url, login_url=settings.zerodha_login_url)
-    return {BrokerName.ZERODHA: zerodha}
+    return {name: _urls_of(settings, name.value) for name in settings.broker_api_urls if name in BROKERS}
+
+
+def _urls_of(settings: Settings, broker: str) -> BrokerUrls:
+    """The settings that begin with the broker's name; a kind of URL it has no setting for stays empty."""
+    kinds = [url.name for url in fields(BrokerUrls)]
+    return BrokerUrls(**{kind: str(getattr(settings, f"{broker}_{kind}", "")) for kind in kinds})
 
 
 class RegistryAdapters:
@@ -72,25 +77,16 @@ class RegistryAdapters:
         await self._connections.close()
 
 
+def postbacks_of(broker: BrokerName) -> Postbacks | None:
+    """How to read what that broker posts to us; None: it posts nothing."""
+    parts = BROKERS.get(broker)
+    return parts.postbacks if parts else None
+
+
 def _supported(found: T | UnsupportedBroker) -> T:
     if isinstance(found, UnsupportedBroker):
         raise BrokerNotSupported(found.message)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Postbacks:
-    """Messages a broker posts to our address when an order changes: whose they claim to be, and whether that is true."""
-
-    claimed_user_id: Callable[[bytes], str]
-    read: Callable[[bytes, str], BrokerOrder]
-
-
-POSTBACKS: Mapping[BrokerName, Postbacks] = {
-    BrokerName.ZERODHA: Postbacks(
-        zerodha_postback.claimed_user_id, lambda body, secret: zerodha_postback.read_postback(body, api_secret=secret)
-    ),
-}
 
 
 def open_accounts(settings: Settings, database: Database, clock: Clock, *, on_call: Observer | None = None) -> BrokerAccounts:

@@ -21,7 +21,7 @@ class Records:
         self.process = named if named.startswith(kind) else f"{kind}-{named}"
         self.metrics = PrometheusMetrics()
         self.book = LogBook(self.process)
-        self._brokers = {settings.zerodha_api_url.rstrip("/"): "zerodha"}
+        self._brokers = {url.rstrip("/"): broker.value for broker, url in settings.broker_api_urls.items()}
 
     def note_call(self, call: Call) -> None:
         """Implements `brokers.calls.Observer`."""

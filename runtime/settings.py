@@ -1,5 +1,6 @@
 """Every setting of every process, read from the environment or a `.env` file. docs/settings.md is generated from this file."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Literal
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from trading.accounts import BrokerName
 from trading.risk import Limits
 
 # Hosts at which a broker takes real orders with real money. An account is `live` only when its URL is one of these.
@@ -54,6 +56,30 @@ class Settings(BaseSettings):
     zerodha_api_url: str = Field("https://api.kite.trade", description="Kite Connect REST root")
     zerodha_ws_url: str = Field("wss://ws.kite.trade", description="Kite ticker websocket root")
     zerodha_login_url: str = Field("https://kite.zerodha.com/connect/login", description="Page where a user logs in daily")
+    dhan_api_url: str = Field("https://api.dhan.co/v2", description="DhanHQ v2 REST root")
+    dhan_login_url: str = Field("https://auth.dhan.co", description="DhanHQ v2 root of the servers logins are made with")
+    dhan_ws_url: str = Field("wss://api-feed.dhan.co", description="DhanHQ v2 market feed")
+    dhan_orders_ws_url: str = Field("wss://api-order-update.dhan.co", description="DhanHQ v2 order updates")
+    dhan_master_url: str = Field(
+        "https://images.dhan.co/api-data/api-scrip-master-detailed.csv", description="DhanHQ v2 instrument list"
+    )
+    angel_one_api_url: str = Field("https://apiconnect.angelone.in", description="SmartAPI REST root")
+    angel_one_login_url: str = Field(
+        "https://smartapi.angelone.in/publisher-login", description="SmartAPI page for logins by browser"
+    )
+    angel_one_ws_url: str = Field("wss://smartapisocket.angelone.in/smart-stream", description="SmartAPI market feed")
+    angel_one_orders_ws_url: str = Field("wss://tns.angelone.in/smart-order-update", description="SmartAPI order updates")
+    angel_one_master_url: str = Field(
+        "https://margincalculator.angelone.in/OpenAPI_File/files/OpenAPIScripMaster.json", description="SmartAPI instrument list"
+    )
+    fyers_api_url: str = Field("https://api-t1.fyers.in/api/v3", description="Fyers API v3 REST root")
+    fyers_data_url: str = Field("https://api-t1.fyers.in/data", description="Fyers API v3 root of prices and candles")
+    fyers_login_url: str = Field(
+        "https://api-t1.fyers.in/api/v3/generate-authcode", description="Fyers API v3 page where a user logs in daily"
+    )
+    fyers_ws_url: str = Field("wss://socket.fyers.in/hsm/v1-5/prod", description="Fyers API v3 market feed")
+    fyers_orders_ws_url: str = Field("wss://socket.fyers.in/trade/v3", description="Fyers API v3 order updates")
+    fyers_master_url: str = Field("https://public.fyers.in/sym_details", description="Fyers API v3 root of the instrument lists")
     broker_timeout_seconds: float = Field(5.0, gt=0, description="HTTP timeout of one broker call, seconds")
     allow_unrelated_live_accounts: bool = Field(
         False, description="Let more than one user connect live accounts; only for those entitled to (docs/regulation.md)"
@@ -132,7 +158,16 @@ class Settings(BaseSettings):
     @cached_property
     def any_broker_is_live(self) -> bool:
         """Whether a configured broker URL is the broker's own host."""
-        return is_live_url(self.zerodha_api_url)
+        return any(is_live_url(url) for url in self.broker_api_urls.values())
+
+    @cached_property
+    def broker_api_urls(self) -> Mapping[BrokerName, str]:
+        """Where the brokers of this installation are. As soon as one broker's URL names a stand-in, brokers whose URL was left
+        alone are not offered: a rehearsal opens no door to real money."""
+        urls = {name: str(getattr(self, f"{name.value}_api_url")) for name in BrokerName}
+        if all(is_live_url(url) for url in urls.values()):
+            return urls
+        return {name: url for name, url in urls.items() if f"{name.value}_api_url" in self.model_fields_set}
 
     @cached_property
     def calendar_name(self) -> Literal["XBOM", "always_open"]:

@@ -22,23 +22,53 @@ class Environment(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Unsealed secrets of one account. Never logged, never put in a workflow; repr shows none of them."""
+    """Unsealed secrets of one account. Never logged, never put in a workflow; repr shows none of them.
+
+    What `api_key` and `api_secret` are differs: Zerodha's key and secret, Dhan's app id and secret, Fyers' app id and secret id,
+    Angel One's API key and nothing. `broker_user_id` is the user's own number at brokers that ask for it: Dhan's client id, Angel
+    One's client code.
+    """
 
     api_key: str
     api_secret: str
     access_token: str | None = None
+    broker_user_id: str = ""
+    refresh_token: str | None = None
+    feed_token: str | None = None
 
     def __repr__(self) -> str:
         return "Credentials(...)"
 
 
 @dataclass(frozen=True, slots=True)
+class LoginAnswer:
+    """What a person brings from a login, used once, never stored: the redirect's code (request_token, auth_code, tokenId),
+    or PIN and one-time code, or tokens of a login made elsewhere. repr shows none of it."""
+
+    code: str | None = None
+    pin: str | None = None
+    one_time_code: str | None = None
+    access_token: str | None = None
+    refresh_token: str | None = None
+    feed_token: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self == LoginAnswer()
+
+    def __repr__(self) -> str:
+        return "LoginAnswer(...)"
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerSession:
-    """What a login yields. `expires_at` is aware."""
+    """What a login yields. `expires_at` is aware. Brokers without refresh or feed tokens leave those None."""
 
     access_token: str
     broker_user_id: str
     expires_at: datetime
+    refresh_token: str | None = None
+    feed_token: str | None = None
 
     def __repr__(self) -> str:
         return f"BrokerSession(broker_user_id={self.broker_user_id!r}, expires_at={self.expires_at!r})"

@@ -29,7 +29,7 @@ from api.services import Services
 from api.starting import SESSION_EXPIRED
 from storage.models import BrokerAccount
 from storage.repositories import accounts, order_list
-from trading.accounts import Credentials
+from trading.accounts import Credentials, LoginAnswer
 from trading.ports.broker import Broker, SessionExpired
 from trading.sessions import trading_date
 
@@ -51,14 +51,13 @@ async def connect(body: Connect, caller: CurrentCaller, platform: Platform) -> C
     credentials = Credentials(
         api_key=body.api_key.get_secret_value(),
         api_secret=body.api_secret.get_secret_value(),
-        access_token=body.access_token.get_secret_value() if body.access_token else None,
     )
     connected = await connecting.connect(
         platform,
         caller,
         broker=connecting.broker_named(platform, body.broker),
         credentials=credentials,
-        request_token=body.request_token.get_secret_value() if body.request_token else None,
+        answer=_login_answer(body),
         label=body.label,
     )
     return Connected(
@@ -104,7 +103,10 @@ async def delete_account(broker_id: BrokerId, caller: CurrentCaller, platform: P
 async def get_login_url(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> LoginUrl:
     """Where the daily login is made; the broker leads back to `/broker/{broker}/callback`."""
     account = await _account(platform, caller, broker_id)
-    return LoginUrl(broker_id=broker_id, login_url=connecting.login_url(platform, account))
+    found = await connecting.login_url(platform, account)
+    if found is None:
+        raise ApiError(ErrorCode.BROKER_NOT_CONNECTED, "this broker has no login page: send its codes to the session route")
+    return LoginUrl(broker_id=broker_id, login_url=found)
 
 
 @router.post(
@@ -116,13 +118,7 @@ async def get_login_url(broker_id: BrokerId, caller: CurrentCaller, platform: Pl
 )
 async def renew_session(broker_id: BrokerId, body: NewSession, caller: CurrentCaller, platform: Platform) -> Account:
     """The daily login: with the redirect's `request_token`, or with an access token."""
-    account = await connecting.renew(
-        platform,
-        user_id=caller.user_id,
-        account_id=broker_id,
-        request_token=body.request_token.get_secret_value() if body.request_token else None,
-        access_token=body.access_token.get_secret_value() if body.access_token else None,
-    )
+    account = await connecting.renew(platform, user_id=caller.user_id, account_id=broker_id, answer=_login_answer(body))
     return account_answer(platform, account)
 
 
@@ -149,6 +145,13 @@ async def margins(broker_id: BrokerId, caller: CurrentCaller, platform: Platform
     """Money available for trading shares."""
     found = await _read(platform, caller, broker_id, lambda broker: broker.margins())
     return MarginsAnswer(available=found.available, used=found.used)
+
+
+def _login_answer(body: Connect | NewSession) -> LoginAnswer:
+    """A request token counts before an access token."""
+    if body.request_token is not None:
+        return LoginAnswer(code=body.request_token.get_secret_value())
+    return LoginAnswer(access_token=body.access_token.get_secret_value() if body.access_token else None)
 
 
 async def _account(platform: Services, caller: Caller, broker_id: str) -> BrokerAccount:

@@ -15,11 +15,13 @@ from api.routes.tags import BROKER
 from api.schemas.broker import PostbackTaken
 from api.schemas.common import storable
 from api.tokens import BROKER_LOGIN
+from brokers.parts import Postbacks
 from cache.channels import publish_order_hint
 from cache.connection import CacheUnavailable
-from runtime.brokers import POSTBACKS
+from runtime.brokers import postbacks_of
 from storage.models import BrokerAccount
 from storage.repositories import accounts
+from trading.accounts import LoginAnswer
 from trading.ports.broker import BrokerRefused, UnreadableAnswer
 from trading.ports.sealing import SealBroken
 
@@ -64,9 +66,7 @@ async def login_callback(
         account = await accounts.find(session, account_id=claims.subject_id, user_id=claims.user_id)
     if account is None or account.broker is not name:
         raise ApiError(ErrorCode.LOGIN_STATE_INVALID)
-    await connecting.renew(
-        platform, user_id=claims.user_id, account_id=claims.subject_id, request_token=request_token, access_token=None
-    )
+    await connecting.renew(platform, user_id=claims.user_id, account_id=claims.subject_id, answer=LoginAnswer(code=request_token))
     return HTMLResponse(_DONE)
 
 
@@ -78,14 +78,17 @@ async def login_callback(
 async def postback(broker: BrokerPath, platform: Platform, request: Request) -> PostbackTaken:
     """A broker's message that an order has changed. Signed with the account's secret; taken as a hint to read the book."""
     name = connecting.broker_named(platform, broker)
+    postbacks = postbacks_of(name)
+    if postbacks is None:
+        raise ApiError(ErrorCode.BROKER_NOT_SUPPORTED, f"{name.value} sends no messages about orders")
     body = await request.body()
     try:
-        claimed = storable(POSTBACKS[name].claimed_user_id(body))
+        claimed = storable(postbacks.claimed_user_id(body))
     except (UnreadableAnswer, ValueError) as error:
         raise ApiError(ErrorCode.MALFORMED_JSON) from error
     async with platform.database.transaction() as session:
         candidates = await accounts.of_broker_user(session, broker=name, broker_user_id=claimed)
-    signed = [account for account in candidates if _is_signed(platform, account, body)]
+    signed = [account for account in candidates if _is_signed(platform, postbacks, account, body)]
     if not signed:
         raise ApiError(ErrorCode.BAD_SIGNATURE)
     for account in signed:
@@ -96,10 +99,10 @@ async def postback(broker: BrokerPath, platform: Platform, request: Request) -> 
     return PostbackTaken()
 
 
-def _is_signed(platform: Platform, account: BrokerAccount, body: bytes) -> bool:
+def _is_signed(platform: Platform, postbacks: Postbacks, account: BrokerAccount, body: bytes) -> bool:
     try:
         secret = platform.accounts.credentials(account).api_secret
-        POSTBACKS[account.broker].read(body, secret)
+        postbacks.read(body, secret)
     except (BrokerRefused, SealBroken):
         return False
     except UnreadableAnswer as error:

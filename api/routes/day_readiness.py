@@ -20,6 +20,7 @@ from runtime.day_readiness import Readiness
 from storage.models import BrokerAccount, ReadinessCheck
 from storage.repositories import accounts
 from trading.day_readiness import Verdict
+from trading.ports.broker import BrokerError
 from trading.ports.sealing import SealBroken
 
 router = APIRouter(prefix="/readiness", tags=[READINESS])
@@ -40,11 +41,11 @@ async def day_readiness(caller: CurrentCaller, platform: Platform) -> DayReadine
     return DayReadinessAnswer(
         trading_day=exchange_day.day,
         ready=all(one.verdict is not Verdict.NOT_READY for one in found),
-        accounts=[_answer(platform, account, one) for account, one in zip(listed, found, strict=True)],
+        accounts=[await _answer(platform, account, one) for account, one in zip(listed, found, strict=True)],
     )
 
 
-def _answer(platform: Services, account: BrokerAccount, found: Readiness) -> AccountReadiness:
+async def _answer(platform: Services, account: BrokerAccount, found: Readiness) -> AccountReadiness:
     return AccountReadiness(
         broker_id=account.id,
         broker=account.broker,
@@ -52,7 +53,7 @@ def _answer(platform: Services, account: BrokerAccount, found: Readiness) -> Acc
         label=account.label,
         verdict=found.verdict,
         planned=found.planned,
-        login_url=_login_url(platform, account) if found.needs_login else None,
+        login_url=await _login_url(platform, account) if found.needs_login else None,
         checks=[
             CheckAnswer(name=check.name, state=check.state, found=check.found, advice=check.advice, strategy_id=check.strategy_id)
             for check in found.checks
@@ -60,11 +61,14 @@ def _answer(platform: Services, account: BrokerAccount, found: Readiness) -> Acc
     )
 
 
-def _login_url(platform: Services, account: BrokerAccount) -> str | None:
-    """None: secrets that do not open, or a broker this installation does not know; connecting again says which."""
+async def _login_url(platform: Services, account: BrokerAccount) -> str | None:
+    """None: secrets that do not open, or a broker this installation does not know; connecting again says which. Nor is a page
+    made that the broker counts: a person asks for that one."""
     try:
-        return connecting.login_url(platform, account)
-    except (SealBroken, BrokerNotSupported):
+        if platform.accounts.login(account.broker).page_is_counted:
+            return None
+        return await connecting.login_url(platform, account)
+    except (SealBroken, BrokerNotSupported, BrokerError):
         return None
 
 
@@ -90,4 +94,7 @@ async def open_login(
         row = (await session.execute(wanted.where(ReadinessCheck.ticket_hash == ticket_hash(ticket)))).one_or_none()
     if row is None or row[0].deleted_at is not None or row[1] <= platform.clock.now():
         raise ApiError(ErrorCode.LOGIN_STATE_INVALID)
-    return RedirectResponse(connecting.login_url(platform, row[0]), status_code=303)
+    found = await connecting.login_url(platform, row[0])
+    if found is None:
+        raise ApiError(ErrorCode.BROKER_NOT_CONNECTED, "this broker has no login page: log in from the app")
+    return RedirectResponse(found, status_code=303)

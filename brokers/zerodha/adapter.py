@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection
 
+from brokers.environments import check_environment
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.transport import ConnectionPool, Transport
+from brokers.urls import BrokerUrls
 from brokers.zerodha import orders as shapes
 from brokers.zerodha.errors import change_outcome, place_outcome, read_data
 from brokers.zerodha.limits import LIMITS
@@ -50,8 +52,7 @@ class ZerodhaBroker(ABC):
         *,
         account_id: str,
         credentials: Credentials,
-        api_url: str,
-        ws_url: str,
+        urls: BrokerUrls,
         tokens: InstrumentTokens,
         timeout_seconds: float,
         clock: Clock,
@@ -60,17 +61,17 @@ class ZerodhaBroker(ABC):
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         """Raises ValueError when the URL and the environment contradict each other."""
-        check_environment(self.environment, api_url=api_url)
+        check_environment(self.environment, api_url=urls.api_url, own_domains=OWN_DOMAINS)
         self.account_id = account_id
         self._credentials = credentials
-        self._ws_url = ws_url
+        self._ws_url = urls.ws_url
         self._tokens = tokens
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._tick_mode = tick_mode
         self._silence_seconds = silence_seconds
         self._transport = Transport(
-            base_url=api_url,
+            base_url=urls.api_url,
             connections=connections,
             timeout_seconds=timeout_seconds,
             headers=session_headers(credentials),
@@ -195,17 +196,6 @@ class SimulatedZerodhaBroker(ZerodhaBroker):
     @property
     def environment(self) -> Literal[Environment.SIMULATED]:
         return Environment.SIMULATED
-
-
-def check_environment(environment: Environment, *, api_url: str) -> None:
-    """Raises ValueError for a simulated account at the broker's own servers, or a live one elsewhere or without TLS."""
-    parts = urlsplit(api_url)
-    host = (parts.hostname or "").rstrip(".")
-    own = any(host == domain or host.endswith("." + domain) for domain in OWN_DOMAINS)
-    if environment is Environment.SIMULATED and own:
-        raise ValueError(f"a simulated account must not use {host}, the broker's own server")
-    if environment is Environment.LIVE and not (own and parts.scheme == "https"):
-        raise ValueError("a live account uses the broker's own server, over https")
 
 
 def _order_path(broker_order_id: str) -> str:

@@ -11,6 +11,7 @@ import structlog
 
 from brokers.answers import Answered
 from brokers.transport import ConnectionPool, Transport
+from brokers.urls import BrokerUrls
 from brokers.zerodha.session import VERSION_HEADERS
 from trading.accounts import BrokerName
 from trading.instruments import Instrument, InstrumentId, Segment
@@ -36,10 +37,10 @@ Entry = dict[str, str]
 class ZerodhaInstruments:
     name = BrokerName.ZERODHA
 
-    def __init__(self, *, api_url: str, timeout_seconds: float, connections: ConnectionPool) -> None:
+    def __init__(self, *, urls: BrokerUrls, timeout_seconds: float, connections: ConnectionPool) -> None:
         """The list is some megabytes: give it more time than an order."""
         self._transport = Transport(
-            base_url=api_url, connections=connections, timeout_seconds=timeout_seconds, headers=VERSION_HEADERS
+            base_url=urls.api_url, connections=connections, timeout_seconds=timeout_seconds, headers=VERSION_HEADERS
         )
 
     async def instruments(self) -> tuple[ListedInstrument, ...]:

@@ -21,7 +21,7 @@ from api.main import PREFIX, create_app
 from api.passwords import Passwords
 from api.services import Replacements, Services
 from runtime.settings import Settings
-from tests.api.fakes import NOW, FakeAdapters, FakeBrokerWorld, HeldClock, WeekdayCalendar
+from tests.api.fakes import FakeAdapters, FakeBrokerWorld, HeldClock, WeekdayCalendar
 
 PASSWORD = "correct horse battery staple"
 JWT_KEY = "k1:" + "a" * 64
@@ -154,7 +154,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 async def running(
     settings: Settings, adapters: FakeAdapters, *, wait: bool = True, is_watching: bool = False
 ) -> AsyncIterator[Platform]:
-    clock = HeldClock(NOW)
+    clock = adapters.world.clock
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     replaced = Replacements(adapters=adapters, clock=clock, calendar=WeekdayCalendar(), passwords=passwords, watching=is_watching)
     app = create_app(settings, replaced=replaced)

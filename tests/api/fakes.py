@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from brokers.answers import StatedTime
 from brokers.zerodha.limits import LIMITS
-from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, Margins, Profile
+from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, LoginAnswer, Margins, Profile
 from trading.instruments import Instrument, InstrumentId, Product, Segment
 from trading.orders import BookSnapshot, BrokerOrder, BrokerOrderStatus, BrokerPosition, Side
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, ListedInstrument, SessionExpired
@@ -58,6 +58,7 @@ class FakeBrokerWorld:
     is_down: bool = False
     quotes_refused: int = 0
     environment: Environment = Environment.SIMULATED
+    clock: HeldClock = field(default_factory=lambda: HeldClock(NOW))
 
     def register(self, api_key: str, *, secret: str = "secret", user_id: str | None = None) -> str:
         """A new app of a broker's user, and an access token for it."""
@@ -118,6 +119,8 @@ class FakeBroker:
 
 class FakeLogin:
     name = BrokerName.ZERODHA
+    page_is_counted = False
+    renews = False
 
     def __init__(self, world: FakeBrokerWorld) -> None:
         self._world = world
@@ -126,21 +129,27 @@ class FakeLogin:
     def environment(self) -> Environment:
         return self._world.environment
 
-    def login_url(self, credentials: Credentials, *, state: str) -> str:
+    async def login_url(self, credentials: Credentials, *, state: str, redirect_url: str) -> str:
         return f"https://broker.example/login?api_key={credentials.api_key}&state={state}"
 
-    async def exchange(self, credentials: Credentials, *, request_token: str) -> BrokerSession:
+    async def log_in(self, credentials: Credentials, answer: LoginAnswer) -> BrokerSession:
         if self._world.is_down:
             raise BrokerUnavailable("connection refused")
+        if answer.code is None:
+            if self._world.tokens.get(answer.access_token or "") != credentials.api_key:
+                raise BrokerRefused("Incorrect `api_key` or `access_token`.")
+            return self._session(answer.access_token or "", credentials.api_key)
         if self._world.secrets.get(credentials.api_key) != credentials.api_secret:
             raise BrokerRefused("Invalid `checksum`.")
-        if self._world.request_tokens.pop(request_token, None) != credentials.api_key:
+        if self._world.request_tokens.pop(answer.code, None) != credentials.api_key:
             raise BrokerRefused("Token is invalid or has expired.")
-        token = self._world.log_in(credentials.api_key)
-        return self.session_from_token(token, broker_user_id=self._world.users[credentials.api_key], now=NOW)
+        return self._session(self._world.log_in(credentials.api_key), credentials.api_key)
 
-    def session_from_token(self, access_token: str, *, broker_user_id: str, now: datetime) -> BrokerSession:
-        return BrokerSession(access_token, broker_user_id, now + timedelta(hours=20))
+    async def renew(self, credentials: Credentials) -> BrokerSession:
+        raise BrokerRefused("not renewed")
+
+    def _session(self, access_token: str, api_key: str) -> BrokerSession:
+        return BrokerSession(access_token, self._world.users[api_key], self._world.clock.now() + timedelta(hours=20))
 
 
 class FakeMaster:

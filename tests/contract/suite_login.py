@@ -12,7 +12,7 @@ from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpire
 
 class LoginContract:
     async def test_c01_a_login_yields_a_session_the_broker_accepts(self, world: World) -> None:
-        session = await world.login.exchange(world.credentials, request_token=world.request_token())
+        session = await world.login.log_in(world.credentials, world.answer())
         assert session.broker_user_id == world.account.user_id
         assert timedelta(0) < session.expires_at - datetime.now(UTC) <= timedelta(days=1)
         profile = await world.another_broker(access_token=session.access_token).profile()
@@ -22,23 +22,23 @@ class LoginContract:
     async def test_c02_a_wrong_secret_is_refused(self, world: World) -> None:
         wrong = Credentials(world.account.api_key, "wrong")
         with pytest.raises(BrokerRefused):
-            await world.login.exchange(wrong, request_token=world.request_token())
+            await world.login.log_in(wrong, world.answer())
 
     async def test_c03_a_request_token_works_once(self, world: World) -> None:
-        token = world.request_token()
-        await world.login.exchange(world.credentials, request_token=token)
+        answer = world.answer()
+        await world.login.log_in(world.credentials, answer)
         with pytest.raises(BrokerRefused):
-            await world.login.exchange(world.credentials, request_token=token)
+            await world.login.log_in(world.credentials, answer)
 
     async def test_c04_a_newer_login_ends_the_session_before(self, world: World) -> None:
-        await world.login.exchange(world.credentials, request_token=world.request_token())
+        await world.login.log_in(world.credentials, world.answer())
         with pytest.raises(SessionExpired):
             await world.broker.profile()
 
     async def test_c05_a_login_without_an_answer_is_unavailable(self, world: World) -> None:
         world.fault("drop_before", endpoint="session")
         with pytest.raises(BrokerUnavailable):
-            await world.login.exchange(world.credentials, request_token=world.request_token())
+            await world.login.log_in(world.credentials, world.answer())
 
     async def test_c06_credentials_are_valid_while_the_token_lives(self, world: World) -> None:
         assert (await world.broker.validate_credentials()).broker_user_id == world.account.user_id
@@ -59,6 +59,7 @@ class LoginContract:
         assert world.broker.name is world.login.name is world.master.name is world.name
 
     async def test_c09_the_login_page_is_told_who_and_returns_our_state(self, world: World) -> None:
-        query = parse_qs(urlsplit(world.login.login_url(world.credentials, state="a&b=c")).query)
+        url = await world.login.login_url(world.credentials, state="a&b=c", redirect_url="https://here.example/back")
+        query = parse_qs(urlsplit(url or "").query)
         assert world.account.api_key in str(query)
         assert world.account.api_secret not in str(query)

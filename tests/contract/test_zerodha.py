@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from brokers.registry import BrokerUrls
 from brokers.transport import Transport
+from brokers.urls import BrokerUrls
 from brokers.zerodha.errors import read_data
 from brokers.zerodha.postback import claimed_user_id, read_postback
 from brokers.zerodha.session import session_headers

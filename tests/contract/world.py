@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 
-from brokers.registry import BrokerRegistry, BrokerUrls, UnsupportedBroker
+from brokers.registry import BrokerRegistry, UnsupportedBroker
 from brokers.transport import ConnectionPool
+from brokers.urls import BrokerUrls
 from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator
 from tests.unit.brokers.raw_server import unused_port
-from trading.accounts import BrokerName, Credentials, Environment
+from trading.accounts import BrokerName, Credentials, Environment, LoginAnswer
 from trading.instruments import InstrumentId, Product
 from trading.orders import BrokerOrder, OrderRequest, Placed, Side
 from trading.ports.broker import BrokerLogin, InstrumentMaster, ListedInstrument, SimulatedBroker
@@ -102,11 +103,11 @@ class World:
         assert not isinstance(found, UnsupportedBroker)
         return found
 
-    def request_token(self) -> str:
+    def answer(self) -> LoginAnswer:
         """What the redirect carries after the user has logged in."""
         account = self.sim.simulator.registry.find(self.account.api_key)
         assert account is not None
-        return self.sim.simulator.registry.mint_request_token(account)
+        return LoginAnswer(code=self.sim.simulator.registry.mint_request_token(account))
 
     def expire_token(self) -> None:
         self.sim.expire_token(OWNER)

@@ -16,7 +16,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Protocol, TypeAlias
 
-from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, Margins, Profile
+from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, LoginAnswer, Margins, Profile
 from trading.instruments import Instrument, InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
@@ -158,14 +158,24 @@ class BrokerLogin(Protocol):
     @property
     def environment(self) -> Environment: ...
 
-    def login_url(self, credentials: Credentials, *, state: str) -> str:
-        """Where the user logs in; `state` comes back untouched with the redirect."""
+    @property
+    def page_is_counted(self) -> bool:
+        """Whether `login_url` asks the broker for something it counts by the day: then only when a person asks for it."""
 
-    async def exchange(self, credentials: Credentials, *, request_token: str) -> BrokerSession:
-        """Trade the redirect's token for a session. Raises BrokerRefused for a wrong secret or a used token."""
+    @property
+    def renews(self) -> bool:
+        """Whether a living session can be followed by another without a person: `renew`."""
 
-    def session_from_token(self, access_token: str, *, broker_user_id: str, now: datetime) -> BrokerSession:
-        """A session from a token the user already has; its end follows the broker's daily rule."""
+    async def login_url(self, credentials: Credentials, *, state: str, redirect_url: str) -> str | None:
+        """Where the user logs in; `state` comes back with the redirect where the broker carries one. None: there is no page for
+        these credentials, the login is made with `log_in` alone."""
+
+    async def log_in(self, credentials: Credentials, answer: LoginAnswer) -> BrokerSession:
+        """One attempt: codes work once. Tokens brought along are proven by a call. Raises BrokerRefused for a wrong secret, a
+        used code, a dead token, or an answer that is not enough for this broker; BrokerUnavailable; UnreadableAnswer."""
+
+    async def renew(self, credentials: Credentials) -> BrokerSession:
+        """A new session from one that is still alive, which may end with it. Raises as `log_in`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@ from decimal import Decimal
 
 import pytest
 
-from brokers.registry import BrokerRegistry, BrokerUrls, UnsupportedBroker
+from brokers.registry import BROKERS, BrokerRegistry, UnsupportedBroker
 from brokers.transport import ConnectionPool
+from brokers.urls import BrokerUrls
 from brokers.zerodha.adapter import LiveZerodhaBroker, SimulatedZerodhaBroker
 from brokers.zerodha.instruments import ZerodhaInstruments
 from brokers.zerodha.limits import LIMITS
@@ -59,7 +60,7 @@ def test_a_broker_without_urls_is_unsupported(pool: ConnectionPool, name: Broker
     assert empty.master(name) == unsupported
 
 
-@pytest.mark.parametrize("name", [name for name in BrokerName if name is not ZERODHA])
+@pytest.mark.parametrize("name", [name for name in BrokerName if name not in BROKERS])
 def test_a_broker_without_an_adapter_is_unsupported_and_says_so(pool: ConnectionPool, name: BrokerName) -> None:
     full = registry(pool, dict.fromkeys(BrokerName, HERE))
     unsupported = UnsupportedBroker(name)

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,18 @@ from brokers.transport import ConnectionPool, Transport, _socket
 from tests.unit.brokers.raw_server import Connection, RawServer, eventually, raw_server, unused_port
 
 FORM = [("tag", "t1"), ("quantity", "5")]
-WRITES = [("POST", FORM), ("PUT", FORM), ("DELETE", None)]
+ORDER = b'{"price":3500.10,"quantity":5}'
+# What each broker's writes look like: forms, JSON with every method, and nothing but a path.
+WRITES: list[tuple[str, dict[str, Any]]] = [
+    ("POST", {"form": FORM}),
+    ("PUT", {"form": FORM}),
+    ("DELETE", {}),
+    ("POST", {"json": ORDER}),
+    ("PUT", {"json": ORDER}),
+    ("PATCH", {"json": ORDER}),
+    ("DELETE", {"json": ORDER}),
+]
+ENDINGS = {"form": b"tag=t1&quantity=5", "json": ORDER}
 
 
 @pytest.fixture
@@ -33,14 +45,15 @@ async def answer_everything(connection: Connection) -> None:
         await connection.answer(body=b'{"ok":1}')
 
 
-@pytest.mark.parametrize(("method", "form"), WRITES)
-async def test_a_complete_answer_is_answered(pool: ConnectionPool, method: str, form: list[tuple[str, str]] | None) -> None:
+@pytest.mark.parametrize(("method", "content"), WRITES)
+async def test_a_complete_answer_is_answered(pool: ConnectionPool, method: str, content: dict[str, Any]) -> None:
     async with raw_server(answer_everything) as server:
-        result = await transport(server, pool).write(method, "/orders", form=form)
+        result = await transport(server, pool).write(method, "/orders", **content)
     assert isinstance(result, Answered)
     assert (result.status, result.content_type, result.body) == (200, "application/json", b'{"ok":1}')
     assert b"Authorization: token k:t" in server.requests[0]
-    assert server.requests[0].endswith(b"tag=t1&quantity=5" if form else b"\r\n\r\n")
+    assert server.requests[0].endswith(ENDINGS.get(next(iter(content), ""), b"\r\n\r\n"))
+    assert (b"Content-Type: application/json" in server.requests[0]) == ("json" in content)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -96,24 +109,24 @@ async def test_a_failed_tls_handshake_is_not_sent(pool: ConnectionPool) -> None:
     assert isinstance(result, NotSent)
 
 
-@pytest.mark.parametrize(("method", "form"), WRITES)
+@pytest.mark.parametrize(("method", "content"), WRITES)
 async def test_a_connection_dropped_after_the_request_is_no_answer_and_not_repeated(
-    pool: ConnectionPool, method: str, form: list[tuple[str, str]] | None
+    pool: ConnectionPool, method: str, content: dict[str, Any]
 ) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         connection.reset()
 
     async with raw_server(script) as server:
-        result = await transport(server, pool).write(method, "/orders", form=form)
+        result = await transport(server, pool).write(method, "/orders", **content)
     assert isinstance(result, NoAnswer)
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("method", "form"), WRITES)
+@pytest.mark.parametrize(("method", "content"), WRITES)
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_a_reused_connection_dropped_after_the_request_is_no_answer_and_not_repeated(
-    pool: ConnectionPool, method: str, form: list[tuple[str, str]] | None, how: str
+    pool: ConnectionPool, method: str, content: dict[str, Any], how: str
 ) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
@@ -124,7 +137,7 @@ async def test_a_reused_connection_dropped_after_the_request_is_no_answer_and_no
     async with raw_server(script) as server:
         kite = transport(server, pool)
         assert isinstance(await kite.write("POST", "/first", form=FORM), Answered)
-        result = await kite.write(method, "/second", form=form)
+        result = await kite.write(method, "/second", **content)
         # A second attempt would come over a new connection.
         assert server.connections == 1
     assert isinstance(result, NoAnswer)
@@ -199,27 +212,23 @@ async def test_a_redirect_is_an_answer_and_not_followed(pool: ConnectionPool) ->
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("method", "form"), WRITES)
-async def test_a_check_that_says_no_keeps_every_byte_back(
-    pool: ConnectionPool, method: str, form: list[tuple[str, str]] | None
-) -> None:
+@pytest.mark.parametrize(("method", "content"), WRITES)
+async def test_a_check_that_says_no_keeps_every_byte_back(pool: ConnectionPool, method: str, content: dict[str, Any]) -> None:
     received: list[bytes] = []
 
     async def script(connection: Connection) -> None:
         received.append(await connection.reader.read())
 
     async with raw_server(script) as server:
-        result = await transport(server, pool).write(method, "/orders", form=form, may_send=lambda: False)
+        result = await transport(server, pool).write(method, "/orders", **content, may_send=lambda: False)
         assert isinstance(result, NotSent)
         assert "too late" in result.why
         await eventually(lambda: bool(received))
     assert received == [b""]
 
 
-@pytest.mark.parametrize(("method", "form"), WRITES)
-async def test_the_check_is_asked_once_and_only_when_a_connection_is_at_hand(
-    method: str, form: list[tuple[str, str]] | None
-) -> None:
+@pytest.mark.parametrize(("method", "content"), WRITES)
+async def test_the_check_is_asked_once_and_only_when_a_connection_is_at_hand(method: str, content: dict[str, Any]) -> None:
     pool = ConnectionPool(write_connections=1)
     release = asyncio.Event()
     asked: list[str] = []
@@ -238,7 +247,7 @@ async def test_the_check_is_asked_once_and_only_when_a_connection_is_at_hand(
         kite = transport(server, pool)
         first = asyncio.create_task(kite.write("POST", "/first", form=FORM))
         await eventually(lambda: len(server.requests) == 1)
-        second = asyncio.create_task(kite.write(method, "/second", form=form, may_send=check))
+        second = asyncio.create_task(kite.write(method, "/second", **content, may_send=check))
         # The second is in the queue for the only connection once the first is the only one on the wire and loops have turned.
         for _ in range(20):
             await asyncio.sleep(0)

@@ -7,6 +7,7 @@ import pytest
 
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.transport import ConnectionPool, always
+from brokers.urls import BrokerUrls
 from brokers.zerodha.adapter import LiveZerodhaBroker, SimulatedZerodhaBroker, ZerodhaBroker
 from brokers.zerodha.limits import LIMITS
 from tests.unit.brokers.clock import HeldClock
@@ -32,8 +33,7 @@ def broker(
     return kind(
         account_id="brk_1",
         credentials=Credentials("key", "secret", token),
-        api_url=api_url,
-        ws_url=f"ws://127.0.0.1:{unused_port()}",
+        urls=BrokerUrls(api_url, f"ws://127.0.0.1:{unused_port()}", ""),
         tokens=InstrumentTokens(),
         timeout_seconds=5,
         clock=HeldClock(),

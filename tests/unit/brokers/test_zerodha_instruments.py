@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from brokers.transport import ConnectionPool
+from brokers.urls import BrokerUrls
 from brokers.zerodha.instruments import ZerodhaInstruments, parse_master, segment_of
 from tests.unit.brokers.raw_server import Connection, raw_server, unused_port
 from trading.instruments import Instrument, InstrumentId, Segment
@@ -111,7 +112,7 @@ async def test_the_list_is_fetched_gzipped_and_without_a_login(pool: ConnectionP
         await connection.answer(body=gzip.compress(MASTER), content_type="text/csv", headers=("Content-Encoding: gzip",))
 
     async with raw_server(script) as server:
-        listed = await ZerodhaInstruments(api_url=server.url, timeout_seconds=5, connections=pool).instruments()
+        listed = await ZerodhaInstruments(urls=BrokerUrls(server.url, "", ""), timeout_seconds=5, connections=pool).instruments()
     assert len(listed) == 8
     assert server.requests[0].startswith(b"GET /instruments HTTP")
     assert b"authorization" not in server.requests[0].lower()
@@ -125,4 +126,4 @@ async def test_a_server_in_trouble_has_no_list(pool: ConnectionPool) -> None:
     async with raw_server(script) as server:
         for url in (server.url, f"http://127.0.0.1:{unused_port()}"):
             with pytest.raises(BrokerUnavailable):
-                await ZerodhaInstruments(api_url=url, timeout_seconds=5, connections=pool).instruments()
+                await ZerodhaInstruments(urls=BrokerUrls(url, "", ""), timeout_seconds=5, connections=pool).instruments()

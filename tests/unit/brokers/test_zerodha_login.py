@@ -6,10 +6,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from brokers.transport import ConnectionPool
+from brokers.urls import BrokerUrls
 from brokers.zerodha.login import ZerodhaLogin
 from tests.unit.brokers.clock import HeldClock
 from tests.unit.brokers.raw_server import Connection, raw_server, unused_port
-from trading.accounts import BrokerSession, Credentials, Environment
+from trading.accounts import BrokerSession, Credentials, Environment, LoginAnswer
 from trading.ports.broker import BrokerError, BrokerRefused, BrokerUnavailable, UnreadableAnswer
 
 CREDENTIALS = Credentials(api_key="key", api_secret="secret")
@@ -24,8 +25,7 @@ async def pool() -> AsyncIterator[ConnectionPool]:
 
 def login(api_url: str, pool: ConnectionPool) -> ZerodhaLogin:
     return ZerodhaLogin(
-        api_url=api_url,
-        login_url="http://127.0.0.1:1/connect/login",
+        urls=BrokerUrls(api_url, "", "http://127.0.0.1:1/connect/login"),
         environment=Environment.SIMULATED,
         timeout_seconds=5,
         clock=HeldClock(),
@@ -33,8 +33,9 @@ def login(api_url: str, pool: ConnectionPool) -> ZerodhaLogin:
     )
 
 
-def test_the_login_page_gets_key_and_state(pool: ConnectionPool) -> None:
-    parts = urlsplit(login("http://127.0.0.1:1", pool).login_url(CREDENTIALS, state="a b&c=d"))
+async def test_the_login_page_gets_key_and_state(pool: ConnectionPool) -> None:
+    page = await login("http://127.0.0.1:1", pool).login_url(CREDENTIALS, state="a b&c=d", redirect_url="https://here.example/")
+    parts = urlsplit(page)
     assert f"{parts.scheme}://{parts.netloc}{parts.path}" == "http://127.0.0.1:1/connect/login"
     query = parse_qs(parts.query)
     assert (query["v"], query["api_key"]) == (["3"], ["key"])
@@ -48,7 +49,7 @@ async def test_a_request_token_buys_a_session_until_the_next_morning(pool: Conne
         await connection.answer_json({"status": "success", "data": {"user_id": "AB1234", "access_token": "yyy", "silo": ""}})
 
     async with raw_server(script) as server:
-        session = await login(server.url, pool).exchange(CREDENTIALS, request_token="rt")
+        session = await login(server.url, pool).log_in(CREDENTIALS, LoginAnswer(code="rt"))
     assert session == BrokerSession("yyy", "AB1234", datetime(2026, 8, 4, 0, 30, tzinfo=UTC))
     assert "yyy" not in repr(session)
     checksum = hashlib.sha256(b"keyrtsecret").hexdigest()
@@ -77,10 +78,40 @@ async def test_a_login_that_did_not_succeed_raises(
 
     async with raw_server(script) as server:
         with pytest.raises(error):
-            await login(server.url, pool).exchange(CREDENTIALS, request_token="rt")
+            await login(server.url, pool).log_in(CREDENTIALS, LoginAnswer(code="rt"))
     assert len(server.requests) == 1
 
 
 async def test_nobody_listening_is_unavailable(pool: ConnectionPool) -> None:
     with pytest.raises(BrokerUnavailable):
-        await login(f"http://127.0.0.1:{unused_port()}", pool).exchange(CREDENTIALS, request_token="rt")
+        await login(f"http://127.0.0.1:{unused_port()}", pool).log_in(CREDENTIALS, LoginAnswer(code="rt"))
+
+
+async def test_a_token_brought_along_is_proven_by_the_broker(pool: ConnectionPool) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.answer_json({"status": "success", "data": {"user_id": "AB1234", "user_name": "A"}})
+
+    async with raw_server(script) as server:
+        session = await login(server.url, pool).log_in(CREDENTIALS, LoginAnswer(access_token="mine"))
+    assert session == BrokerSession("mine", "AB1234", datetime(2026, 8, 4, 0, 30, tzinfo=UTC))
+    assert server.requests[0].startswith(b"GET /user/profile HTTP")
+    assert b"Authorization: token key:mine" in server.requests[0]
+
+
+async def test_a_dead_token_brought_along_is_refused(pool: ConnectionPool) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.answer_json(
+            {"status": "error", "message": "Incorrect `access_token`.", "error_type": "TokenException"}, status=403
+        )
+
+    async with raw_server(script) as server:
+        with pytest.raises(BrokerRefused):
+            await login(server.url, pool).log_in(CREDENTIALS, LoginAnswer(access_token="dead"))
+
+
+@pytest.mark.parametrize("answer", [LoginAnswer(), LoginAnswer(pin="1234", one_time_code="123456")], ids=["nothing", "pin"])
+async def test_an_answer_of_another_broker_is_refused_without_a_call(pool: ConnectionPool, answer: LoginAnswer) -> None:
+    with pytest.raises(BrokerRefused, match="request_token"):
+        await login(f"http://127.0.0.1:{unused_port()}", pool).log_in(CREDENTIALS, answer)

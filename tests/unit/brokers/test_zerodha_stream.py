@@ -15,6 +15,7 @@ from websockets.http11 import Request, Response
 
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.transport import ConnectionPool
+from brokers.urls import BrokerUrls
 from brokers.zerodha.adapter import SimulatedZerodhaBroker
 from brokers.zerodha.limits import LIMITS
 from tests.unit.brokers.clock import HeldClock
@@ -57,8 +58,7 @@ def broker(ws_url: str, pool: ConnectionPool, *, api_url: str = "", silence_seco
     return SimulatedZerodhaBroker(
         account_id="a1",
         credentials=CREDENTIALS,
-        api_url=api_url or f"http://127.0.0.1:{unused_port()}",
-        ws_url=ws_url,
+        urls=BrokerUrls(api_url or f"http://127.0.0.1:{unused_port()}", ws_url, ""),
         tokens=TOKENS,
         timeout_seconds=5,
         clock=HeldClock(),
