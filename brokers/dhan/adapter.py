@@ -1,0 +1,233 @@
+"""One Dhan account behind the broker port. Only `LiveDhanBroker` reaches Dhan's own servers, by type and by check."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Literal
+from urllib.parse import quote
+
+from brokers.dhan import orders as shapes
+from brokers.dhan.errors import change_outcome, not_there, place_outcome, read_data
+from brokers.dhan.limits import LIMITS
+from brokers.dhan.session import session_headers
+from brokers.dhan.stream import DhanTickStream, open_feed
+from brokers.dhan.updates import open_updates, order_updates
+from brokers.environments import check_environment
+from brokers.instrument_tokens import InstrumentTokens
+from brokers.transport import ConnectionPool, Transport
+from brokers.urls import BrokerUrls
+from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
+from trading.instruments import InstrumentId, PriceLimits
+from trading.orders import (
+    BookSnapshot,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerTrade,
+    ChangeOutcome,
+    ModifyRequest,
+    OrderRequest,
+    PlaceOutcome,
+    RefusalKind,
+    Refused,
+)
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, MaySend, SessionExpired, TickStream, UnreadableAnswer
+from trading.ports.clock import Clock
+
+OWN_DOMAINS = ("dhan.co",)
+# Several missed pongs.
+SILENCE_SECONDS = 10.0
+NOT_LOGGED_IN = "there is no access token: the user has to log in"
+
+
+class DhanBroker(ABC):
+    """Everything but the environment, which is the subclass."""
+
+    name = BrokerName.DHAN
+
+    def __init__(
+        self,
+        *,
+        account_id: str,
+        credentials: Credentials,
+        urls: BrokerUrls,
+        tokens: InstrumentTokens,
+        timeout_seconds: float,
+        clock: Clock,
+        connections: ConnectionPool,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
+        """Raises ValueError when the URL and the environment contradict each other."""
+        check_environment(self.environment, api_url=urls.api_url, own_domains=OWN_DOMAINS)
+        self.account_id = account_id
+        self._credentials = credentials
+        self._urls = urls
+        self._tokens = tokens
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._silence_seconds = silence_seconds
+        self._transport = Transport(
+            base_url=urls.api_url,
+            connections=connections,
+            timeout_seconds=timeout_seconds,
+            headers=session_headers(credentials),
+            account_id=account_id,
+        )
+
+    @property
+    @abstractmethod
+    def environment(self) -> Environment: ...
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(account_id={self.account_id!r})"
+
+    async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
+        if not self._credentials.access_token:
+            return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
+        token = self._tokens.token_of(order.instrument)
+        if token is None:
+            return _not_listed(order.instrument, list_is_loaded=len(self._tokens) > 0)
+        body = shapes.place_body(order, token=token, client_id=self._credentials.broker_user_id)
+        return place_outcome(await self._transport.write("POST", "/orders", json=body, may_send=may_send))
+
+    async def modify(self, change: ModifyRequest, *, may_send: MaySend) -> ChangeOutcome:
+        body = shapes.modify_body(change, client_id=self._credentials.broker_user_id)
+        return await self._change("PUT", change.broker_order_id, body=body, may_send=may_send)
+
+    async def cancel(self, broker_order_id: str, *, may_send: MaySend) -> ChangeOutcome:
+        return await self._change("DELETE", broker_order_id, body=None, may_send=may_send)
+
+    async def _change(self, method: str, broker_order_id: str, *, body: shapes.Body | None, may_send: MaySend) -> ChangeOutcome:
+        if not self._credentials.access_token:
+            return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
+        path = _path("/orders", broker_order_id)
+        return change_outcome(await self._transport.write(method, path, json=body, may_send=may_send))
+
+    async def warm(self, connections: int) -> int:
+        return await self._transport.warm(connections)
+
+    async def orders(self) -> BookSnapshot:
+        requested_at = self._clock.monotonic()
+        return BookSnapshot(shapes.read_orders(await self._read("/orders"), instrument_of=self._instrument_of), requested_at)
+
+    async def order(self, broker_order_id: str) -> BrokerOrder:
+        found = await self._read(_path("/orders", broker_order_id))
+        return shapes.read_one(found, broker_order_id=broker_order_id, instrument_of=self._instrument_of)
+
+    async def find_by_tag(self, tag: str) -> tuple[BrokerOrder, ...]:
+        """The book, and if it does not show the tag Dhan's own lookup as well: either has been seen lagging behind the other, and
+        the lookup alone may show one of two orders of a tag."""
+        found = (await self.orders()).by_tag(tag)
+        return found or await self._look_up(tag)
+
+    async def _look_up(self, tag: str) -> tuple[BrokerOrder, ...]:
+        result = await self._transport.read(_path("/orders/external", tag))
+        if not_there(result):
+            return ()
+        return shapes.read_tagged(read_data(result), tag=tag, instrument_of=self._instrument_of)
+
+    async def trades(self) -> tuple[BrokerTrade, ...]:
+        return shapes.read_trades(await self._read("/trades"), instrument_of=self._instrument_of)
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        return shapes.read_positions(await self._read("/positions"), instrument_of=self._instrument_of)
+
+    async def margins(self) -> Margins:
+        return shapes.read_margins(await self._read("/fundlimit"))
+
+    async def profile(self) -> Profile:
+        return shapes.read_profile(await self._read("/profile"))
+
+    async def validate_credentials(self) -> Profile:
+        return await self.profile()
+
+    async def ltp(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, Decimal]:
+        """One request per thousand instruments; the broker allows one such request a second."""
+        prices: dict[InstrumentId, Decimal] = {}
+        for some in self._batches(instruments, LIMITS.quote_keys):
+            prices.update(shapes.read_last_prices(await self._ask("/marketfeed/ltp", some), instrument_of=self._instrument_of))
+        return prices
+
+    async def price_limits(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, PriceLimits]:
+        """In full quotes only: one request per thousand instruments, of which the broker allows one a second."""
+        limits: dict[InstrumentId, PriceLimits] = {}
+        for some in self._batches(instruments, LIMITS.full_quote_keys):
+            limits.update(shapes.read_price_limits(await self._ask("/marketfeed/quote", some), instrument_of=self._instrument_of))
+        return limits
+
+    def _batches(self, instruments: Sequence[InstrumentId], size: int) -> Sequence[Sequence[str]]:
+        """Our keys of what the broker's list knows."""
+        tokens = [token for instrument in instruments if (token := self._tokens.token_of(instrument)) is not None]
+        return [tokens[start : start + size] for start in range(0, len(tokens), size)]
+
+    def _instrument_of(self, token: str) -> InstrumentId | None:
+        return self._tokens.instrument_of(token)
+
+    async def _read(self, path: str) -> object:
+        if not self._credentials.access_token:
+            raise SessionExpired(NOT_LOGGED_IN)
+        return read_data(await self._transport.read(path))
+
+    async def _ask(self, path: str, tokens: Sequence[str]) -> object:
+        if not self._credentials.access_token:
+            raise SessionExpired(NOT_LOGGED_IN)
+        return read_data(await self._transport.read(path, json=shapes.quote_body(tokens)))
+
+    @asynccontextmanager
+    async def ticks(self) -> AsyncIterator[TickStream]:
+        await self._check_session()
+        connection = await open_feed(
+            self._urls.ws_url, credentials=self._credentials, clock=self._clock, open_seconds=self._timeout_seconds
+        )
+        try:
+            yield DhanTickStream(connection, self._tokens, self._clock)
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+        await self._check_session()
+        connection = await open_updates(
+            self._urls.orders_ws_url, credentials=self._credentials, clock=self._clock, open_seconds=self._timeout_seconds
+        )
+        try:
+            yield order_updates(
+                connection, clock=self._clock, silence_seconds=self._silence_seconds, instrument_of=self._instrument_of
+            )
+        finally:
+            await connection.close()
+
+    async def _check_session(self) -> None:
+        """The sockets take a dead token and fall silent, or close without saying why: only a call tells. One that does not
+        succeed proves nothing, and the socket may be well."""
+        try:
+            await self.profile()
+        except (BrokerUnavailable, BrokerRefused, UnreadableAnswer):
+            return
+
+
+class LiveDhanBroker(DhanBroker):
+    """Real money."""
+
+    @property
+    def environment(self) -> Literal[Environment.LIVE]:
+        return Environment.LIVE
+
+
+class SimulatedDhanBroker(DhanBroker):
+    """Any server that speaks the protocol and is not Dhan's own."""
+
+    @property
+    def environment(self) -> Literal[Environment.SIMULATED]:
+        return Environment.SIMULATED
+
+
+def _not_listed(instrument: InstrumentId, *, list_is_loaded: bool) -> Refused:
+    """Orders name instruments by a number that only the list tells."""
+    if not list_is_loaded:
+        return Refused(RefusalKind.NOT_SENT, "Dhan's instrument list is not loaded yet")
+    return Refused(RefusalKind.INPUT, f"{instrument} is not in Dhan's instrument list")
+
+
+def _path(root: str, name: str) -> str:
+    return f"{root}/{quote(name, safe='')}"
