@@ -1,7 +1,9 @@
 """Opening a broker's WebSocket: no redirect is followed and nothing is logged, since tokens travel in addresses and headers."""
 
 import logging
+import time
 from collections.abc import Mapping
+from typing import cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -32,16 +34,31 @@ class _ConnectWithoutRedirects(connect):
         return exc
 
 
-async def open_socket(url: str, *, headers: Mapping[str, str], open_seconds: float) -> ClientConnection:
+class AttentiveConnection(ClientConnection):
+    """Knows when its last byte came, those of pings and pongs included, which the library keeps to itself: for servers whose only
+    sign of life they are."""
+
+    # Monotonic seconds.
+    heard_at: float = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = time.monotonic()
+        super().data_received(data)
+
+
+async def open_socket(
+    url: str, *, headers: Mapping[str, str], open_seconds: float, ping_seconds: float = PING_SECONDS
+) -> AttentiveConnection:
     """A connected socket. Raises HandshakeRefused for an HTTP answer, BrokerUnavailable for every other failure."""
     try:
-        return await _ConnectWithoutRedirects(
+        opened = await _ConnectWithoutRedirects(
             url,
+            create_connection=AttentiveConnection,
             additional_headers=dict(headers),
             proxy=None,
             compression=None,
             open_timeout=open_seconds,
-            ping_interval=PING_SECONDS,
+            ping_interval=ping_seconds,
             ping_timeout=PONG_SECONDS,
             close_timeout=CLOSE_SECONDS,
             logger=_quiet_log,
@@ -50,6 +67,7 @@ async def open_socket(url: str, *, headers: Mapping[str, str], open_seconds: flo
         raise HandshakeRefused(refused.response.status_code) from None
     except (OSError, EOFError, WebSocketException) as error:
         raise BrokerUnavailable(f"cannot reach the socket: {type(error).__name__}") from None
+    return cast(AttentiveConnection, opened)
 
 
 async def receive(connection: ClientConnection) -> bytes | str:

@@ -14,6 +14,7 @@ from brokers.dhan.session import session_headers
 from brokers.dhan.stream import DhanTickStream, open_feed
 from brokers.dhan.updates import open_updates, order_updates
 from brokers.environments import check_environment
+from brokers.exact_json import encode_json
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.transport import ConnectionPool, Transport
 from brokers.urls import BrokerUrls
@@ -88,7 +89,7 @@ class DhanBroker(ABC):
         if token is None:
             return _not_listed(order.instrument, list_is_loaded=len(self._tokens) > 0)
         body = shapes.place_body(order, token=token, client_id=self._credentials.broker_user_id)
-        return place_outcome(await self._transport.write("POST", "/orders", json=body, may_send=may_send))
+        return place_outcome(await self._transport.write("POST", "/orders", json=encode_json(body), may_send=may_send))
 
     async def modify(self, change: ModifyRequest, *, may_send: MaySend) -> ChangeOutcome:
         body = shapes.modify_body(change, client_id=self._credentials.broker_user_id)
@@ -100,8 +101,8 @@ class DhanBroker(ABC):
     async def _change(self, method: str, broker_order_id: str, *, body: shapes.Body | None, may_send: MaySend) -> ChangeOutcome:
         if not self._credentials.access_token:
             return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
-        path = _path("/orders", broker_order_id)
-        return change_outcome(await self._transport.write(method, path, json=body, may_send=may_send))
+        path, encoded = _path("/orders", broker_order_id), encode_json(body) if body is not None else None
+        return change_outcome(await self._transport.write(method, path, json=encoded, may_send=may_send))
 
     async def warm(self, connections: int) -> int:
         return await self._transport.warm(connections)
@@ -171,14 +172,12 @@ class DhanBroker(ABC):
     async def _ask(self, path: str, tokens: Sequence[str]) -> object:
         if not self._credentials.access_token:
             raise SessionExpired(NOT_LOGGED_IN)
-        return read_data(await self._transport.read(path, json=shapes.quote_body(tokens)))
+        return read_data(await self._transport.ask(path, json=encode_json(shapes.quote_body(tokens))))
 
     @asynccontextmanager
     async def ticks(self) -> AsyncIterator[TickStream]:
         await self._check_session()
-        connection = await open_feed(
-            self._urls.ws_url, credentials=self._credentials, clock=self._clock, open_seconds=self._timeout_seconds
-        )
+        connection = await open_feed(self._urls.ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds)
         try:
             yield DhanTickStream(connection, self._tokens, self._clock)
         finally:
@@ -188,12 +187,10 @@ class DhanBroker(ABC):
     async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
         await self._check_session()
         connection = await open_updates(
-            self._urls.orders_ws_url, credentials=self._credentials, clock=self._clock, open_seconds=self._timeout_seconds
+            self._urls.orders_ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds
         )
         try:
-            yield order_updates(
-                connection, clock=self._clock, silence_seconds=self._silence_seconds, instrument_of=self._instrument_of
-            )
+            yield order_updates(connection, silence_seconds=self._silence_seconds, instrument_of=self._instrument_of)
         finally:
             await connection.close()
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from urllib.parse import urlencode
 
-from websockets.exceptions import ConnectionClosed
-
 from brokers.dhan import words
 from brokers.dhan.limits import LIMITS
-from brokers.dhan.sockets import Socket, closing_words, open_socket, receive
 from brokers.dhan.ticks import PAISA, Goodbye, decode_prices, price, trade_time
 from brokers.exact_json import Encodable, encode_json
 from brokers.instrument_tokens import InstrumentTokens
+from brokers.sockets import AttentiveConnection, HandshakeRefused, open_socket, receive, send
 from trading.accounts import Credentials
 from trading.instruments import InstrumentId
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, Tick
@@ -23,6 +21,8 @@ from trading.ports.clock import Clock
 
 SUBSCRIBE, UNSUBSCRIBE = 15, 16
 INSTRUMENTS_PER_MESSAGE = 100
+# The server pings every ten seconds, too seldom to notice a dead line in time: our own pings are answered at once.
+PING_SECONDS = 2.0
 _GOODBYES = {
     805: "too many connections of this user",
     806: "this account has no market data plan",
@@ -43,16 +43,24 @@ def feed_url(ws_url: str, *, credentials: Credentials) -> str:
     return f"{ws_url.rstrip('/')}?{urlencode(query)}"
 
 
-async def open_feed(ws_url: str, *, credentials: Credentials, clock: Clock, open_seconds: float) -> Socket:
+async def open_feed(ws_url: str, *, credentials: Credentials, open_seconds: float) -> AttentiveConnection:
     """Raises BrokerUnavailable. A bad token may be taken here and answered with a goodbye later."""
-    return await open_socket(feed_url(ws_url, credentials=credentials), clock=clock, open_seconds=open_seconds)
+    return await connected(feed_url(ws_url, credentials=credentials), open_seconds=open_seconds)
+
+
+async def connected(url: str, *, open_seconds: float) -> AttentiveConnection:
+    """Either of Dhan's sockets. Raises BrokerUnavailable: no status of a handshake says anything for certain."""
+    try:
+        return await open_socket(url, headers={}, open_seconds=open_seconds, ping_seconds=PING_SECONDS)
+    except HandshakeRefused as refused:
+        raise BrokerUnavailable(f"the socket answered HTTP {refused.status}") from None
 
 
 @dataclass(slots=True)
 class DhanTickStream:
     """Prices of what was subscribed, one message of the socket at a time."""
 
-    connection: Socket
+    connection: AttentiveConnection
     tokens: InstrumentTokens
     clock: Clock
     _known: dict[tuple[int, int], tuple[InstrumentId, Decimal]] = field(default_factory=dict, init=False)
@@ -82,11 +90,9 @@ class DhanTickStream:
         await self._send(UNSUBSCRIBE, leaving)
 
     async def _send(self, code: int, tokens: Sequence[str]) -> None:
-        try:
-            for start in range(0, len(tokens), INSTRUMENTS_PER_MESSAGE):
-                await self.connection.send(encode_json(_message(code, tokens[start : start + INSTRUMENTS_PER_MESSAGE])).decode())
-        except ConnectionClosed as closed:
-            raise BrokerUnavailable(closing_words(closed)) from None
+        for start in range(0, len(tokens), INSTRUMENTS_PER_MESSAGE):
+            message = _message(code, tokens[start : start + INSTRUMENTS_PER_MESSAGE])
+            await send(self.connection, encode_json(message).decode())
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Tick]]:
         while True:

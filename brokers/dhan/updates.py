@@ -1,50 +1,50 @@
 """Dhan's order updates: a socket of its own that tells of all orders of the account, from whatever app they came."""
 
+import time
 from asyncio import timeout
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
-from websockets.exceptions import ConnectionClosed
-
 from brokers.dhan import words
 from brokers.dhan.loose import count, first_moment, is_missing, number_or_zero, optional_word, word
 from brokers.dhan.orders import InstrumentOf, known_instrument
-from brokers.dhan.sockets import Socket, closing_words, open_socket, receive
-from brokers.exact_json import encode_json, parse_json
+from brokers.dhan.stream import connected
+from brokers.exact_json import Encodable, encode_json, parse_json
 from brokers.fields import Row, row
+from brokers.sockets import AttentiveConnection, receive, send
 from trading.accounts import Credentials
 from trading.orders import BrokerOrder, BrokerOrderStatus
 from trading.ports.broker import BrokerUnavailable, UnreadableAnswer
-from trading.ports.clock import Clock
 
 LOGIN_CODE = 42
 
 
-async def open_updates(ws_url: str, *, credentials: Credentials, clock: Clock, open_seconds: float) -> Socket:
+async def open_updates(ws_url: str, *, credentials: Credentials, open_seconds: float) -> AttentiveConnection:
     """Connected and introduced. Raises BrokerUnavailable; whether the token was taken, the server does not say."""
-    connection = await open_socket(ws_url, clock=clock, open_seconds=open_seconds)
-    login = {"MsgCode": LOGIN_CODE, "ClientId": credentials.broker_user_id, "Token": credentials.access_token or ""}
-    try:
-        await connection.send(encode_json({"LoginReq": login, "UserType": "SELF"}).decode())
-    except ConnectionClosed as closed:
-        raise BrokerUnavailable(closing_words(closed)) from None
+    connection = await connected(ws_url, open_seconds=open_seconds)
+    login: dict[str, Encodable] = {
+        "MsgCode": LOGIN_CODE,
+        "ClientId": credentials.broker_user_id,
+        "Token": credentials.access_token or "",
+    }
+    await send(connection, encode_json({"LoginReq": login, "UserType": "SELF"}).decode())
     return connection
 
 
 async def order_updates(
-    connection: Socket, *, clock: Clock, silence_seconds: float, instrument_of: InstrumentOf
+    connection: AttentiveConnection, *, silence_seconds: float, instrument_of: InstrumentOf
 ) -> AsyncIterator[BrokerOrder]:
     """Orders of this account as they change. Raises BrokerUnavailable when not even a pong was heard for so long."""
     while True:
-        message = await _next_message(connection, clock=clock, silence_seconds=silence_seconds)
+        message = await _next_message(connection, silence_seconds=silence_seconds)
         if isinstance(message, str) and (order := read_update(message, instrument_of=instrument_of)) is not None:
             yield order
 
 
-async def _next_message(connection: Socket, *, clock: Clock, silence_seconds: float) -> bytes | str:
+async def _next_message(connection: AttentiveConnection, *, silence_seconds: float) -> bytes | str:
     """Days may pass without an order, never long without a pong. Being cancelled loses no message."""
     while True:
-        left = silence_seconds - (clock.monotonic() - connection.heard_at)
+        left = silence_seconds - (time.monotonic() - connection.heard_at)
         if left <= 0:
             raise BrokerUnavailable(f"the order updates fell silent for {silence_seconds:g} s")
         try:

@@ -1,5 +1,6 @@
 """Dhan's JSON, from documented examples, and what happens to rows that do not read."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -177,8 +178,8 @@ def test_another_order_or_none_is_not_the_one_asked_for(data: object) -> None:
 
 
 def test_nothing_under_a_tag_is_nothing_and_another_tag_is_unreadable() -> None:
-    for nothing in ([], {}):
-        assert shapes.read_tagged(nothing, tag="t1", instrument_of=instrument_of) == ()
+    for nothing in ("[]", "{}"):
+        assert shapes.read_tagged(json.loads(nothing), tag="t1", instrument_of=instrument_of) == ()
     with pytest.raises(UnreadableAnswer):
         shapes.read_tagged(row(), tag="t1", instrument_of=instrument_of)
 
