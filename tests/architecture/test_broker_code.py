@@ -8,6 +8,13 @@ from tests.architecture.code import Module, enclosing_function, modules_of, pars
 
 # Handlers that answer with "nothing", each with the reason why nothing is the right word there.
 NAMED = {
+    # As above, for SmartAPI.
+    ("brokers/angel_one/errors.py", "envelope", "ValueError"),
+    ("brokers/angel_one/instruments.py", "_listed", "UnreadableAnswer"),
+    # Not of this form: the next is tried, and when none fits the time is unreadable.
+    ("brokers/angel_one/fields.py", "_parsed", "ValueError"),
+    # The loss is put where the ticks are taken from, and raised there.
+    ("brokers/angel_one/stream.py", "_listen", "BrokerError"),
     # "This is not Kite's envelope" is the answer; every caller judges such a body as no answer at all.
     ("brokers/zerodha/errors.py", "envelope", "ValueError"),
     # One line of the public list that describes no instrument; a list without any raises.

@@ -1,0 +1,291 @@
+"""One Angel One account behind the broker port. Only `LiveAngelOneBroker` reaches its own servers, by type and by check."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Literal
+from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection
+
+from brokers.angel_one import limits
+from brokers.angel_one import orders as shapes
+from brokers.angel_one.errors import (
+    NO_POSITION,
+    NO_TRADE,
+    accepted_data,
+    change_outcome,
+    place_outcome,
+    read_data,
+    read_list,
+)
+from brokers.angel_one.handles import Handles
+from brokers.angel_one.limits import LIMITS
+from brokers.angel_one.login import PROFILE
+from brokers.angel_one.session import session_headers
+from brokers.angel_one.shared_read import Pace, SharedRead
+from brokers.angel_one.sockets import SocketForbidden, kept_alive, open_socket
+from brokers.angel_one.stream import AngelOneTickStream
+from brokers.angel_one.symbols import AngelInstrument
+from brokers.angel_one.ticks import Mode
+from brokers.angel_one.updates import order_updates
+from brokers.environments import check_environment
+from brokers.exact_json import encode_json
+from brokers.instrument_tokens import InstrumentTokens
+from brokers.transport import ConnectionPool, Transport
+from brokers.urls import BrokerUrls
+from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
+from trading.instruments import InstrumentId, PriceLimits
+from trading.orders import (
+    BookSnapshot,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerTrade,
+    ChangeOutcome,
+    ModifyRequest,
+    OrderRequest,
+    Placed,
+    PlaceOutcome,
+    RefusalKind,
+    Refused,
+)
+from trading.ports.broker import BrokerError, BrokerRefused, MaySend, SessionExpired, TickStream
+from trading.ports.clock import Clock
+from trading.sessions import INDIA
+
+OWN_DOMAINS = ("angelone.in", "angelbroking.com")
+# Several missed answers to our heartbeats.
+SILENCE_SECONDS = 10.0
+NOT_LOGGED_IN = "there is no access token: the user has to log in"
+
+_ORDERS = "/rest/secure/angelbroking/order/v1"
+_QUOTES = "/rest/secure/angelbroking/market/v1/quote/"
+_FUNDS = "/rest/secure/angelbroking/user/v1/getRMS"
+
+
+class AngelOneBroker(ABC):
+    """Everything but the environment, which is the subclass."""
+
+    name = BrokerName.ANGEL_ONE
+
+    def __init__(
+        self,
+        *,
+        account_id: str,
+        credentials: Credentials,
+        urls: BrokerUrls,
+        tokens: InstrumentTokens,
+        timeout_seconds: float,
+        clock: Clock,
+        connections: ConnectionPool,
+        tick_mode: Mode = Mode.SNAP_QUOTE,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
+        """Raises ValueError when the URL and the environment contradict each other."""
+        check_environment(self.environment, api_url=urls.api_url, own_domains=OWN_DOMAINS)
+        self.account_id = account_id
+        self._credentials = credentials
+        self._urls = urls
+        self._tokens = tokens
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._tick_mode = tick_mode
+        self._silence_seconds = silence_seconds
+        self._handles = Handles()
+        self._transport = Transport(
+            base_url=urls.api_url,
+            connections=connections,
+            timeout_seconds=timeout_seconds,
+            headers=session_headers(credentials),
+            account_id=account_id,
+        )
+        book, trades, positions = (Pace(clock=clock, gap_seconds=limits.BOOK_GAP_SECONDS) for _ in range(3))
+        self._book = SharedRead(self._fetch_book, pace=book)
+        self._trades = SharedRead(self._fetch_trades, pace=trades)
+        self._positions = SharedRead(self._fetch_positions, pace=positions)
+        self._quotes = Pace(clock=clock, gap_seconds=limits.QUOTE_GAP_SECONDS)
+
+    @property
+    @abstractmethod
+    def environment(self) -> Environment: ...
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(account_id={self.account_id!r})"
+
+    async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
+        if not self._credentials.access_token:
+            return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
+        token = self._tokens.token_of(order.instrument)
+        if token is None:
+            return _not_listed(order.instrument, self._tokens)
+        body = shapes.place_body(order, AngelInstrument.parse(token))
+        result = await self._transport.write("POST", f"{_ORDERS}/placeOrder", json=encode_json(body), may_send=may_send)
+        outcome = place_outcome(result)
+        if isinstance(outcome, Placed):
+            unique_id = str((accepted_data(result) or {}).get("uniqueorderid") or "")
+            self._handles.learn(outcome.broker_order_id, shapes.placed_handle(body, unique_id=unique_id))
+        return outcome
+
+    async def modify(self, change: ModifyRequest, *, may_send: MaySend) -> ChangeOutcome:
+        def body(handle: shapes.Handle) -> shapes.Body:
+            return shapes.modify_body(change, handle)
+
+        return await self._change("modifyOrder", change.broker_order_id, body, may_send=may_send)
+
+    async def cancel(self, broker_order_id: str, *, may_send: MaySend) -> ChangeOutcome:
+        def body(handle: shapes.Handle) -> shapes.Body:
+            return shapes.cancel_body(broker_order_id, handle)
+
+        return await self._change("cancelOrder", broker_order_id, body, may_send=may_send)
+
+    async def _change(
+        self, call: str, broker_order_id: str, body: Callable[[shapes.Handle], shapes.Body], *, may_send: MaySend
+    ) -> ChangeOutcome:
+        if not self._credentials.access_token:
+            return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
+        try:
+            handle = self._handles.of(broker_order_id) or await self._find_handle(broker_order_id)
+        except SessionExpired as expired:
+            return Refused(RefusalKind.SESSION, str(expired))
+        except BrokerError as error:
+            return Refused(RefusalKind.NOT_SENT, f"the order's own particulars could not be read: {error}")
+        if handle is None:
+            return Refused(RefusalKind.GONE, "the broker's book knows no such order")
+        path, written = f"{_ORDERS}/{call}", encode_json(body(handle))
+        return change_outcome(await self._transport.write("POST", path, json=written, may_send=may_send))
+
+    async def _find_handle(self, broker_order_id: str) -> shapes.Handle | None:
+        """Only after a restart, and only when the order was not seen since."""
+        await self._book.read()
+        return self._handles.of(broker_order_id)
+
+    async def warm(self, connections: int) -> int:
+        return await self._transport.warm(connections)
+
+    async def orders(self) -> BookSnapshot:
+        return await self._book.read()
+
+    async def _fetch_book(self) -> BookSnapshot:
+        requested_at = self._clock.monotonic()
+        listed = shapes.read_book(await self._list(f"{_ORDERS}/getOrderBook"))
+        self._handles.learn_all(listed)
+        return BookSnapshot(tuple(one.order for one in listed), requested_at)
+
+    async def order(self, broker_order_id: str) -> BrokerOrder:
+        """By its own call where the broker's other id of it is known, else from the book."""
+        handle = self._handles.of(broker_order_id)
+        if handle is not None and handle.unique_id:
+            details = await self._read(f"{_ORDERS}/details/{quote(handle.unique_id, safe='')}")
+            return shapes.read_details(details, broker_order_id=broker_order_id)
+        for order in (await self._book.read()).orders:
+            if order.broker_order_id == broker_order_id:
+                return order
+        raise BrokerRefused("the broker's book knows no such order")
+
+    async def find_by_tag(self, tag: str) -> tuple[BrokerOrder, ...]:
+        return (await self.orders()).by_tag(tag)
+
+    async def trades(self) -> tuple[BrokerTrade, ...]:
+        return await self._trades.read()
+
+    async def _fetch_trades(self) -> tuple[BrokerTrade, ...]:
+        data = await self._list(f"{_ORDERS}/getTradeBook", nothing=NO_TRADE)
+        return shapes.read_trades(data, trading_day=self._clock.now().astimezone(INDIA).date())
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        return await self._positions.read()
+
+    async def _fetch_positions(self) -> tuple[BrokerPosition, ...]:
+        return shapes.read_positions(await self._list(f"{_ORDERS}/getPosition", nothing=NO_POSITION))
+
+    async def margins(self) -> Margins:
+        return shapes.read_margins(await self._read(_FUNDS))
+
+    async def profile(self) -> Profile:
+        return shapes.read_profile(await self._read(PROFILE))
+
+    async def validate_credentials(self) -> Profile:
+        return await self.profile()
+
+    async def ltp(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, Decimal]:
+        """One request per fifty instruments, and one request a second."""
+        prices: dict[InstrumentId, Decimal] = {}
+        async for data, asked in self._quoted("LTP", instruments):
+            prices.update(shapes.read_last_prices(data, asked))
+        return prices
+
+    async def price_limits(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, PriceLimits]:
+        """In full quotes only; otherwise as `ltp`."""
+        found: dict[InstrumentId, PriceLimits] = {}
+        async for data, asked in self._quoted("FULL", instruments):
+            found.update(shapes.read_price_limits(data, asked))
+        return found
+
+    async def _quoted(self, mode: str, instruments: Sequence[InstrumentId]) -> AsyncIterator[tuple[object, shapes.Asked]]:
+        listed = [(instrument, token) for instrument in instruments if (token := self._tokens.token_of(instrument)) is not None]
+        known = [(instrument, AngelInstrument.parse(token)) for instrument, token in listed]
+        for start in range(0, len(known), LIMITS.quote_keys):
+            some = known[start : start + LIMITS.quote_keys]
+            asked = {(found.exchange, found.token): instrument for instrument, found in some}
+            body = encode_json(shapes.quote_body(mode, [found for _, found in some]))
+            self._check_logged_in()
+            await self._quotes.turn()
+            yield read_data(await self._transport.ask(_QUOTES, json=body)), asked
+
+    async def _list(self, path: str, *, nothing: str | None = None) -> object:
+        self._check_logged_in()
+        return read_list(await self._transport.read(path), nothing=nothing)
+
+    async def _read(self, path: str) -> object:
+        self._check_logged_in()
+        return read_data(await self._transport.read(path))
+
+    def _check_logged_in(self) -> None:
+        if not self._credentials.access_token:
+            raise SessionExpired(NOT_LOGGED_IN)
+
+    @asynccontextmanager
+    async def ticks(self) -> AsyncIterator[TickStream]:
+        def connect() -> Awaitable[ClientConnection]:
+            return self._connect(self._urls.ws_url)
+
+        async with AngelOneTickStream(connect, self._tokens, clock=self._clock, mode=self._tick_mode) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+        async with kept_alive(await self._connect(self._urls.orders_ws_url)) as connection:
+            yield order_updates(connection, silence_seconds=self._silence_seconds)
+
+    async def _connect(self, url: str) -> ClientConnection:
+        self._check_logged_in()
+        try:
+            return await open_socket(url, credentials=self._credentials, open_seconds=self._timeout_seconds)
+        except SocketForbidden as forbidden:
+            # A dead token makes this read say so; a live one means that this app may trade but not listen.
+            await self.profile()
+            raise BrokerRefused(f"the broker refused the socket: {forbidden or 'no reason given'}") from None
+
+
+class LiveAngelOneBroker(AngelOneBroker):
+    """Real money."""
+
+    @property
+    def environment(self) -> Literal[Environment.LIVE]:
+        return Environment.LIVE
+
+
+class SimulatedAngelOneBroker(AngelOneBroker):
+    """Any server that speaks the protocol and is not the broker's own."""
+
+    @property
+    def environment(self) -> Literal[Environment.SIMULATED]:
+        return Environment.SIMULATED
+
+
+def _not_listed(instrument: InstrumentId, tokens: InstrumentTokens) -> Refused:
+    """Nothing was sent. An empty list says nothing about the instrument: try again once it is loaded."""
+    if len(tokens) == 0:
+        return Refused(RefusalKind.NOT_SENT, "the broker's instrument list is not loaded yet")
+    return Refused(RefusalKind.INPUT, f"not in the broker's instrument list: {instrument}")

@@ -1,0 +1,45 @@
+"""The order updates of one account: hints, as they come."""
+
+from asyncio import timeout
+from collections.abc import AsyncIterator
+
+from websockets.asyncio.client import ClientConnection
+
+from brokers.angel_one.orders import read_order
+from brokers.angel_one.sockets import PONG, receive
+from brokers.exact_json import parse_json
+from brokers.fields import row
+from trading.orders import BrokerOrder
+from trading.ports.broker import BrokerUnavailable, UnreadableAnswer
+
+# The first frame, without an order.
+_CONNECTED = "AB00"
+
+
+async def order_updates(connection: ClientConnection, *, silence_seconds: float) -> AsyncIterator[BrokerOrder]:
+    """Orders of this account as they change. Raises BrokerUnavailable when not even a heartbeat was answered for so long."""
+    while True:
+        try:
+            async with timeout(silence_seconds):
+                message = await receive(connection)
+        except TimeoutError:
+            raise BrokerUnavailable(f"the order updates fell silent for {silence_seconds:g} s") from None
+        if message != PONG and (order := read_update(message)) is not None:
+            yield order
+
+
+def read_update(message: bytes | str) -> BrokerOrder | None:
+    """The order in a frame, None in the one that only says that we are connected. Raises UnreadableAnswer for anything else.
+
+    What the frame calls itself (`order-status`) is ignored where there is an order: the documented sample contradicts it.
+    """
+    try:
+        source = row(parse_json(message), "order update")
+    except ValueError:
+        raise UnreadableAnswer("an order update that is not JSON") from None
+    data = source.get("orderData")
+    if isinstance(data, dict) and any(data.get(key) not in (None, "") for key in ("orderid", "orderstatus", "status")):
+        return read_order(data)
+    if source.get("order-status") == _CONNECTED:
+        return None
+    raise UnreadableAnswer("an order update without an order")
