@@ -22,9 +22,10 @@ _quiet_log.setLevel(logging.INFO)
 class HandshakeRefused(Exception):
     """The server answered the handshake with an HTTP status. What it means is the broker's own business."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
+        self.headers = headers
 
 
 class _ConnectWithoutRedirects(connect):
@@ -64,7 +65,7 @@ async def open_socket(
             logger=_quiet_log,
         )
     except InvalidStatus as refused:
-        raise HandshakeRefused(refused.response.status_code) from None
+        raise HandshakeRefused(refused.response.status_code, refused.response.headers) from None
     except (OSError, EOFError, WebSocketException) as error:
         raise BrokerUnavailable(f"cannot reach the socket: {type(error).__name__}") from None
     return cast(AttentiveConnection, opened)

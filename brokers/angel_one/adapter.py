@@ -21,11 +21,11 @@ from brokers.angel_one.errors import (
     read_list,
 )
 from brokers.angel_one.handles import Handles
+from brokers.angel_one.heartbeat import kept_alive
 from brokers.angel_one.limits import LIMITS
 from brokers.angel_one.login import PROFILE
-from brokers.angel_one.session import session_headers
+from brokers.angel_one.session import session_headers, socket_headers
 from brokers.angel_one.shared_read import Pace, SharedRead
-from brokers.angel_one.sockets import SocketForbidden, kept_alive, open_socket
 from brokers.angel_one.stream import AngelOneTickStream
 from brokers.angel_one.symbols import AngelInstrument
 from brokers.angel_one.ticks import Mode
@@ -33,6 +33,7 @@ from brokers.angel_one.updates import order_updates
 from brokers.environments import check_environment
 from brokers.exact_json import encode_json
 from brokers.instrument_tokens import InstrumentTokens
+from brokers.sockets import HandshakeRefused, open_socket
 from brokers.transport import ConnectionPool, Transport
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
@@ -50,7 +51,7 @@ from trading.orders import (
     RefusalKind,
     Refused,
 )
-from trading.ports.broker import BrokerError, BrokerRefused, MaySend, SessionExpired, TickStream
+from trading.ports.broker import BrokerError, BrokerRefused, BrokerUnavailable, MaySend, SessionExpired, TickStream
 from trading.ports.clock import Clock
 from trading.sessions import INDIA
 
@@ -59,6 +60,8 @@ OWN_DOMAINS = ("angelone.in", "angelbroking.com")
 SILENCE_SECONDS = 10.0
 NOT_LOGGED_IN = "there is no access token: the user has to log in"
 
+# Handshakes answered so: the token is dead, or this app may not have the socket.
+_FORBIDDEN = (401, 403)
 _ORDERS = "/rest/secure/angelbroking/order/v1"
 _QUOTES = "/rest/secure/angelbroking/market/v1/quote/"
 _FUNDS = "/rest/secure/angelbroking/user/v1/getRMS"
@@ -261,11 +264,14 @@ class AngelOneBroker(ABC):
     async def _connect(self, url: str) -> ClientConnection:
         self._check_logged_in()
         try:
-            return await open_socket(url, credentials=self._credentials, open_seconds=self._timeout_seconds)
-        except SocketForbidden as forbidden:
+            return await open_socket(url, headers=socket_headers(self._credentials), open_seconds=self._timeout_seconds)
+        except HandshakeRefused as refused:
+            if refused.status not in _FORBIDDEN:
+                raise BrokerUnavailable(f"the socket answered HTTP {refused.status}") from None
             # A dead token makes this read say so; a live one means that this app may trade but not listen.
             await self.profile()
-            raise BrokerRefused(f"the broker refused the socket: {forbidden or 'no reason given'}") from None
+            words = refused.headers.get("x-error-message") or "no reason given"
+            raise BrokerRefused(f"the broker refused the socket: {words}") from None
 
 
 class LiveAngelOneBroker(AngelOneBroker):

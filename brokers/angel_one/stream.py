@@ -11,11 +11,12 @@ from decimal import Decimal
 import structlog
 from websockets.asyncio.client import ClientConnection
 
+from brokers.angel_one.heartbeat import PONG, kept_alive
 from brokers.angel_one.limits import LIMITS
-from brokers.angel_one.sockets import kept_alive, receive, send
 from brokers.angel_one.symbols import AngelInstrument
 from brokers.angel_one.ticks import Mode, decode_price, instant, unit_of
 from brokers.instrument_tokens import InstrumentTokens
+from brokers.sockets import receive, send
 from trading.instruments import InstrumentId
 from trading.ports.broker import BrokerError, BrokerRefused, Tick
 from trading.ports.clock import Clock
@@ -164,7 +165,7 @@ class AngelOneTickStream:
 
 def _note_text(message: str) -> None:
     """Answers to heartbeats, and complaints about a subscription: that instrument falls silent, which is watched elsewhere."""
-    if message != "pong":
+    if message != PONG:
         _log.error("feed_request_refused", broker="angel_one", message=message[:300])
 
 

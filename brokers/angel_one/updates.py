@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 
 from websockets.asyncio.client import ClientConnection
 
+from brokers.angel_one.heartbeat import PONG
 from brokers.angel_one.orders import read_order
-from brokers.angel_one.sockets import PONG, receive
 from brokers.exact_json import parse_json
 from brokers.fields import row
+from brokers.sockets import receive
 from trading.orders import BrokerOrder
 from trading.ports.broker import BrokerUnavailable, UnreadableAnswer
 
