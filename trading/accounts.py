@@ -7,10 +7,13 @@ from enum import Enum
 
 
 class BrokerName(str, Enum):
+    """`PAPER` is none: prices of whatever feed there is, fills by rules of our own, kept in Postgres."""
+
     ZERODHA = "zerodha"
     DHAN = "dhan"
     FYERS = "fyers"
     ANGEL_ONE = "angel_one"
+    PAPER = "paper"
 
 
 class Environment(str, Enum):
