@@ -134,7 +134,7 @@ class BrokerAccounts:
 
     def with_servers(self) -> tuple[BrokerName, ...]:
         """Supported brokers with instrument lists and feeds of their own: all but paper accounts."""
-        return tuple(name for name in self._adapters.names() if name is not BrokerName.PAPER)
+        return tuple(name for name in self._adapters.names() if name.has_servers)
 
     def stated_times(self) -> Iterable[StatedTime]:
         """The newest times that brokers' servers have stated; grows by itself."""

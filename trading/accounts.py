@@ -15,6 +15,10 @@ class BrokerName(str, Enum):
     ANGEL_ONE = "angel_one"
     PAPER = "paper"
 
+    @property
+    def has_servers(self) -> bool:
+        return self is not BrokerName.PAPER
+
 
 class Environment(str, Enum):
     """Fixed when an account is connected, by the host its broker URL names."""
