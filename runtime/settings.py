@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     def broker_api_urls(self) -> Mapping[BrokerName, str]:
         """Where the brokers of this installation are. As soon as one broker's URL names a stand-in, brokers whose URL was left
         alone are not offered: a rehearsal opens no door to real money."""
-        urls = {name: str(getattr(self, f"{name.value}_api_url")) for name in BrokerName if name.has_servers}
+        urls = {name: str(getattr(self, f"{name.value}_api_url")) for name in BrokerName}
         if all(is_live_url(url) for url in urls.values()):
             return urls
         return {name: url for name, url in urls.items() if f"{name.value}_api_url" in self.model_fields_set}

@@ -39,6 +39,7 @@ _GONE_CODES = frozenset({-161, -162, -164})
 _NOT_ALLOWED = ("not allowed from this app", "order placement restricted", "whitelist", "static ip", "ip address")
 _MARGIN = ("margin shortfall", "insufficient fund", "insufficient margin", "insufficient balance")
 _HOLDING = ("holding", "edis", "e-dis", "t1 quantity")
+_PRICE = ("circuit limit", "price band", "tick size")
 _DOUBTFUL = ("timed out", "timeout", "orderbook", "order book", "no response")
 _BUSY = ("being processed", "under process", "in transit", "transit state", "pending confirmation")
 _BUDGET = ("modification limit", "maximum allowed order modifications", "modifications exceeded", "maximum modification")
@@ -155,6 +156,8 @@ def _kind(failure: Failure, *, unauthorized: bool) -> RefusalKind | None:
         return RefusalKind.MARGIN
     if failure.code == REJECTED and failure.says(_HOLDING):
         return RefusalKind.HOLDING
+    if failure.code == REJECTED and failure.says(_PRICE):
+        return RefusalKind.INPUT
     return _DEFINITE.get(failure.code)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import structlog
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from brokers.fyers import frames
 from brokers.fyers.frames import Reply
@@ -19,14 +18,15 @@ from brokers.fyers.limits import LIMITS
 from brokers.fyers.symbols import Key
 from brokers.fyers.ticks import Feed, decode_data
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.sockets import receive, send
+from brokers.sockets import AttentiveConnection, receive, send
 from trading.instruments import InstrumentId
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, Tick
 from trading.ports.clock import Clock
 
-# The broker's own client keeps a connection alive with a frame every ten seconds; a ping of the protocol tells sooner.
+# The broker's own client keeps a connection alive with a frame every ten seconds.
 KEEP_ALIVE_SECONDS = 10.0
-ASK_SECONDS = 2.0
+# The server is asked for signs of life more often: their absence has to be noticed within seconds.
+PING_SECONDS = 2.0
 
 _log = structlog.get_logger()
 
@@ -57,14 +57,17 @@ async def authenticate(connection: ClientConnection, hsm_key: str, *, within_sec
 class FyersTickStream:
     """Prices of the subscribed instruments. `event_time` is the last trade's time, whole seconds."""
 
-    connection: ClientConnection
+    connection: AttentiveConnection
     tokens: InstrumentTokens
     clock: Clock
     acknowledge_every: int
-    last_heard_at: float
     _known: dict[str, InstrumentId] = field(default_factory=dict)
     _feed: Feed = field(default_factory=Feed)
     _unacknowledged: int = 0
+
+    @property
+    def last_heard_at(self) -> float:
+        return self.connection.heard_at
 
     async def subscribe(self, instruments: Iterable[InstrumentId]) -> None:
         wanted = {instrument: self.tokens.token_of(instrument) for instrument in instruments}
@@ -89,7 +92,6 @@ class FyersTickStream:
     async def __aiter__(self) -> AsyncIterator[Sequence[Tick]]:
         while True:
             message = await receive(self.connection)
-            self.last_heard_at = self.clock.monotonic()
             if isinstance(message, bytes):
                 ticks = await self._take(message)
                 if ticks:
@@ -129,25 +131,16 @@ class FyersTickStream:
 
     @asynccontextmanager
     async def kept_alive(self) -> AsyncIterator[None]:
-        """Ask the server for signs of life while inside."""
-        tasks = [asyncio.create_task(self._ask()), asyncio.create_task(self._keep_alive())]
+        """Send what keeps the connection open while inside."""
+        task = asyncio.create_task(self._keep_alive())
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _ask(self) -> None:
-        # Whoever reads the stream meets the broken connection; here it only ends the asking.
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                answered = await self.connection.ping()
-                await answered
-                self.last_heard_at = self.clock.monotonic()
-                await asyncio.sleep(ASK_SECONDS)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_alive(self) -> None:
+        # Whoever reads the stream meets the broken connection; here it only ends the sending.
         with contextlib.suppress(BrokerUnavailable):
             while True:
                 await send(self.connection, frames.PING)

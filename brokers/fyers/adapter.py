@@ -1,0 +1,276 @@
+"""One Fyers account behind the broker port. Only `LiveFyersBroker` reaches Fyers' own servers, by type and by check."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Literal
+
+from brokers.answers import Answered, WireResult
+from brokers.environments import check_environment
+from brokers.exact_json import encode_json
+from brokers.fields import Row
+from brokers.fyers import order_socket
+from brokers.fyers import orders as shapes
+from brokers.fyers import stream as feed
+from brokers.fyers.errors import change_outcome, is_minute_breach, place_outcome, read_body
+from brokers.fyers.limits import LIMITS
+from brokers.fyers.pace import Need, Pace
+from brokers.fyers.session import TRADING_APP_SUFFIX, authorization, claimed_text, session_headers
+from brokers.fyers.symbols import ticker_of
+from brokers.instrument_tokens import InstrumentTokens
+from brokers.sockets import PING_SECONDS, AttentiveConnection, HandshakeRefused, open_socket
+from brokers.transport import ConnectionPool, Transport
+from brokers.urls import BrokerUrls
+from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
+from trading.instruments import InstrumentId, PriceLimits
+from trading.orders import (
+    BookSnapshot,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerTrade,
+    ChangeOutcome,
+    ModifyRequest,
+    OrderRequest,
+    PlaceOutcome,
+    RefusalKind,
+    Refused,
+)
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, MaySend, SessionExpired, TickStream
+from trading.ports.clock import Clock
+
+OWN_DOMAINS = ("fyers.in",)
+# Several missed pongs: one is asked for every three seconds.
+SILENCE_SECONDS = 10.0
+NOT_LOGGED_IN = "there is no access token: the user has to log in"
+ORDERS = "/orders/sync"
+
+
+class FyersBroker(ABC):
+    """Everything but the environment, which is the subclass."""
+
+    name = BrokerName.FYERS
+
+    def __init__(
+        self,
+        *,
+        account_id: str,
+        credentials: Credentials,
+        urls: BrokerUrls,
+        tokens: InstrumentTokens,
+        timeout_seconds: float,
+        clock: Clock,
+        connections: ConnectionPool,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
+        """Raises ValueError when a URL and the environment contradict each other."""
+        for url in (urls.api_url, urls.data_url):
+            check_environment(self.environment, api_url=url, own_domains=OWN_DOMAINS)
+        self.account_id = account_id
+        self._credentials = credentials
+        self._urls = urls
+        self._tokens = tokens
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._silence_seconds = silence_seconds
+        self._pace = Pace(clock)
+        self._transport, self._data = (
+            Transport(
+                base_url=url,
+                connections=connections,
+                timeout_seconds=timeout_seconds,
+                headers=session_headers(credentials),
+                account_id=account_id,
+            )
+            for url in (urls.api_url, urls.data_url)
+        )
+
+    @property
+    @abstractmethod
+    def environment(self) -> Environment: ...
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(account_id={self.account_id!r})"
+
+    async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
+        if not self._credentials.access_token:
+            return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
+        ticker = ticker_of(order.instrument, self._tokens)
+        if ticker is None:
+            return Refused(RefusalKind.INPUT, f"{order.instrument} is not in Fyers' instrument list")
+        outcome = place_outcome(await self._write("POST", shapes.place_body(order, ticker), may_send))
+        return self._explained(outcome) if isinstance(outcome, Refused) else outcome
+
+    async def modify(self, change: ModifyRequest, *, may_send: MaySend) -> ChangeOutcome:
+        return await self._change("PATCH", shapes.modify_body(change), may_send)
+
+    async def cancel(self, broker_order_id: str, *, may_send: MaySend) -> ChangeOutcome:
+        return await self._change("DELETE", {"id": broker_order_id}, may_send)
+
+    async def _change(self, method: str, body: shapes.Body, may_send: MaySend) -> ChangeOutcome:
+        if not self._credentials.access_token:
+            return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
+        outcome = change_outcome(await self._write(method, body, may_send))
+        return self._explained(outcome) if isinstance(outcome, Refused) else outcome
+
+    async def _write(self, method: str, body: shapes.Body, may_send: MaySend) -> WireResult:
+        self._pace.count()
+        return self._heard(await self._transport.write(method, ORDERS, json=encode_json(body), may_send=may_send))
+
+    def _explained(self, refused: Refused) -> Refused:
+        """The broker's words for three different things are the same; what we know of the app narrows them down."""
+        if refused.kind is not RefusalKind.PERMISSION:
+            return refused
+        if self._credentials.api_key.endswith(TRADING_APP_SUFFIX):
+            why = "orders are taken only from the static IP address registered for this app"
+        else:
+            why = f"orders are taken only from an algo-trading app, whose id ends in {TRADING_APP_SUFFIX}"
+        return Refused(refused.kind, f"{refused.message} ({why})")
+
+    async def warm(self, connections: int) -> int:
+        return await self._transport.warm(connections)
+
+    async def orders(self) -> BookSnapshot:
+        requested_at = self._clock.monotonic()
+        return BookSnapshot(shapes.read_orders(await self._read("/orders", Need.BOOK)), requested_at)
+
+    async def order(self, broker_order_id: str) -> BrokerOrder:
+        body = await self._read("/orders", Need.BOOK, query=[("id", broker_order_id)])
+        found = shapes.only_order(body, broker_order_id=broker_order_id)
+        if found is None:
+            raise BrokerRefused("the broker knows no such order")
+        return found
+
+    async def find_by_tag(self, tag: str) -> tuple[BrokerOrder, ...]:
+        """By the broker's own search; what that does not find is looked for in the whole book, which is what proves absence."""
+        try:
+            body = await self._read("/orders", Need.BOOK, query=[("order_tag", shapes.tag_key(tag))])
+        except BrokerRefused:
+            return (await self.orders()).by_tag(tag)
+        found = tuple(order for order in shapes.read_orders(body) if order.tag == tag)
+        return found or (await self.orders()).by_tag(tag)
+
+    async def trades(self) -> tuple[BrokerTrade, ...]:
+        return shapes.read_trades(await self._read("/tradebook", Need.BOOK))
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        return shapes.read_positions(await self._read("/positions", Need.BOOK))
+
+    async def margins(self) -> Margins:
+        return shapes.read_margins(await self._read("/funds", Need.COMFORT))
+
+    async def profile(self) -> Profile:
+        return shapes.read_profile(await self._read("/profile", Need.COMFORT))
+
+    async def validate_credentials(self) -> Profile:
+        return await self.profile()
+
+    async def ltp(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, Decimal]:
+        """One request per fifty instruments."""
+        wanted = self._tickers(instruments)
+        tickers = list(wanted)
+        prices: dict[InstrumentId, Decimal] = {}
+        for start in range(0, len(tickers), LIMITS.quote_keys):
+            some = ",".join(tickers[start : start + LIMITS.quote_keys])
+            prices.update(shapes.read_last_prices(await self._quote("/quotes", [("symbols", some)]), wanted))
+        return prices
+
+    async def price_limits(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, PriceLimits]:
+        """In the market depth only: one request per instrument, as many as the minute has room for."""
+        limits: dict[InstrumentId, PriceLimits] = {}
+        for ticker, instrument in self._tickers(instruments).items():
+            try:
+                body = await self._quote("/depth", [("symbol", ticker), ("ohlcv_flag", "1")])
+            except BrokerRefused:
+                continue
+            except BrokerUnavailable:
+                if limits:
+                    # The rest is asked for again soon; what was read is worth having now.
+                    return limits
+                raise
+            if (found := shapes.read_price_limits(body, ticker)) is not None:
+                limits[instrument] = found
+        return limits
+
+    def _tickers(self, instruments: Sequence[InstrumentId]) -> dict[str, InstrumentId]:
+        """What the broker's list knows; before it is loaded, what a rule can tell. One bad symbol may spoil a whole answer."""
+        known = [instrument for instrument in instruments if not len(self._tokens) or self._tokens.token_of(instrument)]
+        found = {instrument: ticker_of(instrument, self._tokens) for instrument in known}
+        return {ticker: instrument for instrument, ticker in found.items() if ticker is not None}
+
+    async def _quote(self, path: str, query: Sequence[tuple[str, str]]) -> Row:
+        return await self._read(path, Need.COMFORT, query=query, transport=self._data)
+
+    async def _read(
+        self, path: str, need: Need, *, query: Sequence[tuple[str, str]] = (), transport: Transport | None = None
+    ) -> Row:
+        if not self._credentials.access_token:
+            raise SessionExpired(NOT_LOGGED_IN)
+        self._pace.ask(need)
+        return read_body(self._heard(await (transport or self._transport).read(path, query=query)))
+
+    def _heard(self, result: WireResult) -> WireResult:
+        if isinstance(result, Answered) and is_minute_breach(result):
+            self._pace.complained()
+        return result
+
+    @asynccontextmanager
+    async def ticks(self) -> AsyncIterator[TickStream]:
+        hsm_key = claimed_text(self._credentials.access_token or "", "hsm_key")
+        if not self._credentials.access_token:
+            raise SessionExpired(NOT_LOGGED_IN)
+        if not hsm_key:
+            raise await self._feed_refusal("the access token carries no key for market data")
+        connection = await self._connect(self._urls.ws_url, headers={}, ping_seconds=feed.PING_SECONDS)
+        try:
+            try:
+                reply = await feed.authenticate(connection, hsm_key, within_seconds=self._timeout_seconds)
+            except feed.FeedForbidden:
+                raise await self._feed_refusal("the market data socket does not accept this session") from None
+            stream = feed.FyersTickStream(connection, self._tokens, self._clock, reply.acknowledge_every)
+            async with stream.kept_alive():
+                yield stream
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+        if not self._credentials.access_token:
+            raise SessionExpired(NOT_LOGGED_IN)
+        headers = {"authorization": authorization(self._credentials)}
+        connection = await self._connect(self._urls.orders_ws_url, headers=headers)
+        try:
+            await order_socket.subscribe(connection)
+            async with order_socket.kept_alive(connection):
+                yield order_socket.order_updates(connection, silence_seconds=self._silence_seconds)
+        finally:
+            await connection.close()
+
+    async def _connect(self, url: str, *, headers: Mapping[str, str], ping_seconds: float = PING_SECONDS) -> AttentiveConnection:
+        try:
+            return await open_socket(url, headers=headers, open_seconds=self._timeout_seconds, ping_seconds=ping_seconds)
+        except HandshakeRefused as refused:
+            if refused.status in (401, 403):
+                raise await self._feed_refusal("the socket refused this session") from None
+            raise BrokerUnavailable(f"the socket answered HTTP {refused.status}") from None
+
+    async def _feed_refusal(self, words: str) -> BrokerRefused:
+        """A dead token makes this read say so; a live one means that the app may not have what it asked for."""
+        await self.profile()
+        return BrokerRefused(words)
+
+
+class LiveFyersBroker(FyersBroker):
+    """Real money."""
+
+    @property
+    def environment(self) -> Literal[Environment.LIVE]:
+        return Environment.LIVE
+
+
+class SimulatedFyersBroker(FyersBroker):
+    """Any server that speaks the protocol and is not Fyers' own."""
+
+    @property
+    def environment(self) -> Literal[Environment.SIMULATED]:
+        return Environment.SIMULATED
