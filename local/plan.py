@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
+from local.dialects import url_settings
 from local.errors import StackError
 from local.parts.postgres import database_url
 from local.parts.redis import redis_url
@@ -23,8 +24,6 @@ ROOT = Path(__file__).parents[1]
 OPTIONAL_PARTS = ("simulator", "demo", "worker", "listener", "api", "temporal-ui")
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::", "localhost"})
 _Model = TypeVar("_Model", bound=BaseSettings)
-# Three faces of one broker: pointed at the simulator together or not at all.
-_BROKER_SETTINGS = frozenset({"zerodha_api_url", "zerodha_ws_url", "zerodha_login_url"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +76,10 @@ def make_plan(state: Path, *, without: frozenset[str] = frozenset()) -> Plan:
     given = _given(settings)
     sockets = socket_folder(state)
     decided = _decide(sockets, local, api_port=settings.api_port, simulator="simulator" not in without)
-    if given & _BROKER_SETTINGS:
-        decided = {name: value for name, value in decided.items() if name not in _BROKER_SETTINGS}
+    # Pointed at the simulator together or not at all: whoever names one broker's servers means real ones, or their own.
+    brokers = url_settings(local)
+    if given & brokers.keys():
+        decided = {name: value for name, value in decided.items() if name not in brokers}
     decided = {name: value for name, value in decided.items() if name not in given}
     secrets = ensure_secrets(state / "secrets.env", given={name.upper() for name in given})
     return Plan(
@@ -101,12 +102,7 @@ def _decide(sockets: Path, local: LocalSettings, *, api_port: int, simulator: bo
         "public_url": f"http://{LOOPBACK}:{api_port}",
     }
     if simulator:
-        kite = f"{LOOPBACK}:{local.simulator_kite_port}"
-        decided |= {
-            "zerodha_api_url": f"http://{kite}",
-            "zerodha_ws_url": f"ws://{kite}",
-            "zerodha_login_url": f"http://{kite}/connect/login",
-        }
+        decided |= url_settings(local)
     return decided
 
 

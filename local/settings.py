@@ -15,4 +15,7 @@ class LocalSettings(BaseSettings):
     temporal_ui_port: int = Field(8233, ge=1, le=65535, description="Port of the embedded Temporal Web UI")
     simulator_kite_port: int = Field(8090, ge=1, le=65535, description="Port of the simulator's Kite dialect")
     simulator_control_port: int = Field(8091, ge=1, le=65535, description="Port of the simulator's control API and page")
+    simulator_dhan_port: int = Field(8092, ge=1, le=65535, description="Port of the simulator's DhanHQ dialect")
+    simulator_angel_one_port: int = Field(8093, ge=1, le=65535, description="Port of the simulator's SmartAPI dialect")
+    simulator_fyers_port: int = Field(8094, ge=1, le=65535, description="Port of the simulator's Fyers dialect")
     workers: int = Field(1, ge=1, le=64, description="Worker processes of the embedded stack")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
+from local.dialects import DIALECTS, port_of
 from local.namespace import ensure_namespace
 from local.part import Part
 from local.parts.postgres import ensure_database, postgres_part
@@ -59,7 +60,8 @@ def _temporal(plan: Plan, programs: TemporalPrograms) -> Iterator[Part]:
 
 def _loopback_ports(plan: Plan, programs: TemporalPrograms | None) -> Iterator[tuple[int, str, str]]:
     if plan.runs("simulator"):
-        yield plan.local.simulator_kite_port, "the simulator", "SIMULATOR_KITE_PORT"
+        for broker, place in DIALECTS.items():
+            yield port_of(plan.local, broker), place.title, f"SIMULATOR_{place.port.upper()}_PORT"
         yield plan.local.simulator_control_port, "the simulator's control", "SIMULATOR_CONTROL_PORT"
     if programs is not None:
         ports = TemporalPorts.from_frontend(plan.local.temporal_port)

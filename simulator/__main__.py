@@ -25,9 +25,12 @@ def _env(name: str) -> str:
 
 @app.command()
 def main(
-    host: Annotated[str, typer.Option(envvar=_env("HOST"), help="Address of both ports.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(envvar=_env("HOST"), help="Address of all ports.")] = "127.0.0.1",
     kite_port: Annotated[int, typer.Option(envvar=_env("KITE_PORT"), help="REST and ticker; 0 takes a free port.")] = 8090,
     control_port: Annotated[int, typer.Option(envvar=_env("CONTROL_PORT"), help="Control API and page; 0: a free port.")] = 8091,
+    dhan_port: Annotated[int, typer.Option(envvar=_env("DHAN_PORT"), help="DhanHQ v2; 0: a free port.")] = 8092,
+    angel_one_port: Annotated[int, typer.Option(envvar=_env("ANGEL_ONE_PORT"), help="SmartAPI; 0: a free port.")] = 8093,
+    fyers_port: Annotated[int, typer.Option(envvar=_env("FYERS_PORT"), help="Fyers API v3; 0: a free port.")] = 8094,
     data: Annotated[Path | None, typer.Option(envvar=_env("DATA"), help="Folder for the state; none: memory only.")] = None,
     seed: Annotated[int, typer.Option(envvar=_env("SEED"), help="Seed of every random price.")] = 1,
     market: Annotated[Hours, typer.Option(envvar=_env("MARKET"), help="When orders are taken.")] = Hours.ALWAYS_OPEN,
@@ -39,11 +42,12 @@ def main(
     ticker_connections: Annotated[int, typer.Option(envvar=_env("TICKER_CONNECTIONS"), help="Per key; 0: unlimited.", min=0)] = 3,
     redirect_url: Annotated[str | None, typer.Option(envvar=_env("REDIRECT_URL"), help="After login, by default.")] = None,
 ) -> None:
-    """A stand-in exchange that speaks Kite Connect v3."""
+    """A stand-in exchange that speaks the brokers' own protocols."""
     if prices not in ("walk", "hand"):
         raise typer.BadParameter("prices must be walk or hand")
     settings = Settings(
-        host=host, kite_port=kite_port, control_port=control_port, data=data, seed=seed, market=market,
+        host=host, kite_port=kite_port, control_port=control_port, dhan_port=dhan_port, angel_one_port=angel_one_port,
+        fyers_port=fyers_port, data=data, seed=seed, market=market,
         rate_limits=rate_limits, log=log, prices=prices, open_accounts=open_accounts,
         extra_instruments=extra_instruments, ticker_connections=ticker_connections, redirect_url=redirect_url,
     )  # fmt: skip
@@ -74,7 +78,8 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     simulator = Simulator(settings)
     await simulator.start()
-    _log.info("simulator_started", kite=simulator.kite_url, ticker=simulator.kite_ws_url, page=simulator.control_url)
+    roots = {name: simulator.urls(name)["api_url"] for name in simulator.dialects}
+    _log.info("simulator_started", page=simulator.control_url, **roots)
     await stopped.wait()
     await simulator.stop()
     _log.info("simulator_stopped")

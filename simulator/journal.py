@@ -169,6 +169,7 @@ def account_record(account: Account) -> Record:
         "access_token",
         "access_token_expires_ns",
         "login_ns",
+        "dialect",
         "request_tokens",
     )
     return ("account", {name: getattr(account, name) for name in names})

@@ -23,7 +23,8 @@ class Registry:
     def __init__(self, exchange: Exchange, *, open_accounts: bool) -> None:
         self._exchange = exchange
         self._open_accounts = open_accounts
-        self._user_ids = {account.user_id for account in exchange.accounts.values()}
+        self._user_ids = {account.user_id: account.api_key for account in exchange.accounts.values()}
+        self._by_token = {account.access_token: account for account in exchange.accounts.values() if account.access_token}
         self.on_token_dead: list[Callable[[Account], None]] = []
 
     def register(
@@ -50,7 +51,7 @@ class Registry:
             postback_url=postback_url,
             app_id=len(self._exchange.accounts) + 1,
         )
-        self._user_ids.add(account.user_id)
+        self._user_ids[account.user_id] = api_key
         self._exchange.accounts[api_key] = account
         self._exchange.journal.write_account(account)
         return account
@@ -70,7 +71,7 @@ class Registry:
 
     def forget(self, account: Account) -> None:
         """Give the user id of a deleted account free."""
-        self._user_ids.discard(account.user_id)
+        self._user_ids.pop(account.user_id, None)
 
     def save(self, account: Account) -> None:
         """Journal a changed account."""
@@ -91,24 +92,53 @@ class Registry:
         self.save(account)
         return until > self._exchange.clock()
 
-    def open_session(self, account: Account) -> str:
-        """A new access token, good until 06:00 Indian time; the previous one is dead."""
+    def open_session(
+        self, account: Account, *, dialect: str = "zerodha", token: str | None = None, expires_ns: int | None = None
+    ) -> str:
+        """A new access token; the previous one is dead. By default opaque, and good until 06:00 Indian time."""
         self.end_session(account)
         now = self._exchange.clock()
-        account.access_token = secrets.token_urlsafe(24).replace("-", "A").replace("_", "B")
-        account.access_token_expires_ns = next_token_death(now)
+        account.access_token = token or secrets.token_urlsafe(24).replace("-", "A").replace("_", "B")
+        account.access_token_expires_ns = next_token_death(now) if expires_ns is None else expires_ns
         account.login_ns = now
+        account.dialect = dialect
+        self._by_token[account.access_token] = account
         self.save(account)
         return account.access_token
+
+    def living_token(self, account: Account, dialect: str) -> str | None:
+        """The account's access token, if its newest login was in that dialect and has not ended."""
+        if account.access_token is None or account.dialect != dialect:
+            return None
+        return None if self._has_expired(account) else account.access_token
 
     def end_session(self, account: Account) -> None:
         """Kill the access token."""
         if account.access_token is None:
             return
+        self._by_token.pop(account.access_token, None)
         account.access_token = None
         self.save(account)
         for listener in self.on_token_dead:
             listener(account)
+
+    def _has_expired(self, account: Account) -> bool:
+        if self._exchange.clock() < account.access_token_expires_ns:
+            return False
+        self.end_session(account)
+        return True
+
+    def of_token(self, access_token: str, *, dialect: str) -> Account | None:
+        """The account behind a live token, for brokers whose requests carry nothing else; None for any other."""
+        account = self._by_token.get(access_token)
+        if account is None or account.dialect != dialect or self._has_expired(account):
+            return None
+        return account
+
+    def of_user(self, user_id: str) -> Account | None:
+        """The account with that user id, or (see `find`) with that key."""
+        api_key = self._user_ids.get(user_id)
+        return self.find(user_id) if api_key is None else self._exchange.accounts.get(api_key)
 
     def authenticate(self, api_key: str, access_token: str) -> Account | None:
         """The account behind a live token, or None."""
@@ -117,10 +147,7 @@ class Registry:
             return None
         if not hmac.compare_digest(account.access_token.encode(), access_token.encode()):
             return None
-        if self._exchange.clock() >= account.access_token_expires_ns:
-            self.end_session(account)
-            return None
-        return account
+        return None if self._has_expired(account) else account
 
 
 def next_token_death(now_ns: int) -> int:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from simulator.clock import india_day, now_ns
 from simulator.control.app import ControlApi
+from simulator.dialects.common.dialect import Dialect, MakesDialect
 from simulator.dialects.kite.app import KiteDialect
 from simulator.exchange.accounts import Account
 from simulator.exchange.day import roll_day
@@ -28,6 +29,8 @@ from simulator.settings import Settings
 
 _DAY_CHECK_SECONDS = 5
 _BACKLOG = 4_096
+# Beside Kite's, which the control API's page shows orders through.
+OTHER_DIALECTS: tuple[MakesDialect, ...] = ()
 _log = structlog.get_logger(__name__)
 
 
@@ -50,11 +53,16 @@ class Simulator:
         self.kite = KiteDialect(
             exchange=self.exchange, registry=self.registry, faults=self.faults, log=self.log, settings=settings
         )
+        self.dialects: dict[str, Dialect] = {self.kite.name: self.kite}
+        for make in OTHER_DIALECTS:
+            other = make(exchange=self.exchange, registry=self.registry, faults=self.faults, log=self.log, settings=settings)
+            self.dialects[other.name] = other
         self.prices = PriceBoard(self.exchange, self.log, seed=settings.seed)
         self.control = ControlApi(self)
         self._runners: list[web.AppRunner] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self.kite_port = self.control_port = 0
+        self.ports: dict[str, int] = {}
+        self.control_port = 0
 
     def _restore(self) -> None:
         today = india_day(self.exchange.clock())
@@ -75,12 +83,14 @@ class Simulator:
                 if not market.instrument.symbol.startswith("SYM") or market.instrument.kind is not Kind.EQUITY:
                     self.prices.walk(market.instrument.key)
         try:
-            self.kite_port = await self._listen(self.kite.application(), self.settings.kite_port)
+            for name, dialect in self.dialects.items():
+                self.ports[name] = await self._listen(dialect.application(), self.settings.port_of(name))
             self.control_port = await self._listen(self.control.application(), self.settings.control_port)
         except PortBusy:
             await self.stop()
             raise
-        for work in (self.prices.run(), self.kite.beat(), self._watch_day()):
+        beats = [dialect.beat() for dialect in self.dialects.values()]
+        for work in (self.prices.run(), *beats, self._watch_day()):
             self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def _listen(self, app: web.Application, port: int) -> int:
@@ -104,7 +114,8 @@ class Simulator:
     def roll_day(self) -> None:
         """End the trading day now."""
         roll_day(self.exchange)
-        self.kite.shapes.forget()
+        for dialect in self.dialects.values():
+            dialect.forget()
         if self.journal is not None:
             self.journal.compact(describe(self.exchange))
         _log.info("trading_day_began", trading_day=self.exchange.trading_day)
@@ -114,22 +125,31 @@ class Simulator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.kite.close()
+        for dialect in self.dialects.values():
+            await dialect.close()
         for runner in self._runners:
             await runner.cleanup()
         if self.journal is not None:
             self.journal.close()
         self.log.close()
 
+    def urls(self, dialect: str) -> dict[str, str]:
+        """Where a client of that dialect finds it. Raises KeyError for a dialect there is not."""
+        return self.dialects[dialect].urls(f"{self.settings.host}:{self.ports[dialect]}")
+
     @property
     def kite_url(self) -> str:
         """Root of the Kite dialect's REST API."""
-        return f"http://{self.settings.host}:{self.kite_port}"
+        return self.urls("zerodha")["api_url"]
 
     @property
     def kite_ws_url(self) -> str:
         """Root of the Kite dialect's ticker."""
-        return f"ws://{self.settings.host}:{self.kite_port}"
+        return self.urls("zerodha")["ws_url"]
+
+    def sockets(self, api_key: str | None = None) -> int:
+        """Open sockets of all dialects, of one account or of all."""
+        return sum(dialect.connections(api_key) for dialect in self.dialects.values())
 
     @property
     def control_url(self) -> str:

@@ -22,6 +22,9 @@ class Settings:
     host: str = "127.0.0.1"
     kite_port: int = 8090
     control_port: int = 8091
+    dhan_port: int = 8092
+    angel_one_port: int = 8093
+    fyers_port: int = 8094
     data: Path | None = None
     seed: int = 1
     market: Hours = Hours.ALWAYS_OPEN
@@ -32,3 +35,7 @@ class Settings:
     extra_instruments: int = 0
     ticker_connections: int = 3
     redirect_url: str | None = None
+
+    def port_of(self, dialect: str) -> int:
+        """The port a dialect is to listen on."""
+        return int(getattr(self, "kite_port" if dialect == "zerodha" else f"{dialect}_port"))

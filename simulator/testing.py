@@ -27,10 +27,10 @@ sockets and fills have happened. The full engine is at `sim.exchange`, the contr
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from simulator.control.answers import instrument_key
+from simulator.dialects.common.dialect import SimulatedAccount
 from simulator.exchange.accounts import Account
 from simulator.exchange.engine import Exchange
 from simulator.exchange.orders import OrderRequest, OrderType, Product, Side
@@ -41,23 +41,9 @@ from simulator.money import to_price
 from simulator.server import Simulator
 from simulator.settings import Settings
 
+__all__ = ["RunningSimulator", "SimulatedAccount", "running_simulator"]
 Row = dict[str, Any]
 _POLL_SECONDS = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedAccount:
-    """Credentials of a logged-in account."""
-
-    api_key: str
-    api_secret: str
-    access_token: str
-    user_id: str
-
-    @property
-    def authorization(self) -> str:
-        """The value of the Authorization header."""
-        return f"token {self.api_key}:{self.access_token}"
 
 
 class RunningSimulator:
@@ -79,15 +65,24 @@ class RunningSimulator:
             raise ValueError(f"{api_key!r} is not a possible account")
         return account
 
-    def account(self, name: str, *, funds: str | int | None = None, rate_limits: str | None = None) -> SimulatedAccount:
-        """The account `sim-<name>`, logged in; the same session on every call while it lives."""
+    def account(
+        self, name: str, *, funds: str | int | None = None, rate_limits: str | None = None, dialect: str = "zerodha"
+    ) -> SimulatedAccount:
+        """The account `sim-<name>`, logged in through that dialect; the same session on every call while it lives."""
         account = self._account(name)
         if funds is not None:
             account.funds = to_price(funds)
         if rate_limits is not None:
             account.rate_limits = rate_limits
-        token = account.access_token or self.simulator.registry.open_session(account)
-        return SimulatedAccount(account.api_key, account.api_secret, token, account.user_id)
+        return self.simulator.dialects[dialect].log_in(account)
+
+    def login_answer(self, name: str, *, dialect: str = "zerodha") -> dict[str, str]:
+        """What the account's owner would bring from a login now (`code`, or `pin` and `one_time_code`)."""
+        return self.simulator.dialects[dialect].login_answer(self._account(name))
+
+    def urls(self, dialect: str) -> dict[str, str]:
+        """Where that dialect is: `api_url`, `ws_url`, `login_url`, ..."""
+        return self.simulator.urls(dialect)
 
     def expire_token(self, name: str) -> None:
         """Kill the account's token."""
@@ -159,7 +154,8 @@ class RunningSimulator:
 @asynccontextmanager
 async def running_simulator(**settings: Any) -> AsyncIterator[RunningSimulator]:
     """Run a simulator for the length of a block."""
-    quiet: dict[str, Any] = {"kite_port": 0, "control_port": 0, "prices": "hand"}
+    ports = ("kite_port", "dhan_port", "angel_one_port", "fyers_port", "control_port")
+    quiet: dict[str, Any] = {**dict.fromkeys(ports, 0), "prices": "hand"}
     simulator = Simulator(Settings(**(quiet | settings)))
     await simulator.start()
     try:

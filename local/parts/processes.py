@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 
+from local.dialects import port_options
 from local.part import Part, Probe
 from local.parts.http import http_ready
 from local.parts.pollers import task_queue_is_polled
@@ -30,8 +31,8 @@ def migrations_part(plan: Plan) -> Part:
 
 
 def simulator_part(plan: Plan) -> Part:
-    kite, control = plan.local.simulator_kite_port, plan.local.simulator_control_port
-    ports = ("--host", LOOPBACK, "--kite-port", str(kite), "--control-port", str(control))
+    control = str(plan.local.simulator_control_port)
+    ports = ("--host", LOOPBACK, "--control-port", control, *port_options(plan.local))
     files = ("--data", str(plan.state / "simulator"), "--log", str(plan.logs / "exchange.jsonl"))
     ready = http_ready(f"{plan.simulator_control_url}/control/health")
     return _python(plan, "simulator", "-m", "simulator", *ports, *files, ready=ready, address=plan.simulator_control_url)

@@ -60,9 +60,10 @@ class ControlApi:
                 "kite_url": self._simulator.kite_url,
                 "kite_ws_url": self._simulator.kite_ws_url,
                 "login_url": f"{self._simulator.kite_url}/connect/login",
+                "dialects": {name: self._simulator.urls(name) for name in self._simulator.dialects},
                 "accounts": len(exchange.accounts),
                 "instruments": len(exchange.markets),
-                "sockets": self._simulator.kite.hub.count(),
+                "sockets": self._simulator.sockets(),
                 "log_sequence": self._simulator.log.sequence,
             }
         )
@@ -74,7 +75,7 @@ class ControlApi:
         return answer({
             "market": {"hours": exchange.hours, "open": exchange.is_open(), "trading_day": exchange.trading_day},
             "kite_url": self._simulator.kite_url,
-            "sockets": self._simulator.kite.hub.count(),
+            "sockets": self._simulator.sockets(),
             "instruments": [
                 {
                     "symbol": shown_symbol(key), "last_price": rupees(market.last_price), "close": rupees(market.close),
@@ -83,7 +84,7 @@ class ControlApi:
                 for key, market in exchange.markets.items()
             ],
             "accounts": [
-                describe(account) | {"sockets": self._simulator.kite.hub.connections(account.api_key)}
+                describe(account) | {"sockets": self._simulator.sockets(account.api_key)}
                 for account in list(exchange.accounts.values())[-_SHOWN_ACCOUNTS:]
             ],
             "account_count": len(exchange.accounts),
@@ -135,7 +136,7 @@ class ControlApi:
     async def stats(self, request: web.Request) -> web.Response:
         """Figures about order traffic."""
         figures: dict[str, Any] = self._simulator.log.stats(since=_number(request.query.get("since"), 0))
-        return answer(figures | {"sockets": self._simulator.kite.hub.count()})
+        return answer(figures | {"sockets": self._simulator.sockets()})
 
 
 def _number(text: str | None, default: int) -> int:

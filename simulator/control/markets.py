@@ -145,7 +145,7 @@ class MarketControls:
             self._check_inside(self._exchange.market(key), units)
         sent_ns = self._simulator.prices.set(wanted)
         shown = {shown_symbol(key): rupees(units) for key, units in wanted.items()}
-        return answer({"sent_ns": sent_ns, "sockets": self._simulator.kite.hub.count(), "prices": shown})
+        return answer({"sent_ns": sent_ns, "sockets": self._simulator.sockets(), "prices": shown})
 
     def _check_inside(self, market: Market, units: int) -> None:
         if not market.lower_circuit <= units <= market.upper_circuit:

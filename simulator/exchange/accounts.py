@@ -29,6 +29,8 @@ class Account:
     access_token: str | None = None
     access_token_expires_ns: int = 0
     login_ns: int = 0
+    # The protocol of its newest login: only that one posts back.
+    dialect: str = "zerodha"
     request_tokens: dict[str, int] = field(default_factory=dict)
     cash_flow: int = 0
     realised: int = 0

@@ -15,10 +15,11 @@ from pathlib import Path
 import psutil
 
 from local.parts.temporal import TemporalPorts
-from local.ports import LOOPBACK, free_ports, port_is_taken
+from local.ports import LOOPBACK, port_is_taken
 from local.record import StackRecord
 from local.running import record_path
 from local.sockets import socket_folder
+from tests.ports import stack_ports
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 180.0
@@ -114,12 +115,10 @@ async def running_stack(state: Path, *, workers: int, settings: Mapping[str, str
     """Starts everything but the demo and Temporal's Web UI; ends it all. Raises StackFailed."""
     state.mkdir(parents=True, exist_ok=True)
     output = state / "terminal.txt"
-    api_port, kite_port, control_port = free_ports(3)
+    ports = stack_ports()
     given = {
         "LOCAL_STATE": str(state),
-        "API_PORT": str(api_port),
-        "SIMULATOR_KITE_PORT": str(kite_port),
-        "SIMULATOR_CONTROL_PORT": str(control_port),
+        **ports,
         "TEMPORAL_PORT": str(_temporal_port()),
         "WORKERS": str(workers),
         "PYTHONUNBUFFERED": "1",
@@ -135,7 +134,7 @@ async def running_stack(state: Path, *, workers: int, settings: Mapping[str, str
         )
     try:
         await _until_ready(state, supervisor, output)
-        yield Stack(state, f"http://{LOOPBACK}:{api_port}", f"http://{LOOPBACK}:{control_port}")
+        yield Stack(state, f"http://{LOOPBACK}:{ports['API_PORT']}", f"http://{LOOPBACK}:{ports['SIMULATOR_CONTROL_PORT']}")
     finally:
         await asyncio.to_thread(_end, supervisor)
 

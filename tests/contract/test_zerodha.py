@@ -9,13 +9,11 @@ from decimal import Decimal
 import pytest
 
 from brokers.transport import Transport
-from brokers.urls import BrokerUrls
 from brokers.zerodha.errors import read_data
 from brokers.zerodha.postback import claimed_user_id, read_postback
 from brokers.zerodha.session import session_headers
 from brokers.zerodha.stream import open_socket
 from brokers.zerodha.ticks import Mode, Packet, decode_frame
-from simulator.testing import RunningSimulator
 from tests.contract.suite import BrokerContract
 from tests.contract.world import OWNER, World, new_world, yes
 from tests.unit.brokers.raw_server import Connection, raw_server
@@ -24,13 +22,9 @@ from trading.orders import Placed, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused
 
 
-def urls_of(sim: RunningSimulator) -> BrokerUrls:
-    return BrokerUrls(api_url=sim.kite_url, ws_url=sim.kite_ws_url, login_url=f"{sim.kite_url}/connect/login")
-
-
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    async with new_world(BrokerName.ZERODHA, urls_of=urls_of) as world:
+    async with new_world(BrokerName.ZERODHA) as world:
         yield world
 
 

@@ -1,9 +1,9 @@
 """One broker adapter against one dialect of the simulator, and what the cases need to steer and judge both."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
@@ -65,13 +65,15 @@ class World:
         self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 5.0, access_token: str | None = None
     ) -> SimulatedBroker:
         """The same account, seen through other settings."""
-        credentials = replace(self.credentials, access_token=access_token or self.account.access_token)
+        credentials = credentials_of(self.account)
+        if access_token:
+            credentials = replace(credentials, access_token=access_token)
         return self._build(self.registry(urls=urls, timeout_seconds=timeout_seconds), credentials)
 
     def broker_of(self, owner: str) -> SimulatedBroker:
         """Another account, logged in."""
-        other = self.sim.account(owner, rate_limits="off")
-        return self._build(self.registry(), Credentials(other.api_key, other.api_secret, other.access_token))
+        other = self.sim.account(owner, rate_limits="off", dialect=self.name.value)
+        return self._build(self.registry(), credentials_of(other))
 
     def _build(self, registry: BrokerRegistry, credentials: Credentials) -> SimulatedBroker:
         found = registry.broker(self.name, account_id="brk_contract", credentials=credentials, environment=Environment.SIMULATED)
@@ -82,14 +84,20 @@ class World:
     def nobody(self) -> BrokerUrls:
         """Where nobody listens."""
         port = unused_port()
-        return replace(self.urls, api_url=f"http://127.0.0.1:{port}", ws_url=f"ws://127.0.0.1:{port}")
+        return BrokerUrls(
+            **{
+                kind: url if not url else f"{'ws' if 'ws' in kind else 'http'}://127.0.0.1:{port}"
+                for kind, url in asdict(self.urls).items()
+            }
+        )
 
     def unreachable_broker(self) -> SimulatedBroker:
         return self.another_broker(urls=self.nobody)
 
     @property
     def credentials(self) -> Credentials:
-        return Credentials(self.account.api_key, self.account.api_secret)
+        """Without a session."""
+        return Credentials(self.account.api_key, self.account.api_secret, broker_user_id=self.account.user_id)
 
     @property
     def login(self) -> BrokerLogin:
@@ -104,16 +112,14 @@ class World:
         return found
 
     def answer(self) -> LoginAnswer:
-        """What the redirect carries after the user has logged in."""
-        account = self.sim.simulator.registry.find(self.account.api_key)
-        assert account is not None
-        return LoginAnswer(code=self.sim.simulator.registry.mint_request_token(account))
+        """What a person brings after logging in: the code of the redirect, or PIN and one-time code."""
+        return LoginAnswer(**self.sim.login_answer(OWNER, dialect=self.name.value))
 
     def expire_token(self) -> None:
         self.sim.expire_token(OWNER)
 
     def fault(self, kind: str, **fields: object) -> None:
-        self.sim.add_fault(kind, account=self.account.api_key, **fields)
+        self.sim.add_fault(kind, account=self.account.key, **fields)
 
     def order(
         self,
@@ -150,24 +156,33 @@ class World:
         return len(self.sim.log.since(0, action=action, outcome="accepted", **fields))
 
 
+def credentials_of(account: SimulatedAccount) -> Credentials:
+    """With the session it is logged in with."""
+    return Credentials(
+        account.api_key,
+        account.api_secret,
+        account.access_token,
+        broker_user_id=account.user_id,
+        refresh_token=account.refresh_token or None,
+        feed_token=account.feed_token or None,
+    )
+
+
 @asynccontextmanager
-async def new_world(name: BrokerName, *, urls_of: Callable[[RunningSimulator], BrokerUrls]) -> AsyncIterator[World]:
+async def new_world(name: BrokerName) -> AsyncIterator[World]:
     """A simulator with TCS at 3500 and INFY at 1500, an account without rate limits, an adapter that knows the instruments."""
     connections = ConnectionPool()
     async with running_simulator() as sim:
         sim.set_prices({"TCS": "3500", "INFY": "1500"})
-        account = sim.account(OWNER, rate_limits="off")
-        urls = urls_of(sim)
+        account = sim.account(OWNER, rate_limits="off", dialect=name.value)
+        urls = BrokerUrls(**sim.urls(name.value))
         registry = BrokerRegistry(urls={name: urls}, clock=SystemClock(), connections=connections, timeout_seconds=5)
         master = registry.master(name)
         assert not isinstance(master, UnsupportedBroker)
         listed = await master.instruments()
         registry.tokens(name).replace(listed)
         broker = registry.broker(
-            name,
-            account_id="brk_contract",
-            credentials=Credentials(account.api_key, account.api_secret, account.access_token),
-            environment=Environment.SIMULATED,
+            name, account_id="brk_contract", credentials=credentials_of(account), environment=Environment.SIMULATED
         )
         assert not isinstance(broker, UnsupportedBroker)
         yield World(name, urls, sim, account, connections, listed, broker, count(1))

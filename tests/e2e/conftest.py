@@ -15,7 +15,8 @@ from uuid import uuid4
 
 import pytest
 
-from local.ports import LOOPBACK, free_ports
+from local.ports import LOOPBACK
+from tests.ports import stack_ports
 from tests.waiting import eventually_blocking
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +89,7 @@ class Platform:
 @pytest.fixture(scope="module")
 def platform(temporal_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     state = tmp_path_factory.mktemp("platform")
-    api_port, kite_port, control_port = free_ports(3)
+    ports = stack_ports()
     environment = {
         **{
             name: value
@@ -98,9 +99,7 @@ def platform(temporal_address: str, tmp_path_factory: pytest.TempPathFactory) ->
         "LOCAL_STATE": str(state),
         "TEMPORAL_ADDRESS": temporal_address,
         "TASK_QUEUE": f"e2e-{uuid4().hex}",
-        "API_PORT": str(api_port),
-        "SIMULATOR_KITE_PORT": str(kite_port),
-        "SIMULATOR_CONTROL_PORT": str(control_port),
+        **ports,
         "PYTHONUNBUFFERED": "1",
     }
     output = state / "terminal.txt"
@@ -108,7 +107,9 @@ def platform(temporal_address: str, tmp_path_factory: pytest.TempPathFactory) ->
         process = subprocess.Popen(
             [sys.executable, "-m", "local", "up"], cwd=ROOT, env=environment, stdout=terminal, stderr=subprocess.STDOUT, text=True
         )
-    made = Platform(process, output, state, f"http://{LOOPBACK}:{api_port}", f"http://{LOOPBACK}:{control_port}")
+    made = Platform(
+        process, output, state, f"http://{LOOPBACK}:{ports['API_PORT']}", f"http://{LOOPBACK}:{ports['SIMULATOR_CONTROL_PORT']}"
+    )
     try:
         deadline = time.monotonic() + START_SECONDS
         while "Ctrl-C" not in output.read_text():

@@ -8,12 +8,24 @@ import pytest
 from local.errors import StackError
 from local.plan import Plan, make_plan
 
+BROKERS = ("zerodha", "dhan", "angel_one", "fyers")
+
 
 @pytest.fixture(autouse=True)
 def _clean_machine(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing set, and no .env in the working directory."""
+    decided = (
+        "DATABASE_",
+        "REDIS_",
+        "TEMPORAL_",
+        "API_",
+        "JWT_",
+        "AES_",
+        "SIMULATOR_",
+        *(f"{name.upper()}_" for name in BROKERS),
+    )
     for name in list(os.environ):
-        if name.startswith(("DATABASE_", "REDIS_", "TEMPORAL_", "ZERODHA_", "API_", "JWT_", "AES_", "SIMULATOR_")):
+        if name.startswith(decided):
             monkeypatch.delenv(name)
     monkeypatch.chdir(short_folder)
 

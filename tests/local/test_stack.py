@@ -13,6 +13,7 @@ from local.ports import LOOPBACK, free_ports
 from local.stack import build_parts, require_free_ports
 from local.temporal_build import ServerAndUi
 from local.temporal_programs import DevServer
+from tests.ports import stack_ports
 
 PROGRAMS = ServerAndUi(server=Path("temporal-server"), ui=Path("temporal-ui"))
 CLI = DevServer(cli=Path("temporal"))
@@ -113,8 +114,8 @@ def test_the_command_line_tool_gets_every_dynamic_setting_as_a_flag(state: Path)
 
 
 def plan_on_free_ports(state: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    for name in ("API_PORT", "SIMULATOR_KITE_PORT", "SIMULATOR_CONTROL_PORT", "TEMPORAL_UI_PORT"):
-        monkeypatch.setenv(name, str(free_ports(1)[0]))
+    for name, port in (stack_ports() | {"TEMPORAL_UI_PORT": str(free_ports(1)[0])}).items():
+        monkeypatch.setenv(name, port)
     for port in range(20_000, 30_000, 50):
         monkeypatch.setenv("TEMPORAL_PORT", str(port))
         plan = make_plan(state)

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from simulator.dialects.kite.frames import binary_frame, text_frame
+from simulator.dialects.common.frames import binary_frame, text_frame
 from simulator.dialects.kite.packets import message, packet, raw_ltp
 from simulator.dialects.kite.tokens import divisor, instrument_token
 from simulator.exchange.instruments import Instrument, Kind

@@ -3,7 +3,8 @@
 import aiohttp
 import pytest
 
-from simulator.dialects.kite.rates import RateLimiter
+from simulator.dialects.common.rates import RateLimiter
+from simulator.dialects.kite.rates import kite_limiter
 from simulator.testing import running_simulator
 from tests.simulator.kite_client import KiteClient
 
@@ -24,7 +25,7 @@ def allowed(limiter: RateLimiter, number: int, kinds: tuple[str, ...] = ("order"
 
 def test_ten_order_writes_a_second_and_the_window_slides() -> None:
     clock = Seconds()
-    limiter = RateLimiter(clock)
+    limiter = kite_limiter(clock)
     assert allowed(limiter, 5) == 5
     clock.now += 0.5
     assert allowed(limiter, 8) == 5
@@ -35,7 +36,7 @@ def test_ten_order_writes_a_second_and_the_window_slides() -> None:
 
 def test_four_hundred_a_minute() -> None:
     clock = Seconds()
-    limiter = RateLimiter(clock)
+    limiter = kite_limiter(clock)
     passed = 0
     for _ in range(50):
         passed += allowed(limiter, 10)
@@ -47,7 +48,7 @@ def test_four_hundred_a_minute() -> None:
 
 def test_five_thousand_orders_a_day_but_modifications_are_not_orders() -> None:
     clock = Seconds()
-    limiter = RateLimiter(clock)
+    limiter = kite_limiter(clock)
     passed = 0
     for _ in range(1_000):
         passed += allowed(limiter, 6, ("order", "place"))
@@ -58,7 +59,7 @@ def test_five_thousand_orders_a_day_but_modifications_are_not_orders() -> None:
 
 @pytest.mark.parametrize(("kind", "number"), [("quote", 1), ("historical", 3), ("other", 10)])
 def test_reads_have_limits_of_their_own(kind: str, number: int) -> None:
-    limiter = RateLimiter(Seconds())
+    limiter = kite_limiter(Seconds())
     assert allowed(limiter, number + 5, (kind,)) == number
     assert allowed(limiter, 100, (kind,), mode="orders") == 100
     assert allowed(limiter, 100, ("order",), mode="off") == 100
@@ -67,7 +68,7 @@ def test_reads_have_limits_of_their_own(kind: str, number: int) -> None:
 async def test_over_the_limit_is_429_logged_and_not_placed() -> None:
     async with running_simulator() as sim, aiohttp.ClientSession() as session:
         kite = KiteClient(session, sim.kite_url, sim.account("alice"))
-        sim.simulator.kite.gateway._limiter = RateLimiter(Seconds())
+        sim.simulator.kite.gateway._limiter = kite_limiter(Seconds())
         answers = [await kite.place(price="1") for _ in range(6)] + [await kite.place() for _ in range(6)]
         assert [answer.status for answer in answers] == [400] * 6 + [200] * 4 + [429] * 2, "refused orders count too"
         assert answers[-1].body == {
@@ -83,5 +84,5 @@ async def test_over_the_limit_is_429_logged_and_not_placed() -> None:
 async def test_an_account_can_have_its_own_mode() -> None:
     async with running_simulator() as sim, aiohttp.ClientSession() as session:
         kite = KiteClient(session, sim.kite_url, sim.account("fast", rate_limits="off"))
-        sim.simulator.kite.gateway._limiter = RateLimiter(Seconds())
+        sim.simulator.kite.gateway._limiter = kite_limiter(Seconds())
         assert [(await kite.place()).status for _ in range(15)] == [200] * 15

@@ -20,10 +20,11 @@ from simulator.testing import SimulatedAccount
 from tests.simulator.kite_client import KiteClient
 
 ROOT = Path(__file__).parents[2]
+NO_PORTS = [word for name in ("kite", "dhan", "angel-one", "fyers", "control") for word in (f"--{name}-port", "0")]
 
 
 async def start(*arguments: str, **environment: str) -> Process:
-    command = [sys.executable, "-m", "simulator", "--kite-port", "0", "--control-port", "0", "--prices", "hand", *arguments]
+    command = [sys.executable, "-m", "simulator", *NO_PORTS, "--prices", "hand", *arguments]
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=os.environ | environment, stdout=PIPE, stderr=PIPE)
 
 
@@ -35,7 +36,7 @@ async def addresses(process: Process) -> tuple[str, str]:
             plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
             if "simulator_started" in plain:
                 found = dict(re.findall(r"(\w+)=(http\S+)", plain))
-                return found["kite"], found["page"]
+                return found["zerodha"], found["page"]
     raise AssertionError(f"it ended without starting: {await process.communicate()}")
 
 
@@ -53,7 +54,7 @@ async def running(*arguments: str) -> AsyncIterator[tuple[Process, str, str]]:
 async def log_in(session: aiohttp.ClientSession, control_url: str, api_key: str = "sim-alice") -> SimulatedAccount:
     async with session.post(f"{control_url}/control/accounts/{api_key}/access-token") as answer:
         body = await answer.json()
-    return SimulatedAccount(api_key, f"{api_key}-secret", body["access_token"], body["user_id"])
+    return SimulatedAccount(api_key, api_key, f"{api_key}-secret", body["access_token"], body["user_id"])
 
 
 async def state_of(kite: KiteClient) -> list[Any]:

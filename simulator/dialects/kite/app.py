@@ -5,21 +5,25 @@ import asyncio
 import structlog
 from aiohttp import web
 
+from simulator.dialects.common.dialect import SimulatedAccount
+from simulator.dialects.common.gateway import Gateway
+from simulator.dialects.kite.call import Call, KiteReader
 from simulator.dialects.kite.candles import CandleEndpoints
 from simulator.dialects.kite.charges import ChargeEndpoints
 from simulator.dialects.kite.envelope import KiteError, failure
-from simulator.dialects.kite.gateway import Gateway
 from simulator.dialects.kite.gtt import GttEndpoints
 from simulator.dialects.kite.hub import Hub
 from simulator.dialects.kite.master import Master
 from simulator.dialects.kite.orders import OrderEndpoints
 from simulator.dialects.kite.portfolio import PortfolioEndpoints
 from simulator.dialects.kite.quotes import QuoteEndpoints
+from simulator.dialects.kite.rates import kite_limiter
 from simulator.dialects.kite.session import SessionEndpoints
 from simulator.dialects.kite.shapes import Shapes
 from simulator.dialects.kite.ticker import Ticker
 from simulator.dialects.kite.tokens import TokenMap
 from simulator.dialects.kite.updates import Updates
+from simulator.dialects.kite.words import KiteWords
 from simulator.exchange.accounts import Account
 from simulator.exchange.engine import Exchange
 from simulator.faults import FaultBook
@@ -32,7 +36,9 @@ _log = structlog.get_logger(__name__)
 
 
 class KiteDialect:
-    """One exchange as seen through Kite Connect v3."""
+    """One exchange as seen through Kite Connect v3. Implements `common.dialect.Dialect`."""
+
+    name = "zerodha"
 
     def __init__(
         self, *, exchange: Exchange, registry: Registry, faults: FaultBook, log: ExchangeLog, settings: Settings
@@ -40,12 +46,20 @@ class KiteDialect:
         self.tokens = TokenMap(exchange)
         self.shapes = Shapes(exchange, self.tokens)
         self.hub = Hub(self.tokens, faults)
-        self.gateway = Gateway(registry=registry, faults=faults, log=log, rate_limits=settings.rate_limits)
+        self.gateway: Gateway[Call] = Gateway(
+            reader=KiteReader(registry),
+            words=KiteWords(),
+            limiter=kite_limiter(),
+            faults=faults,
+            log=log,
+            rate_limits=settings.rate_limits,
+        )
         self._updates = Updates(exchange, self.shapes, self.hub, faults)
         self._gtt = GttEndpoints(exchange, self.tokens)
         self._session = SessionEndpoints(registry, redirect_url=settings.redirect_url)
         self._ticker = Ticker(self.hub, registry, connections=settings.ticker_connections, instruments=len(exchange.markets))
         self._exchange = exchange
+        self._registry = registry
         self._seed = settings.seed
         exchange.on_event.append(self._updates.observe)
         exchange.on_prices.append(self.hub.publish)
@@ -69,6 +83,27 @@ class KiteDialect:
         self.hub.close_all()
         self.gateway.close()
         await self._updates.close()
+
+    def forget(self) -> None:
+        """Drop remembered rows, at the end of a day."""
+        self.shapes.forget()
+
+    def connections(self, api_key: str | None = None) -> int:
+        """How many ticker sockets are open, of one account or of all."""
+        return self.hub.count() if api_key is None else self.hub.connections(api_key)
+
+    def urls(self, address: str) -> dict[str, str]:
+        """REST root, ticker root and login page."""
+        return {"api_url": f"http://{address}", "ws_url": f"ws://{address}", "login_url": f"http://{address}/connect/login"}
+
+    def log_in(self, account: Account) -> SimulatedAccount:
+        """The living session, or a new one."""
+        token = self._registry.living_token(account, self.name) or self._registry.open_session(account, dialect=self.name)
+        return SimulatedAccount(account.api_key, account.api_key, account.api_secret, token, account.user_id)
+
+    def login_answer(self, account: Account) -> dict[str, str]:
+        """The request token that the redirect carries."""
+        return {"code": self._registry.mint_request_token(account)}
 
     def application(self) -> web.Application:
         """The aiohttp application with every route."""

@@ -1,7 +1,7 @@
 """One request, parsed: who calls, with which fields."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl
 import orjson
 from aiohttp import web
 
-from simulator.dialects.kite.envelope import KiteError, input_error
+from simulator.dialects.common import call as common
+from simulator.dialects.kite.envelope import input_error
 from simulator.exchange.accounts import Account
 from simulator.exchange.orders import Origin
-from simulator.faults import Fault
 from simulator.money import LARGEST_PRICE, PRICE_SCALE, to_price
+from simulator.registry import Registry
 
 Choice = TypeVar("Choice", bound=StrEnum)
 _INTEGER = re.compile(r"-?[0-9]{1,12}\Z")
@@ -22,27 +23,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?\Z")
 
 
 @dataclass(slots=True)
-class Call:
-    """A request on its way through a handler. `fields` are the form (POST, PUT) or the query (GET, DELETE)."""
-
-    request: web.Request
-    body: bytes
-    fields: dict[str, str]
-    origin: Origin
-    behaviour: Fault | None = None
-    known_account: Account | None = None
-    notes: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def account(self) -> Account:
-        """The authenticated account."""
-        if self.known_account is None:
-            raise KiteError(403, "TokenException", "Incorrect `api_key` or `access_token`.")
-        return self.known_account
-
-    def path(self, name: str) -> str:
-        """A part of the path."""
-        return self.request.match_info[name]
+class Call(common.Call):
+    """`fields` are the form (POST, PUT) or the query (GET, DELETE), under Kite's own names."""
 
     def many(self, name: str) -> list[str]:
         """All values of a repeated query field."""
@@ -115,3 +97,24 @@ def read_fields(request: web.Request, body: bytes) -> dict[str, str]:
     except (UnicodeDecodeError, ValueError):
         raise input_error("The request body is not a form.") from None
     return dict(reversed(pairs))
+
+
+class KiteReader:
+    """Implements `common.gateway.Reader`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def call(self, request: web.Request, body: bytes, origin: Origin) -> Call:
+        return Call(request, body, {}, origin)
+
+    def read_fields(self, kind: str, call: Call) -> dict[str, str]:
+        return read_fields(call.request, call.body)
+
+    def authenticate(self, call: Call) -> Account | None:
+        """`Authorization: token api_key:access_token`."""
+        scheme, _, credentials = call.request.headers.get("Authorization", "").partition(" ")
+        api_key, _, access_token = credentials.strip().partition(":")
+        if scheme.lower() != "token" or not access_token:
+            return None
+        return self._registry.authenticate(api_key, access_token)

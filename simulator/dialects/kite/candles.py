@@ -5,8 +5,9 @@ import time
 from collections.abc import Iterator
 
 from simulator.clock import INDIA_OFFSET_SECONDS, SECOND_NS, parse_india
+from simulator.dialects.common.reply import Reply
 from simulator.dialects.kite.call import Call
-from simulator.dialects.kite.envelope import Reply, input_error, success
+from simulator.dialects.kite.envelope import input_error, success
 from simulator.dialects.kite.tokens import TokenMap, parse_token
 from simulator.exchange.engine import Exchange
 from simulator.exchange.market import Bar, Market

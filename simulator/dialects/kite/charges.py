@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from simulator.dialects.common.reply import Reply
 from simulator.dialects.kite.call import Call
-from simulator.dialects.kite.envelope import Reply, input_error, success
+from simulator.dialects.kite.envelope import input_error, success
 from simulator.dialects.kite.shapes import Row
 from simulator.exchange.engine import Exchange
 from simulator.exchange.funds import margin_unit

@@ -1,20 +1,15 @@
 """The JSON envelope and the error types (Kite Connect v3 documentation, "Response structure", "Exceptions and errors")."""
 
-import gzip
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from aiohttp import web
 
+from simulator.dialects.common.reply import Reply, WireError
 from simulator.exchange.refusals import Reason, Refusal
 from simulator.money import rupees
 
-_WORTH_COMPRESSING = 1_024
-_JSON = "application/json"
 
-
-class KiteError(Exception):
+class KiteError(WireError):
     """An error answer: HTTP status, `error_type`, message."""
 
     def __init__(self, status: int, error_type: str, message: str) -> None:
@@ -22,6 +17,13 @@ class KiteError(Exception):
         self.status = status
         self.error_type = error_type
         self.message = message
+
+    @property
+    def words(self) -> str:
+        return f"{self.status} {self.error_type}: {self.message}"
+
+    def reply(self) -> Reply:
+        return failure(self)
 
 
 def input_error(message: str) -> KiteError:
@@ -37,24 +39,6 @@ def token_error(message: str = "Incorrect `api_key` or `access_token`.") -> Kite
 def too_many_requests() -> KiteError:
     """429 with the error type of network errors, as the broker does."""
     return KiteError(429, "NetworkException", "Too many requests")
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer before it is put on the wire."""
-
-    body: bytes
-    status: int = 200
-    content_type: str = _JSON
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def to_response(self, request: web.Request) -> web.Response:
-        """The answer for this request, gzipped where the client takes it and it is worth it."""
-        body, headers = self.body, self.headers
-        if len(body) >= _WORTH_COMPRESSING and "gzip" in request.headers.get("Accept-Encoding", ""):
-            body = gzip.compress(body, compresslevel=1)
-            headers = {**headers, "Content-Encoding": "gzip"}
-        return web.Response(body=body, status=self.status, content_type=self.content_type, headers=headers)
 
 
 def success(data: Any) -> Reply:

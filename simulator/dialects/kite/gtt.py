@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 
 from simulator.clock import india_text
+from simulator.dialects.common.reply import Reply
 from simulator.dialects.kite.call import Call
-from simulator.dialects.kite.envelope import KiteError, Reply, input_error, refusal_error, success
+from simulator.dialects.kite.envelope import KiteError, input_error, refusal_error, success
 from simulator.dialects.kite.shapes import Row
 from simulator.dialects.kite.tokens import TokenMap, parse_token
 from simulator.exchange.engine import Exchange

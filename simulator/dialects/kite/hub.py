@@ -7,45 +7,29 @@ from typing import Any
 
 import orjson
 
-from simulator.dialects.kite.frames import HEARTBEAT, binary_frame, close_frame, text_frame
+from simulator.dialects.common import sockets as common
+from simulator.dialects.common.frames import binary_frame, text_frame
+from simulator.dialects.common.sockets import GOING_AWAY
 from simulator.dialects.kite.packets import MODES, message, packet
 from simulator.dialects.kite.tokens import TokenMap
 from simulator.exchange.market import Market
 from simulator.faults import Fault, FaultBook
 
 _HEARTBEAT_AFTER_SECONDS = 0.9
-_LARGEST_BACKLOG_BYTES = 8 * 1024 * 1024
-GOING_AWAY = 1001
 
 
-class Socket:
-    """One ticker connection. Frames are written straight to its transport: one system call each, no task switch."""
+HEARTBEAT = binary_frame(b"\x00")
+"""One byte, sent when nothing else was for a second."""
 
-    __slots__ = ("_transport", "api_key", "modes", "sent_at")
+
+class Socket(common.Socket):
+    """One ticker connection, and what it subscribed to."""
+
+    __slots__ = ("modes",)
 
     def __init__(self, transport: Transport, api_key: str) -> None:
-        self._transport = transport
-        self.api_key = api_key
+        super().__init__(transport, api_key)
         self.modes: dict[int, str] = {}
-        self.sent_at = time.monotonic()
-
-    def write(self, frame: bytes) -> None:
-        """Send an encoded frame; a client that does not read is cut off."""
-        if self._transport.is_closing():
-            return
-        self._transport.write(frame)
-        if self._transport.get_write_buffer_size() > _LARGEST_BACKLOG_BYTES:
-            self._transport.abort()
-
-    def close(self, code: int) -> None:
-        """Say goodbye and close."""
-        if not self._transport.is_closing():
-            self._transport.write(close_frame(code))
-            self._transport.close()
-
-    def abort(self) -> None:
-        """Close without a word."""
-        self._transport.abort()
 
 
 class Hub:

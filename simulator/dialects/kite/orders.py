@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import replace
 
 from simulator.clock import SECOND_NS
+from simulator.dialects.common.reply import Reply
 from simulator.dialects.kite.call import Call
-from simulator.dialects.kite.envelope import KiteError, Reply, input_error, refusal_error, success, success_list
+from simulator.dialects.kite.envelope import KiteError, input_error, refusal_error, success, success_list
 from simulator.dialects.kite.shapes import Row, Shapes
 from simulator.exchange.engine import Exchange
 from simulator.exchange.orders import ModifyRequest, Order, OrderRequest, OrderType, Product, Side, Validity

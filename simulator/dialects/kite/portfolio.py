@@ -1,7 +1,8 @@
 """Funds, positions and holdings (Kite Connect v3 documentation, "Portfolio", "User")."""
 
+from simulator.dialects.common.reply import Reply
 from simulator.dialects.kite.call import Call
-from simulator.dialects.kite.envelope import Reply, input_error, success
+from simulator.dialects.kite.envelope import input_error, success
 from simulator.dialects.kite.shapes import Shapes, no_commodity_funds
 from simulator.exchange.engine import Exchange
 from simulator.exchange.orders import Product, Side

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from simulator.clock import india_text
+from simulator.dialects.common.reply import Reply
 from simulator.dialects.kite.call import Call
-from simulator.dialects.kite.envelope import Reply, input_error, success
+from simulator.dialects.kite.envelope import input_error, success
 from simulator.dialects.kite.shapes import Row
 from simulator.dialects.kite.tokens import TokenMap, parse_token
 from simulator.exchange.engine import Exchange

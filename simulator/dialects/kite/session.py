@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from aiohttp import web
 
 from simulator.clock import india_text
+from simulator.dialects.common.reply import Reply
 from simulator.dialects.kite.call import Call
-from simulator.dialects.kite.envelope import Reply, success, token_error
+from simulator.dialects.kite.envelope import success, token_error
 from simulator.dialects.kite.shapes import Row
 from simulator.exchange.accounts import Account
 from simulator.registry import Registry

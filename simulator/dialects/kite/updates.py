@@ -51,7 +51,7 @@ class Updates:
         account = self._exchange.accounts[order.account]
         if account.api_key in self._hub.sockets:
             self._send_on_sockets(order, snapshot)
-        if account.postback_url and order.via_api:
+        if account.postback_url and order.via_api and account.dialect == "zerodha":
             self._post_back(account, order, snapshot)
 
     def _send_on_sockets(self, order: Order, snapshot: Snapshot) -> None:

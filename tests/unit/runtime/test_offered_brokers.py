@@ -33,6 +33,12 @@ def test_a_stand_in_for_one_broker_leaves_no_other_brokers_own_servers_open(name
     assert rehearsal.calendar_name == "always_open"
 
 
+def test_an_empty_url_takes_a_broker_away_and_makes_no_rehearsal() -> None:
+    without = settings(dhan_api_url="")
+    assert list(without.broker_api_urls) == [name for name in BrokerName if name is not BrokerName.DHAN]
+    assert without.any_broker_is_live
+
+
 def test_a_broker_named_beside_a_stand_in_is_offered_and_counts_as_live() -> None:
     both = settings(zerodha_api_url=STAND_IN, dhan_api_url="https://api.dhan.co/v2")
     assert list(both.broker_api_urls) == [BrokerName.ZERODHA, BrokerName.DHAN]

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
-import orjson
 from aiohttp import web
 
-from simulator.dialects.kite.envelope import KiteError, Reply, failure, token_error, too_many_requests
+from simulator.dialects.common.reply import Reply
+from simulator.dialects.common.words import Words
 from simulator.faults import Fault
 
 Act = Callable[[], Reply]
-TIMED_OUT = "Order request timed out. Please check the order book and confirm before placing again."
 BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n"
 _HANG_CHECK_SECONDS = 0.05
 
@@ -18,7 +17,8 @@ _HANG_CHECK_SECONDS = 0.05
 class Faulty:
     """Answers one request the wrong way. `act` lets the request take effect and makes its true answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words) -> None:
+        self._words = words
         self._later: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
@@ -26,8 +26,8 @@ class Faulty:
         for task in self._later:
             task.cancel()
 
-    async def answer(self, fault: Fault, request: web.Request, act: Act) -> web.StreamResponse:
-        """Let the fault happen."""
+    async def answer(self, kind: str, fault: Fault, request: web.Request, act: Act) -> web.StreamResponse:
+        """Let the fault happen to a request of that kind."""
         match fault.kind:
             case "drop_before":
                 return hang_up(request, fault)
@@ -43,11 +43,21 @@ class Faulty:
                 return Reply(reply.body[: len(reply.body) // 2], status=reply.status).to_response(request)
             case "timeout_400":
                 act()
-                return failure(KiteError(400, "OrderException", TIMED_OUT)).to_response(request)
+                return self._words.wrong_answer(kind, fault).to_response(request)
             case _:
                 if fault.settings.get("accepted"):
                     act()
-                return _wrong_answer(fault).to_response(request)
+                return self._wrong_answer(kind, fault).to_response(request)
+
+    def _wrong_answer(self, kind: str, fault: Fault) -> Reply:
+        match fault.kind:
+            case "status_502_html":
+                return Reply(BAD_GATEWAY, status=502, content_type="text/html")
+            case "redirect":
+                target = fault.settings.get("to", "/moved")
+                return Reply(b"", status=302, content_type="text/html", headers={"Location": target})
+            case _:
+                return self._words.wrong_answer(kind, fault)
 
     async def _accept_late(self, fault: Fault, request: web.Request, act: Act) -> web.StreamResponse:
         async def later() -> None:
@@ -84,31 +94,3 @@ async def _slow(fault: Fault, request: web.Request, act: Act) -> web.StreamRespo
     reply = act()
     await asyncio.sleep(fault.delay_ms / 1000)
     return reply.to_response(request)
-
-
-def _wrong_answer(fault: Fault) -> Reply:
-    message = fault.settings.get("message")
-    match fault.kind:
-        case "status_500":
-            return failure(KiteError(500, "GeneralException", message or "Something went wrong. Try again later."))
-        case "status_502_html":
-            return Reply(BAD_GATEWAY, status=502, content_type="text/html")
-        case "status_503":
-            return failure(KiteError(503, "NetworkException", message or "The order management system is not reachable."))
-        case "status_429":
-            return failure(too_many_requests())
-        case "redirect":
-            return Reply(b"", status=302, content_type="text/html", headers={"Location": fault.settings.get("to", "/moved")})
-        case "ok_with_error_inside":
-            error_type = fault.settings.get("error_type", "GeneralException")
-            inside = {"status": "error", "message": message or "Something went wrong.", "error_type": error_type, "data": None}
-            return Reply(orjson.dumps(inside))
-        case "token_expired":
-            return failure(token_error())
-        case "ip_refused":
-            text = message or "IP (127.0.0.1) is not allowed to place orders for this app."
-            return failure(KiteError(403, "PermissionException", text))
-        case "reject_sync":
-            status, error_type = int(fault.settings.get("status", 400)), fault.settings.get("error_type", "OrderException")
-            return failure(KiteError(status, error_type, message or "The order was refused."))
-    raise AssertionError(f"no answer for the fault {fault.kind}")

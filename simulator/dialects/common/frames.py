@@ -29,7 +29,3 @@ def binary_frame(payload: bytes) -> bytes:
 def close_frame(code: int) -> bytes:
     """A close frame with a status code."""
     return _frame(_FINAL_CLOSE, struct.pack(">H", code))
-
-
-HEARTBEAT = binary_frame(b"\x00")
-"""One byte, sent when nothing else was for a second."""

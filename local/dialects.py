@@ -1,0 +1,49 @@
+"""Where the simulator's dialects are, as the platform's settings name it. A test compares this with what the dialects say."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from local.ports import LOOPBACK
+from local.settings import LocalSettings
+
+
+@dataclass(frozen=True, slots=True)
+class DialectPlace:
+    """`port` names the setting `simulator_<port>_port` and the simulator's option; `urls` are settings, by the end of a name."""
+
+    port: str
+    title: str
+    urls: Mapping[str, str]
+
+
+DIALECTS: Mapping[str, DialectPlace] = {
+    "zerodha": DialectPlace(
+        "kite",
+        "the simulator",
+        {"api_url": "http://{at}", "ws_url": "ws://{at}", "login_url": "http://{at}/connect/login"},
+    ),
+}
+
+
+def port_of(local: LocalSettings, broker: str) -> int:
+    return int(getattr(local, f"simulator_{DIALECTS[broker].port}_port"))
+
+
+def url_settings(local: LocalSettings) -> dict[str, str]:
+    """Every setting that points the platform at the simulator."""
+    return {
+        f"{broker}_{name}": url.format(at=f"{LOOPBACK}:{port_of(local, broker)}")
+        for broker, place in DIALECTS.items()
+        for name, url in place.urls.items()
+    }
+
+
+def port_options(local: LocalSettings) -> tuple[str, ...]:
+    """For the simulator's command line."""
+    return tuple(_options(local))
+
+
+def _options(local: LocalSettings) -> Iterator[str]:
+    for broker, place in DIALECTS.items():
+        yield f"--{place.port.replace('_', '-')}-port"
+        yield str(port_of(local, broker))
