@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import structlog
 from fastapi import Request
 from fastapi.security.utils import get_authorization_scheme_param
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import ApiError, ErrorCode
 from api.roles import Rule, Scope, rule_for
@@ -71,22 +70,6 @@ async def admit(request: Request) -> Caller | None:
             raise ApiError(ErrorCode.API_KEY_SCOPE)
     request.state.caller = caller
     return caller
-
-
-async def may_go_on(platform: Services, caller: Caller) -> bool:
-    """Whether what a stream was opened with would still be let in. A database that is away ends no stream."""
-    now = platform.clock.now()
-    if caller.token_expires_at <= now:
-        return False
-    try:
-        async with platform.database.transaction() as session:
-            if caller.api_key_id is not None:
-                user = await api_keys.owner_of(session, key_id=caller.api_key_id, now=now)
-            else:
-                user = await users.find_with_session(session, user_id=caller.user_id, family_id=caller.session_family)
-    except (SQLAlchemyError, OSError):
-        return True
-    return user is not None and user.state is UserState.ACTIVE
 
 
 async def _signed_in(request: Request, platform: Services) -> Caller:

@@ -8,6 +8,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from api import declared, error_handlers
 from api.access import PREFIX, admit
+from api.live.stream import live_streams
 from api.middleware import BodyLimit, Edge
 from api.routes import (
     administration,
@@ -51,7 +52,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(chosen, replaced or Replacements(), kept) as services:
+        async with open_services(chosen, replaced or Replacements(), kept) as services, live_streams(services):
             app.state.services = services
             yield
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from redis.asyncio import Redis
 from temporalio.client import Client
 
+from api.live.hub import Hub, StreamLimits
 from api.passwords import Passwords
-from api.streams import EventHub
 from api.throttle import Rates, Throttle
 from api.tokens import Signer, parse_keys
 from cache.connection import CacheUnavailable
@@ -48,6 +48,7 @@ class Replacements:
     passwords: Passwords | None = None
     # Whether this process watches the other parts and tells people of alarms.
     watching: bool = True
+    streams: StreamLimits = field(default_factory=StreamLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Services:
     signer: Signer
     passwords: Passwords
     throttle: Throttle
-    hub: EventHub
+    hub: Hub
     targets: tuple[Target, ...]
     user_targets: UserTargets
     clock_watch: ClockWatch
@@ -104,7 +105,7 @@ async def open_services(settings: Settings, replaced: Replacements, records: Rec
         signer=Signer(keys, clock),
         passwords=replaced.passwords or Passwords(),
         throttle=Throttle(settings.redis_url, rates, clock=clock, metrics=metrics),
-        hub=EventHub(redis),
+        hub=Hub(redis, replaced.streams),
         targets=targets,
         user_targets=UserTargets(KeyRing.parse(settings.aes_master_keys.get_secret_value()), settings.notification_host_list),
         clock_watch=clock_watch,
@@ -118,7 +119,7 @@ async def open_services(settings: Settings, replaced: Replacements, records: Rec
             clock_error=clock_watch.complaint,
         ),
     )
-    background = [asyncio.create_task(services.instrument_job.run()), asyncio.create_task(services.hub.run())]
+    background = [asyncio.create_task(services.instrument_job.run())]
     if replaced.watching:
         background += [asyncio.create_task(task) for task in records.keeping(database, clock)]
         background.append(asyncio.create_task(beat_for_ever(services, records.process)))

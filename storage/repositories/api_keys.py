@@ -1,12 +1,12 @@
 """API keys: found by their hash, listed and revoked by their owner."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.models import ApiKey, User
+from storage.models import ApiKey, User, UserState
 
 # Written down at most this often: a program that asks ten times a second is no ten writes.
 USED_EVERY = timedelta(minutes=1)
@@ -23,10 +23,10 @@ async def find_with_user(session: AsyncSession, *, key_hash: str, now: datetime)
     return key, user
 
 
-async def owner_of(session: AsyncSession, *, key_id: str, now: datetime) -> User | None:
-    """The owner, while the key works."""
-    row = (await session.execute(_working(now).where(ApiKey.id == key_id))).first()
-    return row[1] if row else None
+async def admitted(session: AsyncSession, key_ids: Collection[str], *, now: datetime) -> set[str]:
+    """Those of these keys that work, of users who may be here."""
+    rows = await session.execute(_working(now).where(ApiKey.id.in_(key_ids), User.state == UserState.ACTIVE))
+    return {key.id for key, _ in rows}
 
 
 def _working(now: datetime) -> Select[ApiKey, User]:

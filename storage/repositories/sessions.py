@@ -1,12 +1,13 @@
 """Refresh tokens: families that rotate, and end as a whole."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.models import Session
+from storage.models import Session, User, UserState
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,18 @@ async def end_others(session: AsyncSession, *, user_id: str, keep: str, now: dat
 async def is_ended(session: AsyncSession, *, family_id: str) -> bool:
     """Whether a token of the family was revoked: then none of them works, whenever it was made."""
     return bool(await session.scalar(select(exists().where(Session.family_id == family_id, Session.revoked_at.is_not(None)))))
+
+
+async def admitted(session: AsyncSession, family_ids: Collection[str]) -> set[str]:
+    """Those of these families that were not ended, of users who may be here."""
+    families = (
+        select(Session.family_id)
+        .join(User, User.id == Session.user_id)
+        .where(Session.family_id.in_(family_ids), User.deleted_at.is_(None), User.state == UserState.ACTIVE)
+        .group_by(Session.family_id)
+        .having(func.bool_and(Session.revoked_at.is_(None)))
+    )
+    return set(await session.scalars(families))
 
 
 async def live(session: AsyncSession, *, user_id: str, now: datetime) -> list[LiveSession]:

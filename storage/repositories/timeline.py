@@ -5,12 +5,14 @@ stream that went past the gap would lose that event for good, also over a reconn
 below which no transaction can add any more.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.database import Database
 from storage.models import RunEvent
 
 
@@ -26,9 +28,21 @@ async def page(
     return (await session.scalars(statement.order_by(RunEvent.sequence).limit(limit))).all()
 
 
-async def newest_sequence(session: AsyncSession, *, user_id: str, strategy_id: str | None = None) -> int:
-    """The highest number so far, 0 before the first."""
-    statement = select(func.max(RunEvent.sequence)).where(RunEvent.user_id == user_id)
+async def after(
+    session: AsyncSession, sequence: int, *, upto: int, user_id: str, strategy_id: str | None, limit: int
+) -> Sequence[RunEvent]:
+    """Lines after that one, up to one below which everything is settled; oldest first."""
+    statement = select(RunEvent).where(RunEvent.user_id == user_id, RunEvent.sequence > sequence, RunEvent.sequence <= upto)
+    if strategy_id is not None:
+        statement = statement.where(RunEvent.strategy_id == strategy_id)
+    return (await session.scalars(statement.order_by(RunEvent.sequence).limit(limit))).all()
+
+
+async def newest_sequence(session: AsyncSession, *, user_id: str | None, strategy_id: str | None = None) -> int:
+    """The highest number so far, 0 before the first; of everybody's without a user."""
+    statement = select(func.max(RunEvent.sequence))
+    if user_id is not None:
+        statement = statement.where(RunEvent.user_id == user_id)
     if strategy_id is not None:
         statement = statement.where(RunEvent.strategy_id == strategy_id)
     return (await session.scalar(statement)) or 0
@@ -37,6 +51,18 @@ async def newest_sequence(session: AsyncSession, *, user_id: str, strategy_id: s
 # The number of this transaction, which every transaction that began to write before has a lower one than.
 _OWN_NUMBER = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 _OLDEST_OPEN = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+
+
+async def newest_settled(database: Database, *, pause_seconds: float) -> int:
+    """The newest line, once nothing below it can be added any more: waits for whoever was writing when it was read."""
+    async with database.unhurried() as session:
+        newest = await newest_sequence(session, user_id=None)
+        number = (await session.scalars(_OWN_NUMBER)).one()
+    while True:
+        async with database.unhurried() as session:
+            if await session.scalar(_OLDEST_OPEN) >= number:
+                return newest
+        await asyncio.sleep(pause_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +74,9 @@ class _Sighting:
 
 
 class SettledEvents:
-    """Reads one user's events in order, each exactly once. Every `read` needs a transaction of its own."""
+    """Reads everybody's events in order, each exactly once. Every `read` needs a transaction of its own."""
 
-    def __init__(self, *, user_id: str, strategy_id: str | None, after: int) -> None:
-        self._user_id = user_id
-        self._strategy_id = strategy_id
+    def __init__(self, *, after: int) -> None:
         self._after = after
         self._sighting: _Sighting | None = None
 
@@ -76,16 +100,10 @@ class SettledEvents:
         return events
 
     async def _sight(self, session: AsyncSession) -> _Sighting | None:
-        statement = select(func.max(RunEvent.sequence)).where(RunEvent.sequence > self._after, *self._mine())
+        statement = select(func.max(RunEvent.sequence)).where(RunEvent.sequence > self._after)
         highest = await session.scalar(statement)
         return None if highest is None else _Sighting(highest, (await session.scalars(_OWN_NUMBER)).one())
 
     async def _upto(self, session: AsyncSession, highest: int, limit: int) -> Sequence[RunEvent]:
-        statement = select(RunEvent).where(RunEvent.sequence > self._after, RunEvent.sequence <= highest, *self._mine())
+        statement = select(RunEvent).where(RunEvent.sequence > self._after, RunEvent.sequence <= highest)
         return (await session.scalars(statement.order_by(RunEvent.sequence).limit(limit))).all()
-
-    def _mine(self) -> list[ColumnElement[bool]]:
-        mine = [RunEvent.user_id == self._user_id]
-        if self._strategy_id is not None:
-            mine.append(RunEvent.strategy_id == self._strategy_id)
-        return mine

@@ -17,6 +17,7 @@ from argon2 import PasswordHasher
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 
+from api.live.hub import StreamLimits
 from api.main import PREFIX, create_app
 from api.passwords import Passwords
 from api.services import Replacements, Services
@@ -152,11 +153,23 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, adapters: FakeAdapters, *, wait: bool = True, is_watching: bool = False
+    settings: Settings,
+    adapters: FakeAdapters,
+    *,
+    wait: bool = True,
+    is_watching: bool = False,
+    streams: StreamLimits | None = None,
 ) -> AsyncIterator[Platform]:
     clock = adapters.world.clock
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    replaced = Replacements(adapters=adapters, clock=clock, calendar=WeekdayCalendar(), passwords=passwords, watching=is_watching)
+    replaced = Replacements(
+        adapters=adapters,
+        clock=clock,
+        calendar=WeekdayCalendar(),
+        passwords=passwords,
+        watching=is_watching,
+        streams=streams or StreamLimits(),
+    )
     app = create_app(settings, replaced=replaced)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(LifespanManager(app, startup_timeout=LIMIT_SECONDS, shutdown_timeout=LIMIT_SECONDS))

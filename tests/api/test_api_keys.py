@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from api.live.doorkeeper import Doorkeeper
+from api.live.hub import Admission
 from api.roles import RULES, Scope
 from storage.models import ApiKey, AuditEntry, Role, User, UserState
 from tests.api.conftest import PASSWORD, PLAN, Client, Platform
@@ -158,12 +160,14 @@ async def test_a_key_is_not_made_without_the_password_and_not_without_end(platfo
 
 
 async def test_a_stream_ends_when_its_key_is_revoked(platform: Platform) -> None:
-    from api.access import Caller, may_go_on
-
     owner = await platform.user()
     _, made = await make_key(platform, owner, Scope.READ)
-    now = platform.clock.now()
-    caller = Caller(owner.user_id, "", "", Role.USER, None, now, "", now.replace(year=2030), made["key_id"])
-    assert await may_go_on(platform.services, caller)
-    await owner.call("DELETE", f"/auth/api-keys/{made['key_id']}", expect=200)
-    assert not await may_go_on(platform.services, caller)
+    services = platform.services
+    admission = Admission(owner.user_id, platform.clock.now().replace(year=2030), "", made["key_id"])
+    door = Doorkeeper(services.hub, services.database, services.clock)
+    with services.hub.reading(admission, about=None) as reader:
+        await door.look()
+        assert not reader.is_over
+        await owner.call("DELETE", f"/auth/api-keys/{made['key_id']}", expect=200)
+        await door.look()
+        assert reader.is_over

@@ -4,31 +4,44 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
-from sqlalchemy import func, text, update
+from sqlalchemy import func, select, text, update
 
+from api.live.event import EventKind, LiveEvent
+from api.live.examples import KINDS
+from api.live.hub import Admission, Reader, StreamLimits
 from cache.channels import publish_run_event
+from cache.prices import HotPrice, PriceCache
 from execution.timeline import tell
 from storage.database import Database
-from storage.models import Alert, User, UserState
-from storage.repositories.timeline import SettledEvents
-from tests.api.conftest import Client, Platform, make_settings, running, until
+from storage.models import Alert, Order, ReadinessCheck, Run, Strategy, User, UserState
+from storage.repositories.timeline import SettledEvents, newest_settled
+from tests.api.conftest import Client, Platform, make_settings, openapi_document, running, until
 from tests.api.fakes import FakeAdapters
-from tests.api.rows import add_alert, add_event, add_run
+from tests.api.rows import add_alert, add_event, add_fill, add_run
+from trading.day_readiness import Verdict
+from trading.instruments import InstrumentId
+from trading.orders import OrderState
+from trading.runs import Position, RunState, StrategyState
+from trading.sessions import trading_date
 
 LIMIT_SECONDS = 20.0
 
 
 @asynccontextmanager
-async def served(platform: Platform) -> AsyncIterator[str]:
+async def served(platform: Platform, *, send_buffer: int | None = None) -> AsyncIterator[str]:
     """The same application behind a real socket: streams cannot be read through an in-memory transport."""
     listening = socket.socket()
+    if send_buffer is not None:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     listening.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(platform.app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -53,6 +66,10 @@ class Stream:
                 event = await self.events.get()
                 if event.get("event") == kind:
                     return event
+
+    async def data(self, kind: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((await self.next(kind))["data"])
+        return found
 
     async def messages(self, number: int) -> list[str]:
         return [json.loads((await self.next())["data"])["message"] for _ in range(number)]
@@ -89,7 +106,7 @@ async def _read(lines: AsyncIterator[str], stream: Stream) -> None:
     event: dict[str, Any] = {}
     async for line in lines:
         if not line:
-            if event:
+            if "event" in event:
                 await stream.events.put(event)
             event = {}
         elif not line.startswith(":"):
@@ -109,7 +126,8 @@ async def test_a_stream_begins_with_how_it_stands_and_brings_each_line_with_its_
     run = await add_run(platform, user, await platform.connect(user))
     await add_event(platform, run, "before")
     async with served(platform) as base, listening(base, user, f"/strategy/{run.strategy_id}/stream") as stream:
-        assert json.loads((await stream.next("status"))["data"])["position"] == "BOUGHT"
+        snapshot = await stream.data("snapshot")
+        assert [one["position"] for one in snapshot["strategies"]] == ["BOUGHT"]
         sequence = await announced(platform, run, "now")
         event = await stream.next()
         assert (event["id"], json.loads(event["data"])["message"]) == (str(sequence), "now")
@@ -202,7 +220,302 @@ async def test_a_place_that_was_not_given_here_is_refused(platform: Platform, pl
     await user.refused("GET", "/stream", 400, "INVALID_CURSOR", headers={"Last-Event-ID": place.encode()})
 
 
+# --- each kind of event ------------------------------------------------------------------------------------------------
+
+
+async def test_the_stream_of_everything_begins_with_a_snapshot_and_tells_of_alerts(platform: Platform) -> None:
+    user, other = await platform.user(), await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    before = await add_alert(platform, user.user_id, key="before")
+    await add_alert(platform, other.user_id, key="theirs")
+    async with served(platform) as base, listening(base, user, "/stream") as stream:
+        snapshot = json.loads((await stream.next("snapshot"))["data"])
+        assert [strategy["strategy_id"] for strategy in snapshot["strategies"]] == [run.strategy_id]
+        assert [alert["alert_id"] for alert in snapshot["alerts"]] == [before.id]
+        await add_alert(platform, other.user_id, key="theirs too")
+        begun = await add_alert(platform, user.user_id, key="now")
+        await announced(platform, run, "ring")
+        told = json.loads((await stream.next("alert"))["data"])
+        assert (told["alert_id"], told["cleared_at"]) == (begun.id, None)
+        async with platform.services.database.transaction() as session:
+            await session.execute(update(Alert).where(Alert.id == before.id).values(cleared_at=func.now()))
+        await announced(platform, run, "ring again")
+        ended = json.loads((await stream.next("alert"))["data"])
+        assert (ended["alert_id"], ended["cleared_at"] is None) == (before.id, False)
+
+
+async def bought(platform: Platform, run: Run, *, quantity: int) -> Order:
+    """An entry that is open becomes partly filled, as the desk would write it: rows first, no line, no word to anybody."""
+    async with platform.services.database.transaction() as session:
+        order = (await session.scalars(select(Order).where(Order.run_id == run.id))).one()
+        order.state, order.filled_quantity, order.average_price = OrderState.OPEN, quantity, Decimal(3512)
+        order.revision += 1
+        row = await session.get_one(Run, run.id)
+        row.bought, row.buy_value, row.position = quantity, quantity * Decimal(3512), Position.BOUGHT
+    await add_fill(platform, order, price="3512", quantity=quantity, trade_id="T1")
+    return order
+
+
+async def nothing_bought(platform: Platform, user: Client, broker_id: str, tag: str) -> Run:
+    """A run whose entry works at the exchange."""
+    nothing: dict[str, Any] = {"bought": 0, "buy_value": Decimal(0), "position": Position.NONE, "last_action": None}
+    run = await add_run(platform, user, broker_id, order_tag=tag, state=RunState.ENTERING, **nothing)
+    async with platform.services.database.transaction() as session:
+        working = {"state": OrderState.OPEN, "filled_quantity": 0}
+        await session.execute(update(Order).where(Order.run_id == run.id).values(**working))
+    return run
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told by a hint", "found by looking"])
+async def test_orders_fills_and_how_it_stands_are_events_of_their_own(platform: Platform, is_told: bool) -> None:
+    user = await platform.user()
+    run = await nothing_bought(platform, user, await platform.connect(user), "t1")
+    async with served(platform) as base, listening(base, user, "/stream") as stream:
+        assert [one["quantity"] for one in (await stream.data("snapshot"))["strategies"]] == [0]
+        order = await bought(platform, run, quantity=4)
+        if is_told:
+            await publish_run_event(platform.services.redis, run.user_id, run.strategy_id, sequence=0)
+        told = await stream.data("order")
+        assert (told["order_id"], told["state"], told["filled_quantity"]) == (order.id, "open", 4)
+        fill = await stream.data("fill")
+        assert (fill["order_id"], fill["quantity"], fill["price"], fill["side"]) == (order.id, 4, 3512.0, "BUY")
+        state = await stream.data("state")
+        assert (state["strategy_id"], state["position"], state["quantity"]) == (run.strategy_id, "BOUGHT", 4)
+
+
+async def test_what_was_told_once_is_not_told_again(platform: Platform) -> None:
+    user = await platform.user()
+    run = await nothing_bought(platform, user, await platform.connect(user), "t1")
+    async with served(platform) as base, listening(base, user, "/stream") as stream:
+        await stream.data("snapshot")
+        await bought(platform, run, quantity=4)
+        await publish_run_event(platform.services.redis, run.user_id, run.strategy_id, sequence=0)
+        await stream.data("state")
+        await announced(platform, run, "the end of this test")
+        assert await kinds_until_line(stream) == []
+        await announced(platform, run, "how it stands comes with each line")
+        assert await kinds_until_line(stream) == ["state"]
+
+
+async def kinds_until_line(stream: Stream) -> list[str]:
+    """What comes before the next line, prices left out."""
+    found = []
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while (event := await stream.events.get())["event"] != "run_event":
+            found.append(event["event"])
+    return [kind for kind in found if kind != "price"]
+
+
+async def test_prices_come_for_what_a_running_strategy_trades_and_for_nothing_else(platform: Platform) -> None:
+    user = await platform.user()
+    await add_run(platform, user, await platform.connect(user))
+    prices = PriceCache(platform.services.redis)
+    tcs, other = InstrumentId("NSE", "TCS"), InstrumentId("NSE", "INFY")
+    async with served(platform) as base, listening(base, user, "/stream") as stream:
+        await stream.data("snapshot")
+        for price in ("3511.05", "3512.10"):
+            await prices.write({one: HotPrice(Decimal(price), platform.clock.now()) for one in (tcs, other)})
+            told = await stream.data("price")
+            assert (told["exchange"], told["symbol"], told["price"]) == ("NSE", "TCS", float(price))
+
+
+async def test_a_finding_before_the_open_is_told_and_stands_in_the_next_snapshot(platform: Platform) -> None:
+    user, other = await platform.user(), await platform.user()
+    broker_id = await platform.connect(user)
+    async with served(platform) as base:
+        async with listening(base, user, "/stream") as stream:
+            assert (await stream.data("snapshot"))["readiness"] == []
+            await add_finding(platform, other, await platform.connect(other, "theirs"))
+            await add_finding(platform, user, broker_id)
+            told = await stream.data("readiness")
+            assert (told["broker_id"], told["verdict"], told["checks"][0]["name"]) == (broker_id, "not_ready", "login")
+        async with listening(base, user, "/stream") as stream:
+            assert [one["broker_id"] for one in (await stream.data("snapshot"))["readiness"]] == [broker_id]
+
+
+async def add_finding(platform: Platform, user: Client, broker_id: str) -> None:
+    check = {"name": "login", "state": "failed", "found": "Not logged in", "advice": "Log in", "strategy_id": None}
+    today = trading_date(platform.clock.now())
+    async with platform.services.database.transaction() as session:
+        session.add(
+            ReadinessCheck(
+                account_id=broker_id,
+                user_id=user.user_id,
+                trading_day=today,
+                check_time="08:45",
+                verdict=Verdict.NOT_READY,
+                checks=[check],
+                ticket_until=platform.clock.now(),
+            )
+        )
+
+
+# --- whom they reach ---------------------------------------------------------------------------------------------------
+
+
+async def everything_happens(platform: Platform, run: Run, mark: str) -> None:
+    """One event of each kind."""
+    await bought(platform, run, quantity=4)
+    await add_finding(platform, Client(platform.http, {"user_id": run.user_id}), run.account_id)
+    await add_alert(platform, run.user_id, key=mark)
+    price = HotPrice(Decimal(3514), platform.clock.now())
+    await PriceCache(platform.services.redis).write({InstrumentId(run.exchange, run.symbol): price})
+    await announced(platform, run, mark)
+
+
+ALL_KINDS = {"snapshot", "run_event", "state", "order", "fill", "price", "alert", "readiness"}
+
+
+async def test_nothing_of_one_user_reaches_another(platform: Platform) -> None:
+    user, other = await platform.user(), await platform.user()
+    mine = await nothing_bought(platform, user, await platform.connect(user, "mine"), "t1")
+    infy = await other.create(symbol="INFY")
+    theirs = await add_run(platform, other, await platform.connect(other, "theirs"), symbol="INFY", strategy_id=infy)
+    async with served(platform) as base, listening(base, user, "/stream") as first, listening(base, other, "/stream") as second:
+        await everything_happens(platform, mine, "secret")
+        seen: dict[str, str] = {}
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not seen.keys() >= ALL_KINDS:
+                event = await first.events.get()
+                seen[event["event"]] = event["data"]
+        await announced(platform, theirs, "own")
+        heard = []
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not heard or heard[-1]["event"] != "run_event":
+                heard.append(await second.events.get())
+        texts = " ".join(event["data"] for event in heard)
+        assert json.loads(heard[-1]["data"])["message"] == "own"
+        for of_the_other in (mine.id, mine.strategy_id, mine.account_id, user.user_id, "secret", "TCS"):
+            assert of_the_other not in texts
+
+
+async def test_the_stream_of_one_strategy_leaves_out_what_happens_to_others(platform: Platform) -> None:
+    user = await platform.user()
+    broker_id, elsewhere = await platform.connect(user, "one"), await platform.connect(user, "two")
+    run = await add_run(platform, user, broker_id)
+    noise = await nothing_bought(platform, user, elsewhere, "t1")
+    async with platform.services.database.transaction() as session:
+        await session.execute(update(Strategy).where(Strategy.id == run.strategy_id).values(account_id=broker_id))
+    async with served(platform) as base, listening(base, user, f"/strategy/{run.strategy_id}/stream") as stream:
+        snapshot = await stream.data("snapshot")
+        assert [one["strategy_id"] for one in snapshot["strategies"]] == [run.strategy_id]
+        await everything_happens(platform, noise, "noise")
+        await add_finding(platform, user, broker_id)
+        assert (await stream.data("readiness"))["broker_id"] == broker_id
+        await announced(platform, run, "its own")
+        assert await stream.messages(1) == ["its own"]
+        assert stream.events.empty()
+
+
+async def test_a_strategy_that_ended_while_nobody_was_there_is_told_after_the_lines_that_were_missed(platform: Platform) -> None:
+    user = await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    async with served(platform) as base:
+        async with listening(base, user, "/stream") as stream:
+            await announced(platform, run, "seen")
+            seen = (await stream.next())["id"]
+        async with platform.services.database.transaction() as session:
+            await session.execute(update(Strategy).where(Strategy.id == run.strategy_id).values(state=StrategyState.COMPLETED))
+            await session.execute(update(Run).where(Run.id == run.id).values(state=RunState.ENDED))
+        await add_event(platform, run, "missed")
+        async with listening(base, user, "/stream", last_event_id=seen) as stream:
+            assert (await stream.data("snapshot"))["strategies"] == []
+            assert await stream.messages(1) == ["missed"]
+            assert (await stream.data("state"))["run_state"] == "ended"
+
+
+# --- many, and slow ones -----------------------------------------------------------------------------------------------
+
+
+async def test_a_hundred_streams_of_many_users_each_bring_every_line_of_their_own(platform: Platform) -> None:
+    users = [await platform.user() for _ in range(10)]
+    runs = [await add_run(platform, user, await platform.connect(user, f"key{place}")) for place, user in enumerate(users)]
+    async with AsyncExitStack() as stack:
+        base = await stack.enter_async_context(served(platform))
+        many = [
+            (run, await stack.enter_async_context(listening(base, user, "/stream")))
+            for user, run in zip(users, runs, strict=True)
+            for _ in range(10)
+        ]
+        assert platform.services.hub.open_streams == 100
+        for number in range(3):
+            for run in runs:
+                await announced(platform, run, f"{number} of {run.id}")
+        for run, stream in many:
+            assert await stream.messages(3) == [f"{number} of {run.id}" for number in range(3)]
+
+
+async def silent_reader(base: str, user: Client) -> socket.socket:
+    """A client that asks for its stream, and then takes nothing of it."""
+    host, _, port = base.removeprefix("http://").partition("/")[0].partition(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, (host, int(port)))
+    lines = ["GET /api/v1/stream HTTP/1.1", "Host: api.test", f"Authorization: Bearer {user.tokens['token']}", "", ""]
+    await loop.sock_sendall(connection, "\r\n".join(lines).encode())
+    return connection
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off_and_holds_nobody_else_up(database_url: str, redis_url: str) -> None:
+    limits = StreamLimits(waiting=50, send_seconds=1.0)
+    async with running(make_settings(database_url, redis_url), FakeAdapters(), streams=limits) as platform:
+        user = await platform.user()
+        run = await add_run(platform, user, await platform.connect(user))
+        hub = platform.services.hub
+        async with served(platform, send_buffer=4_096) as base, listening(base, user, "/stream") as stream:
+            silent = await silent_reader(base, user)
+            await until(lambda: hub.open_streams == 2, "both are there")
+            sent, most = 0, 0
+            async with asyncio.timeout(LIMIT_SECONDS):
+                while hub.open_streams == 2:
+                    await announced(platform, run, f"{sent} " + "long" * 5_000)
+                    sent += 1
+                    most = max(most, *(reader.waiting for reader in hub.readers()))
+            assert most <= limits.waiting
+            assert [message.partition(" ")[0] for message in await stream.messages(sent)] == [str(n) for n in range(sent)]
+            silent.close()
+
+
+async def test_a_reader_with_too_much_waiting_is_cut_and_its_memory_is_free_at_once() -> None:
+    admission = Admission("usr_1", datetime.max.replace(tzinfo=UTC), "fam_1", None)
+    reader = Reader(admission, about=None, most=3)
+    for place in range(4):
+        reader.offer(LiveEvent(EventKind.RUN_EVENT, b"x", sequence=place))
+    assert (reader.is_over, reader.waiting) == (True, 0)
+    assert await reader.take() == []
+
+
+async def test_of_prices_only_the_newest_waits_for_a_reader_that_is_behind() -> None:
+    admission = Admission("usr_1", datetime.max.replace(tzinfo=UTC), "fam_1", None)
+    reader = Reader(admission, about=None, most=3)
+    for place in range(1_000):
+        reader.offer(LiveEvent(EventKind.PRICE, str(place).encode(), newest_of="NSE:TCS"))
+    assert [event.wire for event in await reader.take()] == [b"999"]
+
+
+# --- in the document ---------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_event_is_documented_with_a_schema_and_an_example_that_fits_it() -> None:
+    document = openapi_document()
+    for path in ("/api/v1/stream", "/api/v1/strategy/{strategy_id}/stream"):
+        operation = document["paths"][path]["get"]
+        assert set(operation["x-events"]) == {kind.value for kind in EventKind} == ALL_KINDS
+        for kind, event in operation["x-events"].items():
+            name = event["schema"]["$ref"].rpartition("/")[2]
+            assert name in document["components"]["schemas"], kind
+            assert kind in operation["responses"]["200"]["content"]["text/event-stream"]["examples"]
+    for kind, (model, example) in KINDS.items():
+        assert json.loads(model.model_validate(example).model_dump_json()).keys() == example.keys(), kind
+
+
 # --- what is settled ---------------------------------------------------------------------------------------------------
+
+
+async def settled_from_now(database: Database) -> SettledEvents:
+    return SettledEvents(after=await newest_settled(database, pause_seconds=0.01))
 
 
 async def read_all(database: Database, settled: SettledEvents) -> list[str]:
@@ -226,7 +539,7 @@ async def test_a_line_with_a_lower_number_that_is_committed_later_is_not_lost(pl
     user = await platform.user()
     run = await add_run(platform, user, await platform.connect(user))
     database = platform.services.database
-    settled = SettledEvents(user_id=user.user_id, strategy_id=None, after=0)
+    settled = await settled_from_now(database)
     async with database.transaction() as slow:
         tell(slow, run, "test", "lower, later")
         await slow.flush()
@@ -241,7 +554,7 @@ async def test_the_same_when_the_slow_transaction_has_begun_to_write_last(platfo
     user = await platform.user()
     run = await add_run(platform, user, await platform.connect(user))
     database = platform.services.database
-    settled = SettledEvents(user_id=user.user_id, strategy_id=None, after=0)
+    settled = await settled_from_now(database)
     async with database.transaction() as fast, database.transaction() as slow:
         await fast.execute(text("SELECT pg_current_xact_id()"))
         tell(slow, run, "test", "lower, later")
@@ -257,31 +570,10 @@ async def test_a_transaction_that_is_rolled_back_holds_nothing_up(platform: Plat
     user = await platform.user()
     run = await add_run(platform, user, await platform.connect(user))
     database = platform.services.database
-    settled = SettledEvents(user_id=user.user_id, strategy_id=None, after=0)
+    settled = await settled_from_now(database)
     async with database.transaction() as session:
         tell(session, run, "test", "gone")
         await session.flush()
         await session.rollback()
     await add_event(platform, run, "stays")
     await read_until(database, settled, ["stays"])
-
-
-async def test_the_stream_of_everything_begins_with_a_snapshot_and_tells_of_alerts(platform: Platform) -> None:
-    user, other = await platform.user(), await platform.user()
-    run = await add_run(platform, user, await platform.connect(user))
-    before = await add_alert(platform, user.user_id, key="before")
-    await add_alert(platform, other.user_id, key="theirs")
-    async with served(platform) as base, listening(base, user, "/stream") as stream:
-        snapshot = json.loads((await stream.next("snapshot"))["data"])
-        assert [strategy["strategy_id"] for strategy in snapshot["strategies"]] == [run.strategy_id]
-        assert [alert["alert_id"] for alert in snapshot["alerts"]] == [before.id]
-        await add_alert(platform, other.user_id, key="theirs too")
-        begun = await add_alert(platform, user.user_id, key="now")
-        await announced(platform, run, "ring")
-        told = json.loads((await stream.next("alert"))["data"])
-        assert (told["alert_id"], told["cleared_at"]) == (begun.id, None)
-        async with platform.services.database.transaction() as session:
-            await session.execute(update(Alert).where(Alert.id == before.id).values(cleared_at=func.now()))
-        await announced(platform, run, "ring again")
-        ended = json.loads((await stream.next("alert"))["data"])
-        assert (ended["alert_id"], ended["cleared_at"] is None) == (before.id, False)
