@@ -1,7 +1,7 @@
 """One live stream: how everything stands, what was missed since `Last-Event-ID`, and then whatever changes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,7 +86,7 @@ async def live_streams(platform: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def stream(platform: Services, wanted: Wanted) -> AsyncIterator[bytes]:
+async def stream(platform: Services, wanted: Wanted) -> AsyncGenerator[bytes, None]:
     """Ends when its admission does, or when it was too slow; the client comes back with the last id it has seen."""
     with platform.hub.reading(wanted.admission, about=wanted.about) as reader:
         yield ServerSentEvent(comment="connected", retry=RETRY_MILLISECONDS).encode()

@@ -15,14 +15,18 @@ import pytest
 import uvicorn
 from sqlalchemy import func, select, text, update
 
+from api.access import Caller
 from api.live.event import EventKind, LiveEvent
 from api.live.examples import KINDS
 from api.live.hub import Admission, Reader, StreamLimits
+from api.live.stream import Wanted
+from api.live.stream import stream as stream_of
+from api.tokens import ACCESS
 from cache.channels import publish_run_event
 from cache.prices import HotPrice, PriceCache
 from execution.timeline import tell
 from storage.database import Database
-from storage.models import Alert, Order, ReadinessCheck, Run, Strategy, User, UserState
+from storage.models import Alert, Order, ReadinessCheck, Role, Run, Strategy, User, UserState
 from storage.repositories.timeline import SettledEvents, newest_settled
 from tests.api.conftest import Client, Platform, make_settings, openapi_document, running, until
 from tests.api.fakes import FakeAdapters
@@ -74,11 +78,13 @@ class Stream:
     async def messages(self, number: int) -> list[str]:
         return [json.loads((await self.next())["data"])["message"] for _ in range(number)]
 
-    async def end(self) -> None:
-        """Returns once the server has closed the stream."""
+    async def end(self) -> list[str]:
+        """The kinds of event that still came until the server closed the stream."""
+        kinds = []
         async with asyncio.timeout(LIMIT_SECONDS):
-            while (await self.events.get()).get("event") != "closed":
-                pass
+            while (event := await self.events.get())["event"] != "closed":
+                kinds.append(event["event"])
+        return kinds
 
 
 @asynccontextmanager
@@ -148,6 +154,26 @@ async def test_a_stream_resumes_after_the_last_line_the_client_saw(platform: Pla
             assert await stream.messages(1) == ["four"]
 
 
+async def test_a_line_that_was_offered_before_its_reader_had_joined_comes_once(platform: Platform) -> None:
+    user = await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    tokens = platform.services.signer.read(user.tokens["token"], audience=ACCESS)
+    caller = Caller(user.user_id, "", "", Role.USER, None, tokens.expires_at, tokens.subject_id, tokens.expires_at)
+    async with served(platform) as base, listening(base, user, "/stream") as other:
+        await other.data("snapshot")
+        pieces = stream_of(platform.services, Wanted(caller, None, after=0))
+        assert (await anext(pieces)).startswith(b": connected")
+        await announced(platform, run, "once")
+        await other.messages(1)
+        await announced(platform, run, "the end of this test")
+        received = b""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while b"the end of this test" not in received:
+                received += await anext(pieces)
+        await pieces.aclose()
+        assert received.count(b"once") == 1
+
+
 async def test_from_zero_a_stream_brings_everything_page_after_page(platform: Platform) -> None:
     user = await platform.user()
     run = await add_run(platform, user, await platform.connect(user))
@@ -187,7 +213,7 @@ async def test_a_stream_ends_with_its_access_token(platform: Platform) -> None:
     async with served(platform) as base, listening(base, user, "/stream") as stream:
         platform.clock.advance(minutes=15)
         await announced(platform, run, "too late")
-        await stream.end()
+        assert "run_event" not in await stream.end()
 
 
 @pytest.mark.parametrize("how", ["suspended", "logged out"])
@@ -201,7 +227,7 @@ async def test_a_stream_ends_when_its_user_may_not_see_it_any_more(platform: Pla
         else:
             await user.post("/auth/logout")
         await announced(platform, run, "too late")
-        await stream.end()
+        assert "run_event" not in await stream.end()
 
 
 async def test_a_stream_that_was_left_is_forgotten(platform: Platform) -> None:
