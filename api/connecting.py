@@ -40,7 +40,7 @@ def broker_named(services: Services, name: str) -> BrokerName:
         broker = BrokerName(name.strip().lower())
     except ValueError:
         raise ApiError(ErrorCode.BROKER_NOT_SUPPORTED) from None
-    if broker not in services.accounts.supported():
+    if broker not in services.accounts.with_servers():
         raise ApiError(ErrorCode.BROKER_NOT_SUPPORTED, f"{broker.value} is not supported yet")
     return broker
 

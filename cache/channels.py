@@ -16,7 +16,16 @@ import structlog
 from redis.asyncio import Redis
 
 from cache.connection import answering
-from cache.keys import ARMED_CHANNEL, LEASES_CHANNEL, RUNS_CHANNEL, STOPS_CHANNEL, orders_channel, strategy_channel, user_channel
+from cache.keys import (
+    ARMED_CHANNEL,
+    LEASES_CHANNEL,
+    PAPER_CHANNEL,
+    RUNS_CHANNEL,
+    STOPS_CHANNEL,
+    orders_channel,
+    strategy_channel,
+    user_channel,
+)
 from cache.subscription import Message, listen
 from trading.instruments import InstrumentId
 
@@ -158,6 +167,26 @@ def listen_order_hints(redis: Redis) -> AbstractAsyncContextManager[AsyncIterato
     """Account ids, of all accounts, by one subscription."""
     prefix = orders_channel("")
     return _listen(redis, lambda message: message.channel.removeprefix(prefix), patterns=(f"{prefix}*",))
+
+
+# --- paper: orders of paper accounts have changed ------------------------------------------------------------------------
+
+
+async def publish_paper_changed(redis: Redis, account_ids: Sequence[str]) -> None:
+    """Whoever follows the orders of one of these accounts reads what is new."""
+    if account_ids:
+        await _publish(redis, PAPER_CHANNEL, list(account_ids))
+
+
+def listen_paper_changed(redis: Redis) -> AbstractAsyncContextManager[AsyncIterator[list[str]]]:
+    """Account ids, of all paper accounts, by one subscription."""
+    return _listen(
+        redis, lambda message: [str(account_id) for account_id in orjson.loads(message.data)], channels=(PAPER_CHANNEL,)
+    )
+
+
+def _read_account_ids(message: Message) -> list[str]:
+    return [str(account_id) for account_id in orjson.loads(message.data)]
 
 
 # --- updates: a run's timeline has grown -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ STOPS_CHANNEL = "stops"
 ARMED_CHANNEL = "armed"
 RUNS_CHANNEL = "runs"
 LEASES_CHANNEL = "leases"
+PAPER_CHANNEL = "paper"
 HEARTBEAT_NAMES = "heartbeats"
 # Set once everything has been rebuilt; gone when Redis was emptied or restarted.
 COMPLETE = "cache:complete"

@@ -51,7 +51,7 @@ async def listen(settings: Settings, records: Records) -> None:
             redis=redis,
             temporal=await connect_temporal(settings, lazy=True),
             accounts=accounts,
-            brokers=accounts.supported(),
+            brokers=accounts.with_servers(),
             market=Market(accounts.instruments, calendar=make_calendar(settings), clock=clock),
             clock=clock,
             metrics=metrics,

@@ -14,6 +14,7 @@ from cache.rebuild import is_complete, rebuild
 from listener.accounts import FeedAccounts, OpensAccounts
 from listener.backoff import Backoff
 from listener.beliefs import Beliefs
+from listener.carrier import Carrier
 from listener.complaints import Complaints
 from listener.crossings import Crossings, Outlets
 from listener.feed import Feed, FeedParts
@@ -99,6 +100,7 @@ class Listener:
             around.redis,
             Followers(intake, crossings, signals, wanted),
             session_opens=around.market.session_opens,
+            paper_carrier=Carrier(feeds).name,
             clock=clock,
             metrics=metrics,
             complaints=complaints,

@@ -45,7 +45,8 @@ class Followers:
 
 
 class Watch:
-    """`session_opens(instrument, day)`: when the instrument's session begins; None when nobody knows."""
+    """`session_opens(instrument, day)`: when the instrument's session begins; None when nobody knows. `paper_carrier()`: the
+    broker whose feed carries what paper accounts trade."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Watch:
         followers: Followers,
         *,
         session_opens: Callable[[InstrumentId, date], datetime | None],
+        paper_carrier: Callable[[], BrokerName | None] = lambda: None,
         clock: Clock,
         metrics: Metrics,
         complaints: Complaints,
@@ -65,6 +67,7 @@ class Watch:
         self._signals = followers.signals
         self._wanted = followers.wanted
         self._session_opens = session_opens
+        self._paper_carrier = paper_carrier
         self._clock = clock
         self._metrics = metrics
         self._complaints = complaints
@@ -97,7 +100,7 @@ class Watch:
         mark = self._intake.triggers.mark()
         runs = await self._read()
         self._follow_stops(runs, mark)
-        self._wanted.replace(_instruments_by_broker(runs))
+        self._wanted.replace(_instruments_by_broker(runs, paper_carrier=self._paper_carrier()))
         self._follow_fired(runs)
         self._metrics.gauge("stops_armed", self._intake.triggers.count)
         self.compared_at = self._clock.monotonic()
@@ -192,11 +195,13 @@ class Watch:
             self._intake.arm(stop)
 
 
-def _instruments_by_broker(runs: Sequence[OpenRun]) -> dict[BrokerName, list[InstrumentId]]:
+def _instruments_by_broker(runs: Sequence[OpenRun], *, paper_carrier: BrokerName | None) -> dict[BrokerName, list[InstrumentId]]:
     """Those with a stop first: if a feed cannot carry all, it carries these."""
     wanted: dict[BrokerName, list[InstrumentId]] = {}
     for run in sorted(runs, key=lambda run: run.exit is None):
-        wanted.setdefault(run.broker, []).append(run.instrument)
+        carrier = paper_carrier if run.broker is BrokerName.PAPER else run.broker
+        if carrier is not None:
+            wanted.setdefault(carrier, []).append(run.instrument)
     return wanted
 
 

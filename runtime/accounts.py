@@ -129,8 +129,12 @@ class BrokerAccounts:
         return self._adapters.master(broker)
 
     def masters(self) -> tuple[InstrumentMaster, ...]:
-        """Every supported broker's instrument list."""
-        return tuple(self._adapters.master(name) for name in self._adapters.names())
+        """The instrument list of every broker that has one."""
+        return tuple(self._adapters.master(name) for name in self.with_servers())
+
+    def with_servers(self) -> tuple[BrokerName, ...]:
+        """Supported brokers with instrument lists and feeds of their own: all but paper accounts."""
+        return tuple(name for name in self._adapters.names() if name.has_servers)
 
     def stated_times(self) -> Iterable[StatedTime]:
         """The newest times that brokers' servers have stated; grows by itself."""

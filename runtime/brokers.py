@@ -15,6 +15,7 @@ from brokers.urls import BrokerUrls
 from runtime.accounts import BrokerAccounts, BrokerNotSupported
 from runtime.crypto import KeyRing
 from runtime.instruments import InstrumentDirectory
+from runtime.paper.adapters import PaperParts, WithPaper
 from runtime.settings import Settings, is_live_url
 from storage.database import Database
 from trading.accounts import BrokerName, Credentials, Environment
@@ -94,7 +95,14 @@ def open_accounts(settings: Settings, database: Database, clock: Clock, *, on_ca
 
     `on_call` is told of every call to a broker. Raises ValueError when AES_MASTER_KEYS is missing or malformed.
     """
-    adapters = RegistryAdapters(settings, clock, on_call=on_call)
+    with_servers = RegistryAdapters(settings, clock, on_call=on_call)
     sealer = KeyRing.parse(settings.aes_master_keys.get_secret_value())
-    instruments = InstrumentDirectory(database, tokens_of=adapters.tokens)
-    return BrokerAccounts(database=database, sealer=sealer, instruments=instruments, adapters=adapters)
+    instruments = InstrumentDirectory(database, tokens_of=with_servers.tokens)
+
+    async def open_broker(account_id: str) -> Broker:
+        return await accounts.open(account_id)
+
+    paper = PaperParts(settings, database, instruments, open_broker=open_broker, lenders=with_servers.names(), clock=clock)
+    adapters = WithPaper(with_servers, paper)
+    accounts = BrokerAccounts(database=database, sealer=sealer, instruments=instruments, adapters=adapters)
+    return accounts

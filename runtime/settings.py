@@ -164,7 +164,8 @@ class Settings(BaseSettings):
     def broker_api_urls(self) -> Mapping[BrokerName, str]:
         """Where the brokers of this installation are. As soon as one broker's URL names a stand-in, brokers whose URL was left
         alone are not offered: a rehearsal opens no door to real money. Nor is one whose URL is empty."""
-        named = {name: str(getattr(self, f"{name.value}_api_url")) for name in BrokerName}
+        brokers = [name for name in BrokerName if name.has_servers]
+        named = {name: str(getattr(self, f"{name.value}_api_url")) for name in brokers}
         urls = {name: url for name, url in named.items() if url}
         if all(is_live_url(url) for url in urls.values()):
             return urls

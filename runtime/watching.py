@@ -1,4 +1,5 @@
-"""What every API and worker process does beside its work: it watches the other parts, tells people of alarms, keeps records."""
+"""What every API and worker process does beside its work: it watches the other parts, tells people of alarms, keeps
+records, lets paper orders meet prices."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from redis.asyncio import Redis
 from runtime import temporal
 from runtime.clock_watch import ClockWatch
 from runtime.messenger import Target
+from runtime.paper.matching import PaperMatching
 from runtime.postgres_watch import PostgresWatch
 from runtime.settings import Settings
 from runtime.telling import Teller
@@ -44,4 +46,5 @@ def tasks(
         asyncio.create_task(Teller(database, targets).run(), name="tell people"),
         asyncio.create_task(UserTeller(database, user_targets, clock).run(), name="tell users"),
         asyncio.create_task(Upkeep(database, clock).run(), name="upkeep"),
+        asyncio.create_task(PaperMatching(database, redis, clock).run(), name="paper matching"),
     ]

@@ -7,10 +7,17 @@ from enum import Enum
 
 
 class BrokerName(str, Enum):
+    """`PAPER` is none: prices of whatever feed there is, fills by rules of our own, kept in Postgres."""
+
     ZERODHA = "zerodha"
     DHAN = "dhan"
     FYERS = "fyers"
     ANGEL_ONE = "angel_one"
+    PAPER = "paper"
+
+    @property
+    def has_servers(self) -> bool:
+        return self is not BrokerName.PAPER
 
 
 class Environment(str, Enum):

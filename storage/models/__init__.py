@@ -13,6 +13,7 @@ from storage.models.base import Base
 from storage.models.notifications import DevicePlatform, DeviceToken, NotificationTarget
 from storage.models.operations import AuditSeal, LogEntry, LogKind, MetricSample
 from storage.models.orders import ChangeKind, ChangeState, FillRow, Order, OrderLog
+from storage.models.paper import PaperAccount, PaperHolding, PaperOrder, PaperTrade
 from storage.models.people import ApiKey, AuditEntry, IdempotencyKey, RecoveryCode, Role, Session, User, UserState
 from storage.models.playground import JobKind, JobState, PlaygroundData, PlaygroundDay, PlaygroundJob
 from storage.models.safety import Alert, AlertDelivery, AlertEvent, KillScope, KillSwitch, RiskLimit, Setting, Severity
@@ -47,6 +48,10 @@ __all__ = [
     "NotificationTarget",
     "Order",
     "OrderLog",
+    "PaperAccount",
+    "PaperHolding",
+    "PaperOrder",
+    "PaperTrade",
     "PlaygroundData",
     "PlaygroundDay",
     "PlaygroundJob",
