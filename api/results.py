@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from api.errors import ApiError, ErrorCode
-from api.schemas.analytics import CurvePoint, EquityCurve, GroupedBy, LatenessAnswer, Report, ResultGroup, ResultSums
+from api.schemas.analytics import ChargeRates, CurvePoint, EquityCurve, GroupedBy, LatenessAnswer, Report, ResultGroup, ResultSums
+from api.schemas.trading import Pnl, PnlOfDay, Summary
 from api.services import Services
 from cache.connection import CacheUnavailable
 from cache.prices import PriceCache
@@ -16,6 +17,7 @@ from storage.repositories.results import Found, Wanted
 from trading import charges
 from trading.instruments import InstrumentId
 from trading.results import RunResult, Sums, add_up, curve_of, result_of
+from trading.runs import EndReason
 from trading.sessions import trading_date
 
 DEFAULT_DAYS = 30
@@ -55,9 +57,23 @@ def period(services: Services, from_day: date | None, to_day: date | None) -> tu
 
 async def read(services: Services, wanted: Wanted) -> Results:
     """Raises ApiError INVALID_VALUE when there are more runs than can be summed at once."""
+    return await _read(services, wanted, most=MOST_RUNS)
+
+
+async def read_all(services: Services, *, user_id: str) -> list[RunResult]:
+    """Every run the user has ever had, a year at a time."""
     async with services.database.transaction() as session:
-        found = await rows.read(session, wanted, most=MOST_RUNS + 1)
-    if len(found.runs) > MOST_RUNS:
+        years = await rows.years(session, user_id=user_id)
+    found: list[RunResult] = []
+    for year in years:
+        found += (await _read(services, Wanted(user_id, date(year, 1, 1), date(year, 12, 31)), most=None)).runs
+    return found
+
+
+async def _read(services: Services, wanted: Wanted, *, most: int | None) -> Results:
+    async with services.database.transaction() as session:
+        found = await rows.read(session, wanted, most=None if most is None else most + 1)
+    if most is not None and len(found.runs) > most:
         raise ApiError(ErrorCode.INVALID_VALUE, f"There are more than {MOST_RUNS} runs in it: ask for fewer days")
     prices = await _prices(services, found)
     return Results(await asyncio.to_thread(_reckon, found, prices), found.strategy_names, found.account_names)
@@ -92,7 +108,11 @@ def report_answer(results: Results, wanted: Wanted, by: GroupedBy) -> Report:
         total=ResultSums(**_shown(add_up(results.runs))),
         groups=[ResultGroup(**_shown(sums), key=key, name=results.name_of(by, key)) for key, sums in grouped(results, by)],
         charges_checked_on=charges.CHECKED_ON,
-        charges_sources=list(charges.SOURCES),
+        charges_sources=list(charges.sources()),
+        charges_rates=[
+            ChargeRates(broker=broker, source=rates.source, speaks_of=rates.speaks_of, unconfirmed=rates.unconfirmed)
+            for broker, rates in charges.RATES.items()
+        ],
     )
 
 
@@ -128,6 +148,58 @@ def _shown(sums: Sums) -> dict[str, object]:
         "lateness": LatenessAnswer(orders=late.orders, median_ms=late.median_ms, p95_ms=late.p95_ms, worst_ms=late.worst_ms),
         "end_reasons": {reason.value: count for reason, count in sums.end_reasons},
     }
+
+
+def summary_answer(runs: Sequence[RunResult], *, strategies: int, today: date) -> Summary:
+    """Money over runs that have ended; what is still open may yet turn."""
+    ended = [result for result in runs if result.facts.is_ended]
+    sums, todays = add_up(ended), add_up([result for result in ended if result.facts.trading_day == today])
+    reasons = {reason.value: count for reason, count in sums.end_reasons}
+    return Summary(
+        strategies=strategies,
+        open_runs=len(runs) - len(ended),
+        ended_runs=len(ended),
+        traded_runs=sums.traded_runs,
+        winning_runs=sums.winning_runs,
+        losing_runs=sums.losing_runs,
+        win_rate=None if sums.win_rate is None else round(float(sums.win_rate), 4),
+        realised_pnl=sums.realised,
+        realised_pnl_today=todays.realised,
+        estimated_charges=sums.charges,
+        net_pnl=sums.net,
+        net_pnl_today=todays.net,
+        unreconciled_runs=sums.unreconciled_runs,
+        stopped_by_stop_loss=reasons.get(EndReason.STOP_LOSS.value, 0),
+        end_reasons=dict(sorted(reasons.items())),
+    )
+
+
+def pnl_answer(results: Results, wanted: Wanted) -> Pnl:
+    """Days on which a run that has ended bought something."""
+    ended = [result for result in results.runs if result.facts.is_ended and result.is_traded]
+    cumulative = Decimal(0)
+    days = []
+    for key, sums in grouped(replace(results, runs=ended), GroupedBy.DAY):
+        cumulative += sums.realised
+        days.append(
+            PnlOfDay(
+                trading_day=date.fromisoformat(key),
+                runs=sums.runs,
+                realised_pnl=sums.realised,
+                cumulative_pnl=cumulative,
+                estimated_charges=sums.charges,
+                net_pnl=sums.net,
+            )
+        )
+    total = add_up(ended)
+    return Pnl(
+        from_day=wanted.from_day,
+        to_day=wanted.to_day,
+        realised_pnl=total.realised,
+        estimated_charges=total.charges,
+        net_pnl=total.net,
+        days=days,
+    )
 
 
 def curve_answer(results: Results, wanted: Wanted) -> EquityCurve:

@@ -16,7 +16,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 RUN_COLUMNS: Sequence[str] = (
     *("trading_day", "run_id", "strategy_id", "strategy", "broker_id", "account", "environment", "exchange", "symbol", "product"),
     *("state", "end_reason", "bought", "bought_value", "sold", "sold_value", "realised_pnl", "unsold_cost", "open_pnl"),
-    *("brokerage", "transaction_tax", "exchange_fee", "regulator_fee", "stamp_duty", "services_tax", "estimated_charges"),
+    *("brokerage", "transaction_tax", "exchange_fee", "regulator_fee", "stamp_duty", "depository_fee", "services_tax"),
+    "estimated_charges",
     *("net_pnl", "slippage", "entry_late_ms", "exit_late_ms", "reconciled", "ended_at"),
 )
 
@@ -74,6 +75,7 @@ def _charges(charges: Charges | None) -> Line:
         "exchange_fee": charges.exchange,
         "regulator_fee": charges.regulator,
         "stamp_duty": charges.stamp_duty,
+        "depository_fee": charges.depository,
         "services_tax": charges.services_tax,
         "estimated_charges": charges.total,
     }

@@ -1,9 +1,10 @@
 """What brokers, exchanges and the state take of a trade in Indian equities: an estimate, never an invoice.
 
-Rates are data, with where they are published and the day they were read; days before `CHECKED_ON` use the same ones.
-Left out, because they depend on the client and not on the trade: the depository's fee when shares leave the demat account, a
-broker's discounts, interest on margin. Contract notes round some lines to the whole rupee per day; here each is rounded to the
-paisa.
+Rates are data: each broker's with where they are published, the day that publication speaks of, and what could not be confirmed;
+days before use the same ones. Left out, because they depend on the client and not on the trade: discounts, offers to new clients,
+interest, penalties, fees for orders placed or closed by the broker's desk. Contract notes round the transaction tax and the stamp
+duty to the whole rupee per day; here each line is rounded to the paisa per run, so an estimate differs from a day's note by a
+rupee or so.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,13 +19,8 @@ from trading.orders import Side
 ZERO = Decimal(0)
 PAISA = Decimal("0.01")
 
+# When all of this was last compared with what is published.
 CHECKED_ON = date(2026, 11, 21)
-SOURCES = (
-    "zerodha.com/charges",
-    "dhan.co/pricing",
-    "support.fyers.in: brokerage, statutory and other charges",
-    "angelone.in/exchange-transaction-charges",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +39,18 @@ class Brokerage:
 
 @dataclass(frozen=True, slots=True)
 class BrokerRates:
+    """`depository`: rupees for each instrument and day on which shares leave the demat account, before the tax on services.
+
+    `speaks_of`: the day the source is dated, or says its rates begin; None where it says neither. `unconfirmed`: what no public
+    page that could be read confirms; empty where everything is confirmed.
+    """
+
     intraday: Brokerage
     delivery: Brokerage
+    depository: Decimal
+    source: str
+    speaks_of: date | None
+    unconfirmed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +67,77 @@ class Taxes:
 
 _FREE = Brokerage(ZERO)
 _INTRADAY = Brokerage(Decimal("0.0003"), Decimal(20))
+_ZERODHA = BrokerRates(
+    intraday=_INTRADAY,
+    delivery=_FREE,
+    depository=Decimal(13),
+    source="support.zerodha.com: brokerage for equity; what DP charges mean",
+    speaks_of=None,
+    unconfirmed="the day of the pages; women as first holders pay 0.25 less to the depository",
+)
 RATES: Mapping[BrokerName, BrokerRates] = {
-    BrokerName.ZERODHA: BrokerRates(_INTRADAY, _FREE),
-    BrokerName.DHAN: BrokerRates(_INTRADAY, _FREE),
-    BrokerName.FYERS: BrokerRates(_INTRADAY, Brokerage(Decimal("0.003"), Decimal(20))),
+    BrokerName.ZERODHA: _ZERODHA,
+    BrokerName.DHAN: BrokerRates(
+        intraday=_INTRADAY,
+        delivery=_FREE,
+        depository=Decimal("12.50"),
+        source="dhan.co/pricing, as repeated by others",
+        speaks_of=None,
+        unconfirmed="the broker's own page could not be read, only copies of it without a day",
+    ),
+    BrokerName.FYERS: BrokerRates(
+        intraday=_INTRADAY,
+        delivery=Brokerage(Decimal("0.003"), Decimal(20)),
+        depository=Decimal("12.50"),
+        source="support.fyers.in: brokerage, statutory and other charges; DP charges",
+        speaks_of=date(2025, 6, 2),
+        unconfirmed="an older page of the broker's names 3.50 for the depository",
+    ),
     BrokerName.ANGEL_ONE: BrokerRates(
-        Brokerage(Decimal("0.0003"), Decimal(20), Decimal(5)), Brokerage(Decimal("0.001"), Decimal(20), Decimal(5))
+        intraday=Brokerage(Decimal("0.0003"), Decimal(20), Decimal(5)),
+        delivery=Brokerage(Decimal("0.001"), Decimal(20), Decimal(5)),
+        depository=Decimal(20),
+        source="angelone.in: pricing update; exchange-transaction-charges",
+        speaks_of=date(2024, 11, 1),
+        unconfirmed="the least brokerage of 5 an order: the update of November 2024 says 2 for delivery and none for intraday",
+    ),
+    # Nobody charges a paper account: it is shown what the same trades would have cost at Zerodha.
+    BrokerName.PAPER: _ZERODHA,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRate:
+    """A share of the turnover, both sides."""
+
+    rate: Decimal
+    source: str
+    speaks_of: date
+
+
+EXCHANGE_RATES: Mapping[str, ExchangeRate] = {
+    "NSE": ExchangeRate(
+        Decimal("0.0000307"),
+        "NSE: 2.97 a lakh for the cash market, and 10 a crore for the investors' protection fund",
+        date(2024, 10, 1),
+    ),
+    # Groups A and B; other groups pay 275 a crore to one per cent, and our instruments do not tell their group.
+    "BSE": ExchangeRate(
+        Decimal("0.0000375"),
+        "angelone.in, exchange-transaction-charges: BSE takes 375 a crore for groups A and B",
+        date(2024, 11, 1),
     ),
 }
-# Shares of the turnover, both sides; NSE's with its contribution to the investors' protection fund, BSE's for groups A and B.
-EXCHANGE_RATES: Mapping[str, Decimal] = {"NSE": Decimal("0.0000307"), "BSE": Decimal("0.0000375")}
+# Securities transaction tax (Finance Act), stamp duty (Indian Stamp Act, one rate for all states since July 2020), SEBI's 10 a
+# crore, and GST; the same on every broker's page.
+TAXES_SOURCE = "statutory: STT, stamp duty, SEBI turnover fee, GST"
 TAXES = Taxes()
+
+
+def sources() -> tuple[str, ...]:
+    """Where all of it is published, each once."""
+    listed = [*(rates.source for rates in RATES.values()), *(rate.source for rate in EXCHANGE_RATES.values()), TAXES_SOURCE]
+    return tuple(dict.fromkeys(listed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +158,20 @@ class Charges:
     exchange: Decimal = ZERO
     regulator: Decimal = ZERO
     stamp_duty: Decimal = ZERO
+    depository: Decimal = ZERO
     services_tax: Decimal = ZERO
 
     @property
     def total(self) -> Decimal:
-        return self.brokerage + self.transaction_tax + self.exchange + self.regulator + self.stamp_duty + self.services_tax
+        state = self.transaction_tax + self.stamp_duty + self.services_tax
+        return self.brokerage + self.exchange + self.regulator + self.depository + state
 
 
 def estimate(orders: Iterable[Executed], *, broker: BrokerName, exchange: str, product: Product) -> Charges | None:
     """The charges of one run's orders; None where no rates are known (derivatives, other exchanges), which is not zero.
 
     Shares sold on the day they were bought are charged as intraday whatever their product; those left over in a delivery product
-    as delivered.
+    as delivered. The depository is paid for shares that were there before: those leave the demat account.
     """
     listed = [order for order in orders if order.quantity]
     exchange_rate, rates = EXCHANGE_RATES.get(exchange), RATES.get(broker)
@@ -116,14 +184,16 @@ def estimate(orders: Iterable[Executed], *, broker: BrokerName, exchange: str, p
     turnover = bought.value + sold.value
     delivered = bought_to_keep + sold_from_stock
     brokerage = _paisa(sum((_brokerage(order, rates, bought, sold, is_delivery=is_delivery) for order in listed), ZERO))
-    exchange_fee, regulator = _paisa(turnover * exchange_rate), _paisa(turnover * TAXES.regulator)
+    depository = rates.depository if sold_from_stock else ZERO
+    exchange_fee, regulator = _paisa(turnover * exchange_rate.rate), _paisa(turnover * TAXES.regulator)
     return Charges(
         brokerage=brokerage,
         transaction_tax=_paisa((sold.value - sold_from_stock) * TAXES.sale_intraday + delivered * TAXES.trade_delivered),
         exchange=exchange_fee,
         regulator=regulator,
         stamp_duty=_paisa((bought.value - bought_to_keep) * TAXES.stamp_intraday + bought_to_keep * TAXES.stamp_delivered),
-        services_tax=_paisa((brokerage + exchange_fee + regulator) * TAXES.services),
+        depository=depository,
+        services_tax=_paisa((brokerage + exchange_fee + regulator + depository) * TAXES.services),
     )
 
 

@@ -1,7 +1,5 @@
 """Results: sums over runs that have ended, reports by group with estimated charges, the equity curve, and all of it as CSV."""
 
-from collections.abc import Sequence
-from decimal import Decimal
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -13,12 +11,10 @@ from api.paging import FilterText
 from api.routes.tags import ANALYTICS
 from api.schemas.analytics import EquityCurve, GroupedBy, Report
 from api.schemas.common import Day
-from api.schemas.trading import Pnl, PnlOfDay, Summary
-from storage.repositories import order_list
-from storage.repositories.order_list import DaySum
+from api.schemas.trading import Pnl, Summary
+from storage.repositories import results as rows
 from storage.repositories.results import Wanted
 from trading.accounts import Environment
-from trading.runs import EndReason
 from trading.sessions import trading_date
 
 router = APIRouter(prefix="/analytics", tags=[ANALYTICS])
@@ -48,33 +44,18 @@ WantedRuns = Annotated[Wanted, Depends(wanted_runs)]
 @router.get("/summary", operation_id="getSummary", responses=errors(SIGNED_IN))
 async def summary(caller: CurrentCaller, platform: Platform) -> Summary:
     """How the user's strategies have done so far."""
-    today = trading_date(platform.clock.now())
     async with platform.database.transaction() as session:
-        totals = await order_list.totals(session, user_id=caller.user_id, today=today)
-    return Summary(
-        strategies=totals.strategies,
-        open_runs=totals.open_runs,
-        ended_runs=totals.ended_runs,
-        traded_runs=totals.traded_runs,
-        winning_runs=totals.winning_runs,
-        losing_runs=totals.losing_runs,
-        win_rate=round(totals.winning_runs / totals.traded_runs, 4) if totals.traded_runs else None,
-        realised_pnl=totals.realised_pnl,
-        realised_pnl_today=totals.realised_pnl_today,
-        stopped_by_stop_loss=totals.end_reasons.get(EndReason.STOP_LOSS, 0),
-        end_reasons={reason.value: count for reason, count in sorted(totals.end_reasons.items())},
-    )
+        strategies = await rows.strategy_count(session, user_id=caller.user_id)
+    runs = await results.read_all(platform, user_id=caller.user_id)
+    return results.summary_answer(runs, strategies=strategies, today=trading_date(platform.clock.now()))
 
 
 @router.get("/pnl", operation_id="getPnl", responses=errors(SIGNED_IN, BODY))
 async def pnl(caller: CurrentCaller, platform: Platform, from_day: Day | None = None, to_day: Day | None = None) -> Pnl:
-    """Realised profit and loss by trading day; the last 30 days unless said otherwise, at most a year."""
+    """Profit and loss by trading day; the last 30 days unless said otherwise, at most a year."""
     first, last = results.period(platform, from_day, to_day)
-    async with platform.database.transaction() as session:
-        days = await order_list.pnl_by_day(session, user_id=caller.user_id, from_day=first, to_day=last)
-    return Pnl(
-        from_day=first, to_day=last, realised_pnl=sum((day.realised_pnl for day in days), Decimal(0)), days=_cumulated(days)
-    )
+    wanted = Wanted(caller.user_id, first, last)
+    return results.pnl_answer(await results.read(platform, wanted), wanted)
 
 
 @router.get("/report", operation_id="getReport", responses=errors(SIGNED_IN, BODY))
@@ -107,12 +88,3 @@ async def runs_csv(platform: Platform, wanted: WantedRuns) -> Response:
 def _download(text: str, name: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _cumulated(days: Sequence[DaySum]) -> list[PnlOfDay]:
-    total = Decimal(0)
-    shown = []
-    for day in days:
-        total += day.realised_pnl
-        shown.append(PnlOfDay(trading_day=day.trading_day, runs=day.runs, realised_pnl=day.realised_pnl, cumulative_pnl=total))
-    return shown

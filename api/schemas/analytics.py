@@ -7,7 +7,7 @@ from enum import Enum
 from pydantic import Field
 
 from api.schemas.common import Answer, Rupees
-from trading.accounts import Environment
+from trading.accounts import BrokerName, Environment
 
 
 class GroupedBy(str, Enum):
@@ -57,6 +57,15 @@ class ResultGroup(ResultSums):
     name: str = Field(description="What its owner calls it; empty where there is no name")
 
 
+class ChargeRates(Answer):
+    """What the estimate knows of one broker's charges."""
+
+    broker: BrokerName
+    source: str
+    speaks_of: date | None = Field(description="The day the source is dated or its rates begin; null where it says neither")
+    unconfirmed: str = Field(description="What no public page confirms; empty where everything is confirmed")
+
+
 class Report(Answer):
     """Groups add up to the total, whichever way runs are grouped. Charges are estimates, never an invoice."""
 
@@ -68,6 +77,7 @@ class Report(Answer):
     groups: Sequence[ResultGroup]
     charges_checked_on: date = Field(description="When the rates of the estimate were last compared with what is published")
     charges_sources: Sequence[str]
+    charges_rates: Sequence[ChargeRates]
 
 
 class CurvePoint(Answer):

@@ -94,17 +94,21 @@ class Instruments(Answer):
 
 
 class Summary(Answer):
-    """Over all runs that have ended, before the broker's charges."""
+    """Over all runs that have ended. The figures are those of the report: money from the fills, charges estimated."""
 
     strategies: int
     open_runs: int
     ended_runs: int
     traded_runs: int = Field(description="Ended runs that bought something")
-    winning_runs: int
+    winning_runs: int = Field(description="Traded runs with a profit after charges, or before them where they are unknown")
     losing_runs: int
     win_rate: float | None = Field(description="Winning among traded runs, 0 to 1; null before the first")
-    realised_pnl: Rupees
+    realised_pnl: Rupees = Field(description="Before charges")
     realised_pnl_today: Rupees
+    estimated_charges: Rupees | None = Field(description="Null where no rates are known for a run, such as derivatives")
+    net_pnl: Rupees | None = Field(description="Realised, less the estimated charges; null where they are unknown")
+    net_pnl_today: Rupees | None
+    unreconciled_runs: int = Field(description="Runs whose fills the broker has not told completely: their own sums stand in")
     stopped_by_stop_loss: int
     end_reasons: dict[str, int]
 
@@ -113,13 +117,19 @@ class PnlOfDay(Answer):
     trading_day: date
     runs: int
     realised_pnl: Rupees
-    cumulative_pnl: Rupees
+    cumulative_pnl: Rupees = Field(description="Sum of `realised_pnl` so far, beginning at 0")
+    estimated_charges: Rupees | None
+    net_pnl: Rupees | None
 
 
 class Pnl(Answer):
+    """Over runs that have ended and bought something. The figures are those of the report."""
+
     from_day: date
     to_day: date
     realised_pnl: Rupees
+    estimated_charges: Rupees | None = Field(description="Null where no rates are known for a run, such as derivatives")
+    net_pnl: Rupees | None
     days: Sequence[PnlOfDay]
 
 

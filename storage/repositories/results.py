@@ -47,8 +47,20 @@ class Found:
     account_names: dict[str, str]
 
 
-async def read(session: AsyncSession, wanted: Wanted, *, most: int) -> Found:
-    """At most so many runs; one that asks for one more learns that there are too many."""
+async def years(session: AsyncSession, *, user_id: str) -> range:
+    """From the year of the user's first run to that of the last; empty before the first."""
+    span = select(func.min(Run.trading_day), func.max(Run.trading_day)).where(Run.user_id == user_id)
+    first, last = (await session.execute(span)).one()
+    return range(0) if first is None else range(first.year, last.year + 1)
+
+
+async def strategy_count(session: AsyncSession, *, user_id: str) -> int:
+    found = select(func.count()).where(Strategy.user_id == user_id, Strategy.deleted_at.is_(None))
+    return (await session.scalar(found)) or 0
+
+
+async def read(session: AsyncSession, wanted: Wanted, *, most: int | None) -> Found:
+    """At most so many runs; one that asks for one more learns that there are too many. None: all of them."""
     listed = (
         select(Run, Strategy.name, BrokerAccount.broker, BrokerAccount.label)
         .join(Strategy, Strategy.id == Run.strategy_id)

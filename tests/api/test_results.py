@@ -68,6 +68,66 @@ async def test_a_report_adds_up_the_fills_by_any_group(platform: Platform) -> No
     assert by_strategy["total"]["realised_pnl"] == 100.0
 
 
+async def test_the_summary_counts_ended_runs_by_their_fills_after_charges(platform: Platform) -> None:
+    user, other = await platform.user(), await platform.user()
+    broker_id = await platform.connect(user, "mine")
+    await traded(platform, user, broker_id, "a", buy="1000.00", sell="1050.00")
+    await traded(platform, user, broker_id, "b", buy="1000.00", sell="998.00", end_reason=EndReason.STOP_LOSS)
+    # A profit before charges and a loss after them.
+    await traded(platform, user, broker_id, "c", buy="1000.00", sell="1000.10", days_ago=800)
+    await ended_run(platform, user, broker_id, pnl="0", bought=0, sold=0, end_reason=EndReason.ENTRY_SKIPPED)
+    await add_run(platform, user, broker_id, realised_pnl=Decimal(999))
+    await traded(platform, other, await platform.connect(other, "theirs"), "d", buy="1000.00", sell="5000.00")
+    summary = await user.get("/analytics/summary")
+    assert (summary["open_runs"], summary["ended_runs"], summary["traded_runs"]) == (1, 4, 3)
+    assert (summary["winning_runs"], summary["losing_runs"], summary["win_rate"]) == (1, 2, 0.3333)
+    assert (summary["realised_pnl"], summary["realised_pnl_today"]) == (481.0, 480.0)
+    assert (summary["stopped_by_stop_loss"], summary["end_reasons"]["entry_skipped"]) == (1, 1)
+    assert summary["strategies"] == 5
+    assert summary["net_pnl"] == round(summary["realised_pnl"] - summary["estimated_charges"], 2)
+    assert summary["net_pnl_today"] < summary["realised_pnl_today"]
+
+
+async def test_summary_pnl_report_and_curve_name_the_same_figures(platform: Platform) -> None:
+    user = await platform.user()
+    broker_id = await platform.connect(user)
+    await traded(platform, user, broker_id, "a", buy="1000.05", sell="1050.35", days_ago=2)
+    await traded(platform, user, broker_id, "b", buy="999.95", sell="998.00", days_ago=1)
+    await traded(platform, user, broker_id, "c", buy="500.10", sell="500.45", days_ago=1, exchange="BSE")
+    # Fills of one order are missing: the order's own sums stand in, everywhere alike.
+    short = await ended_run(platform, user, broker_id, pnl="777", days_ago=1)
+    await add_order(platform, short, "sb", (10, "100.00"))
+    await add_order(platform, short, "ss", (4, "101.00"), side=Side.SELL, quantity=10, filled_quantity=10)
+    summary, pnl = await user.get("/analytics/summary"), await user.get("/analytics/pnl")
+    report, curve = await user.get("/analytics/report?by=day"), await user.get("/analytics/equity")
+    total = report["total"]
+    for name in ("realised_pnl", "estimated_charges", "net_pnl"):
+        assert summary[name] == pnl[name] == total[name], name
+        assert [day[name] for day in pnl["days"]] == [group[name] for group in report["groups"]], name
+    assert curve["points"][-1]["equity"] == summary["net_pnl"]
+    assert [day["trading_day"] for day in pnl["days"]] == [point["trading_day"] for point in curve["points"]]
+    assert summary["realised_pnl"] == pnl["days"][-1]["cumulative_pnl"] == 497.0
+    for name in ("traded_runs", "winning_runs", "losing_runs", "win_rate", "end_reasons", "unreconciled_runs"):
+        assert summary[name] == total[name], name
+    assert summary["unreconciled_runs"] == 1
+
+
+async def test_the_profit_by_day_adds_up(platform: Platform) -> None:
+    user = await platform.user()
+    broker_id = await platform.connect(user)
+    for tag, sell, days_ago in (("a", "101.00", 2), ("b", "99.55", 1), ("c", "100.10", 1), ("d", "100.70", 40)):
+        await traded(platform, user, broker_id, tag, buy="100.00", sell=sell, days_ago=days_ago)
+    answer = await user.get("/analytics/pnl")
+    assert [(day["trading_day"], day["runs"], day["realised_pnl"], day["cumulative_pnl"]) for day in answer["days"]] == [
+        ("2026-11-18", 1, 10.0, 10.0),
+        ("2026-11-19", 2, -3.5, 6.5),
+    ]
+    assert answer["realised_pnl"] == 6.5
+    assert answer["net_pnl"] == round(6.5 - answer["estimated_charges"], 2)
+    longer = await user.get("/analytics/pnl?from_day=2026-10-01&to_day=2026-11-20")
+    assert longer["realised_pnl"] == 13.5
+
+
 async def test_the_curve_falls_from_its_peak(platform: Platform) -> None:
     user = await platform.user()
     broker_id = await platform.connect(user)

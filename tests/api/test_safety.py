@@ -177,37 +177,6 @@ async def test_orders_are_listed_newest_first_and_one_is_shown_with_its_fills(pl
     assert (shown["price"], shown["average_price"], shown["tag"]) == (3515.12, 3512.5, "t1")
 
 
-async def test_the_summary_counts_ended_runs_only(platform: Platform) -> None:
-    user, other = await platform.user(), await platform.user()
-    broker_id = await platform.connect(user, "mine")
-    await ended_run(platform, user, broker_id, pnl="120.50")
-    await ended_run(platform, user, broker_id, pnl="-20.25", end_reason=EndReason.STOP_LOSS)
-    await ended_run(platform, user, broker_id, pnl="100", days_ago=1)
-    await ended_run(platform, user, broker_id, pnl="0", bought=0, end_reason=EndReason.ENTRY_SKIPPED)
-    await add_run(platform, user, broker_id, realised_pnl=Decimal(999))
-    await ended_run(platform, other, await platform.connect(other, "theirs"), pnl="5000")
-    summary = await user.get("/analytics/summary")
-    assert (summary["open_runs"], summary["ended_runs"], summary["traded_runs"]) == (1, 4, 3)
-    assert (summary["winning_runs"], summary["losing_runs"], summary["win_rate"]) == (2, 1, 0.6667)
-    assert (summary["realised_pnl"], summary["realised_pnl_today"]) == (200.25, 100.25)
-    assert (summary["stopped_by_stop_loss"], summary["end_reasons"]["entry_skipped"]) == (1, 1)
-
-
-async def test_the_profit_by_day_adds_up(platform: Platform) -> None:
-    user = await platform.user()
-    broker_id = await platform.connect(user)
-    for pnl, days_ago in (("10", 2), ("-4.50", 1), ("1.25", 1), ("7", 40)):
-        await ended_run(platform, user, broker_id, pnl=pnl, days_ago=days_ago)
-    answer = await user.get("/analytics/pnl")
-    assert [(day["trading_day"], day["runs"], day["realised_pnl"], day["cumulative_pnl"]) for day in answer["days"]] == [
-        ("2026-11-18", 1, 10.0, 10.0),
-        ("2026-11-19", 2, -3.25, 6.75),
-    ]
-    assert answer["realised_pnl"] == 6.75
-    longer = await user.get("/analytics/pnl?from_day=2026-10-01&to_day=2026-11-20")
-    assert longer["realised_pnl"] == 13.75
-
-
 @pytest.mark.parametrize(
     ("query", "status"),
     [

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.accounts import BrokerName
-from trading.charges import RATES, Charges, Executed, estimate
+from trading.charges import EXCHANGE_RATES, RATES, Charges, Executed, estimate, sources
 from trading.instruments import Product
 from trading.orders import Side
 
@@ -66,8 +66,63 @@ def test_where_no_rates_are_known_the_charges_are_unknown_and_not_zero(exchange:
     assert estimate([bought(1, "100")], broker=BrokerName.ZERODHA, exchange=exchange, product=product) is None
 
 
-def test_every_broker_has_rates() -> None:
+def test_every_broker_has_rates_and_says_where_they_are_from() -> None:
     assert set(RATES) == set(BrokerName)
+    assert all(rates.source and (rates.speaks_of or rates.unconfirmed) for rates in RATES.values())
+    assert {rates.source for rates in RATES.values()} | {rate.source for rate in EXCHANGE_RATES.values()} < set(sources())
+
+
+def test_a_paper_account_is_shown_what_the_trade_would_have_cost_at_a_broker() -> None:
+    orders = (bought(100, "100000"), sold(100, "101000"))
+    assert charges(*orders, broker=BrokerName.PAPER) == charges(*orders)
+
+
+# Worked by hand from each broker's own page: 10 shares bought at 1,000 and 1,010, 20 sold at 1,020; NSE then BSE.
+WORKED = [
+    (BrokerName.ZERODHA, "NSE", "12.15", "1.24", "2.42"),
+    (BrokerName.ZERODHA, "BSE", "12.15", "1.52", "2.47"),
+    (BrokerName.DHAN, "NSE", "12.15", "1.24", "2.42"),
+    (BrokerName.FYERS, "NSE", "12.15", "1.24", "2.42"),
+    (BrokerName.ANGEL_ONE, "NSE", "16.12", "1.24", "3.13"),
+]
+
+
+@pytest.mark.parametrize(("broker", "exchange", "brokerage", "fee", "services"), WORKED)
+def test_a_day_trade_at_each_broker(broker: BrokerName, exchange: str, brokerage: str, fee: str, services: str) -> None:
+    orders = [bought(10, "10000"), bought(10, "10100"), sold(20, "20400")]
+    found = estimate(orders, broker=broker, exchange=exchange, product=Product.MIS)
+    assert found == Charges(
+        brokerage=Decimal(brokerage),
+        transaction_tax=Decimal("5.10"),
+        exchange=Decimal(fee),
+        regulator=Decimal("0.04"),
+        stamp_duty=Decimal("0.60"),
+        services_tax=Decimal(services),
+    )
+
+
+# Brokerage and the depository's fee of 10,000 rupees of shares sold from the demat account.
+DELIVERED = [
+    (BrokerName.ZERODHA, "0", "13.00"),
+    (BrokerName.DHAN, "0", "12.50"),
+    (BrokerName.FYERS, "20.00", "12.50"),
+    (BrokerName.ANGEL_ONE, "10.00", "20.00"),
+]
+
+
+@pytest.mark.parametrize(("broker", "brokerage", "depository"), DELIVERED)
+def test_shares_sold_from_the_demat_account_pay_the_depository_once(broker: BrokerName, brokerage: str, depository: str) -> None:
+    found = charges(sold(5, "5000"), sold(5, "5000"), broker=broker, product=Product.CNC)
+    once = charges(sold(10, "10000"), broker=broker, product=Product.CNC)
+    assert (once.brokerage, once.depository, found.depository) == (Decimal(brokerage), Decimal(depository), Decimal(depository))
+    taxed = once.brokerage + once.exchange + once.regulator + once.depository
+    assert once.services_tax == (taxed * Decimal("0.18")).quantize(Decimal("0.01"))
+    assert once.total == taxed + once.transaction_tax + once.stamp_duty + once.services_tax
+
+
+def test_no_share_leaves_the_demat_account_on_the_day_it_was_bought() -> None:
+    assert charges(bought(10, "10000"), sold(10, "10000"), product=Product.CNC).depository == 0
+    assert charges(sold(10, "10000"), product=Product.MIS).depository == 0
 
 
 @given(
