@@ -15,6 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from local.namespace import ensure_namespace
 from tests.replay.days import DAYS, RecordedDay
 from tests.replay.histories import IDENTITY, keep
+from tests.replay.rounds import ROUNDS, RecordedRound
 from tests.stack import address_of, close_stack, open_stack
 from tests.workflows.day import open_day, settings_for
 from workflows.names import SEARCH_ATTRIBUTES
@@ -22,12 +23,17 @@ from workflows.names import SEARCH_ATTRIBUTES
 _NAMESPACE = "default"
 
 
-async def record(address: str, days: list[RecordedDay]) -> None:
+async def record(address: str, names: list[str]) -> None:
+    """Those that are named; all of them when none are."""
     await ensure_namespace(address, _NAMESPACE, search_attributes=SEARCH_ATTRIBUTES)
     client = await Client.connect(address, namespace=_NAMESPACE, identity=IDENTITY, data_converter=pydantic_data_converter)
-    for recorded in days:
-        keep(recorded.__name__, await history_of(client, recorded))
-        Console().print(recorded.__name__)
+    recorded = [*((day.__name__, history_of(client, day)) for day in DAYS), *((one.__name__, _of(client, one)) for one in ROUNDS)]
+    for name, living in recorded:
+        if names and name not in names:
+            living.close()
+            continue
+        keep(name, await living)
+        Console().print(name)
 
 
 async def history_of(client: Client, recorded: RecordedDay) -> WorkflowHistory:
@@ -38,11 +44,14 @@ async def history_of(client: Client, recorded: RecordedDay) -> WorkflowHistory:
         return await handle.fetch_history()
 
 
+async def _of(client: Client, recorded: RecordedRound) -> WorkflowHistory:
+    return await (await recorded(client, settings_for(f"recording-{recorded.__name__}"))).fetch_history()
+
+
 def main(names: list[str]) -> None:
-    days = [recorded for recorded in DAYS if not names or recorded.__name__ in names]
     open_stack()
     try:
-        asyncio.run(record(address_of("temporal"), days))
+        asyncio.run(record(address_of("temporal"), names))
     finally:
         close_stack()
 

@@ -16,8 +16,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.messages import StrategyInput, StrategyResult
 from runtime.temporal_worker import WORKFLOWS
-from tests.replay.days import DAYS
+from tests.replay.days import DAYS, trading_day
 from tests.replay.histories import FOLDER, IDENTITY, fields, names_of_kept, read
+from tests.replay.rounds import ROUNDS
 from trading.runs import EndReason
 from workflows import names
 from workflows.strategy import StrategyWorkflow
@@ -53,18 +54,26 @@ async def test_todays_code_goes_on_with_every_kept_history(name: str, runner: Wo
     await replay(read(name), workflows=WORKFLOWS, runner=runner)
 
 
-@pytest.mark.parametrize("name", [name for name in names_of_kept() if name != "trading_day"])
+OF_STRATEGIES = sorted(recorded.__name__ for recorded in DAYS if recorded is not trading_day)
+
+
+@pytest.mark.parametrize("name", OF_STRATEGIES)
 async def test_a_workflow_with_a_step_more_is_found_out_by_every_kept_history(name: str) -> None:
     with pytest.raises(workflow.NondeterminismError):
         await replay(read(name), workflows=[HesitantWorkflow], runner=UnsandboxedWorkflowRunner())
 
 
 def test_every_recorded_day_is_kept_and_nothing_else() -> None:
-    assert names_of_kept() == sorted(recorded.__name__ for recorded in DAYS)
+    assert names_of_kept() == sorted(recorded.__name__ for recorded in (*DAYS, *ROUNDS))
+
+
+def test_every_workflow_has_a_kept_history() -> None:
+    """Each kept one replays with these workflows, by its name."""
+    assert len({workflow_name(read(name)) for name in names_of_kept()}) == len(WORKFLOWS)
 
 
 def test_every_way_a_workflow_ends_a_run_is_kept() -> None:
-    ends = {end_reason(read(name)) for name in names_of_kept() if name != "trading_day"}
+    ends = {end_reason(read(name)) for name in OF_STRATEGIES}
     assert ends == set(EndReason) - NOT_BY_A_WORKFLOW
 
 
@@ -75,6 +84,10 @@ def test_a_kept_history_tells_nothing_of_the_machine_it_was_recorded_on(name: st
     assert "stackTrace" not in {key for key, _ in texts}
     readable = [base64.b64decode(text).decode() if key == "data" else text for key, text in texts]
     assert [text for text in readable if _PATH.search(text)] == []
+
+
+def workflow_name(history: WorkflowHistory) -> str:
+    return history.events[0].workflow_execution_started_event_attributes.workflow_type.name
 
 
 def end_reason(history: WorkflowHistory) -> EndReason:

@@ -6,42 +6,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
-from temporalio.exceptions import ApplicationError
 
 from activities.messages import EndPlaying, PlaygroundInput, PlaygroundProgress, Reckoned
-from activities.signatures import PlaygroundActivities
 from runtime.temporal_worker import make_worker
 from tests.waiting import eventually_asked
 from tests.workflows.day import replay, settings_for
 from tests.workflows.fakes import Gate
+from tests.workflows.rounds import Reckoner
 from tests.workflows.time import WorkflowTime
 from workflows import names
 from workflows.playground import FAILED, PlaygroundWorkflow
-
-
-class Reckoner(PlaygroundActivities):
-    def __init__(self) -> None:
-        self.answer = Reckoned()
-        self.failures = 0
-        self.asked = 0
-        self.gate: Gate | None = None
-        self.ended: list[EndPlaying] = []
-
-    @activity.defn
-    async def reckon(self, request: PlaygroundInput) -> Reckoned:
-        self.asked += 1
-        if self.failures:
-            self.failures -= 1
-            raise ApplicationError("the process went astray")
-        if self.gate is not None:
-            await self.gate.pass_through()
-        return self.answer
-
-    @activity.defn
-    async def end_playing(self, request: EndPlaying) -> None:
-        self.ended.append(request)
 
 
 @pytest.fixture

@@ -6,32 +6,17 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from temporalio import activity
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.messages import AccountsChecked, CheckAccounts
-from activities.signatures import ReadinessActivities
+from activities.messages import AccountsChecked
 from local.namespace import ensure_namespace
 from runtime.temporal_worker import ensure_schedules, make_worker
 from tests.waiting import eventually
 from tests.workflows.day import replay, settings_for
+from tests.workflows.rounds import Looks
 from workflows import names
 from workflows.readiness import ReadinessWorkflow
-
-
-class Looks(ReadinessActivities):
-    """Two batches; the first attempt at the second one fails."""
-
-    def __init__(self) -> None:
-        self.asked: list[CheckAccounts] = []
-
-    @activity.defn
-    async def check_accounts(self, request: CheckAccounts) -> AccountsChecked:
-        self.asked.append(request)
-        if len(self.asked) == 2:
-            raise RuntimeError("the worker had a bad moment")
-        return AccountsChecked(5, 1) if request.after else AccountsChecked(20, 3, "brk_b")
 
 
 @pytest.fixture

@@ -7,43 +7,18 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from temporalio import activity
 from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.messages import AccountsReconciled, ReconcileAccounts, ReconcileResult
-from activities.signatures import ReconciliationActivities
+from activities.messages import AccountsReconciled, ReconcileResult
 from local.namespace import ensure_namespace
 from runtime.temporal_worker import ensure_schedules, make_worker
 from tests.waiting import eventually
 from tests.workflows.day import replay, settings_for
+from tests.workflows.rounds import THREE, Batches
 from tests.workflows.time import WorkflowTime
 from workflows import names
 from workflows.reconcile import SPREAD, ReconcileWorkflow, pause_before_next
-
-
-class Batches(ReconciliationActivities):
-    """Answers batch after batch, by the account it is asked to go on after; some fail a few times first."""
-
-    def __init__(self, answers: dict[str, AccountsReconciled]) -> None:
-        self.answers = answers
-        self.asked: list[ReconcileAccounts] = []
-        self.failures = 0
-
-    @activity.defn
-    async def reconcile(self, request: ReconcileAccounts) -> AccountsReconciled:
-        self.asked.append(request)
-        if self.failures:
-            self.failures -= 1
-            raise RuntimeError("the worker had a bad moment")
-        return self.answers[request.after]
-
-
-THREE = {
-    "": AccountsReconciled(compared=49, differences=2, unread=1, last="brk_b", left=70),
-    "brk_b": AccountsReconciled(compared=50, last="brk_c", left=20),
-    "brk_c": AccountsReconciled(compared=19, differences=1, unread=1),
-}
 
 
 @pytest.fixture
