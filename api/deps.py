@@ -1,6 +1,6 @@
 """What routes ask for: the services, and who is calling."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
 
@@ -9,7 +9,6 @@ from api.access import admit, get_services
 from api.errors import ApiError, ErrorCode
 from api.services import Services
 from storage.ids import is_id
-from storage.models import Role
 from storage.repositories.sessions import Device
 
 # Names that may be printed in logs and compared as they are.
@@ -51,15 +50,6 @@ async def get_caller(request: Request) -> Caller:
 CurrentCaller = Annotated[Caller, Depends(get_caller)]
 
 
-async def get_admin(caller: CurrentCaller) -> Caller:
-    if caller.role is not Role.ADMIN:
-        raise ApiError(ErrorCode.FORBIDDEN)
-    return caller
-
-
-CurrentAdmin = Annotated[Caller, Depends(get_admin)]
-
-
 async def idempotency_key(
     idempotency_key: Annotated[
         str | None,
@@ -81,49 +71,24 @@ def known_id(value: str, *, prefix: str, missing: ErrorCode) -> str:
     return value
 
 
-# Each asks who is calling first: without a token nobody learns anything about an id.
-async def strategy_id_of(_: CurrentCaller, strategy_id: Annotated[str, Path(examples=["str_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(strategy_id, prefix="str", missing=ErrorCode.STRATEGY_NOT_FOUND)
+def path_id(name: str, *, prefix: str, missing: ErrorCode) -> Any:
+    """An id in the path. It asks who is calling first: without a token nobody learns anything about an id."""
+    in_path = Path(alias=name, examples=[f"{prefix}_01jb3m5k8r2v9x4c7n6q1t0w3z"])
+
+    async def checked(_: CurrentCaller, value: Annotated[str, in_path]) -> str:
+        return known_id(value, prefix=prefix, missing=missing)
+
+    return Depends(checked)
 
 
-async def broker_id_of(_: CurrentCaller, broker_id: Annotated[str, Path(examples=["brk_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(broker_id, prefix="brk", missing=ErrorCode.BROKER_NOT_FOUND)
-
-
-async def order_id_of(_: CurrentCaller, order_id: Annotated[str, Path(examples=["ord_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(order_id, prefix="ord", missing=ErrorCode.ORDER_NOT_FOUND)
-
-
-async def alert_id_of(_: CurrentCaller, alert_id: Annotated[str, Path(examples=["alt_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(alert_id, prefix="alt", missing=ErrorCode.ALERT_NOT_FOUND)
-
-
-async def user_id_of(_: CurrentAdmin, user_id: Annotated[str, Path(examples=["usr_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(user_id, prefix="usr", missing=ErrorCode.USER_NOT_FOUND)
-
-
-async def result_id_of(_: CurrentCaller, result_id: Annotated[str, Path(examples=["pgj_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(result_id, prefix="pgj", missing=ErrorCode.PLAYGROUND_RESULT_NOT_FOUND)
-
-
-async def data_id_of(_: CurrentCaller, data_id: Annotated[str, Path(examples=["dat_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(data_id, prefix="dat", missing=ErrorCode.PLAYGROUND_DATA_NOT_FOUND)
-
-
-async def session_id_of(_: CurrentCaller, session_id: Annotated[str, Path(examples=["fam_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(session_id, prefix="fam", missing=ErrorCode.SESSION_NOT_FOUND)
-
-
-async def key_id_of(_: CurrentCaller, key_id: Annotated[str, Path(examples=["key_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(key_id, prefix="key", missing=ErrorCode.API_KEY_NOT_FOUND)
-
-
-SessionId = Annotated[str, Depends(session_id_of)]
-KeyId = Annotated[str, Depends(key_id_of)]
-StrategyId = Annotated[str, Depends(strategy_id_of)]
-BrokerId = Annotated[str, Depends(broker_id_of)]
-OrderId = Annotated[str, Depends(order_id_of)]
-AlertId = Annotated[str, Depends(alert_id_of)]
-UserId = Annotated[str, Depends(user_id_of)]
-ResultId = Annotated[str, Depends(result_id_of)]
-DataId = Annotated[str, Depends(data_id_of)]
+StrategyId = Annotated[str, path_id("strategy_id", prefix="str", missing=ErrorCode.STRATEGY_NOT_FOUND)]
+BrokerId = Annotated[str, path_id("broker_id", prefix="brk", missing=ErrorCode.BROKER_NOT_FOUND)]
+OrderId = Annotated[str, path_id("order_id", prefix="ord", missing=ErrorCode.ORDER_NOT_FOUND)]
+AlertId = Annotated[str, path_id("alert_id", prefix="alt", missing=ErrorCode.ALERT_NOT_FOUND)]
+UserId = Annotated[str, path_id("user_id", prefix="usr", missing=ErrorCode.USER_NOT_FOUND)]
+ResultId = Annotated[str, path_id("result_id", prefix="pgj", missing=ErrorCode.PLAYGROUND_RESULT_NOT_FOUND)]
+DataId = Annotated[str, path_id("data_id", prefix="dat", missing=ErrorCode.PLAYGROUND_DATA_NOT_FOUND)]
+SessionId = Annotated[str, path_id("session_id", prefix="fam", missing=ErrorCode.SESSION_NOT_FOUND)]
+KeyId = Annotated[str, path_id("key_id", prefix="key", missing=ErrorCode.API_KEY_NOT_FOUND)]
+TargetId = Annotated[str, path_id("target_id", prefix="ntf", missing=ErrorCode.TARGET_NOT_FOUND)]
+DeviceId = Annotated[str, path_id("device_id", prefix="dev", missing=ErrorCode.DEVICE_NOT_FOUND)]

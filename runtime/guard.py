@@ -6,13 +6,11 @@ workflow is gone or cannot go on is alarmed within seconds, and one that is gone
 rows. Until then the desk covers it.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import or_, select
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -23,7 +21,7 @@ from execution.rows import load_runs
 from execution.starting import Lead, strategy_input
 from execution.timeline import tell
 from execution.views import run_view
-from runtime.rounds import rounds_while_locked
+from runtime.rounds import rounds_for_ever
 from runtime.temporal import is_gone
 from storage.database import Database
 from storage.models import Order, Run
@@ -61,14 +59,14 @@ class Guard:
 
     async def run(self) -> None:
         """For ever; a store or Temporal that is away is tried again."""
-        while True:
-            try:
-                await rounds_while_locked(
-                    self._database, _GUARD_LOCK, self.round, pause_seconds=ROUND_SECONDS, silence_seconds=SILENCE_SECONDS
-                )
-            except (SQLAlchemyError, RPCError, OSError, TimeoutError) as error:
-                _log.warning("guard_waits", error=str(error))
-            await asyncio.sleep(ROUND_SECONDS)
+        await rounds_for_ever(
+            self._database,
+            _GUARD_LOCK,
+            self.round,
+            name="guard",
+            pause_seconds=ROUND_SECONDS,
+            silence_seconds=SILENCE_SECONDS,
+        )
 
     async def round(self) -> None:
         """One look at everything that is open."""

@@ -3,9 +3,37 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.service import RPCError
 
 from storage.database import Database
+
+_log = structlog.get_logger()
+
+
+async def rounds_for_ever(
+    database: Database,
+    lock: int,
+    one_round: Callable[[], Awaitable[None]],
+    *,
+    name: str,
+    pause_seconds: float,
+    silence_seconds: float,
+    begin: Callable[[], None] = lambda: None,
+) -> None:
+    """Whenever the lock is free: rounds until something fails, and then from the beginning (`begin`), for as long as the process
+    lives. A store or Temporal that is away is waited for; `name` is how the log calls this work."""
+    while True:
+        try:
+            begin()
+            await rounds_while_locked(database, lock, one_round, pause_seconds=pause_seconds, silence_seconds=silence_seconds)
+        except (SQLAlchemyError, RPCError, OSError, TimeoutError) as error:
+            _log.info("rounds_wait", of=name, error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (supervised loop: it must go on whatever one round has met)
+            _log.error("rounds_broken", of=name, error=repr(error), exc_info=True)
+        await asyncio.sleep(pause_seconds)
 
 
 async def rounds_while_locked(

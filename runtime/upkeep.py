@@ -1,12 +1,10 @@
 """What one process of all does for the others, off every path: it chains the audit log and removes what was kept long enough."""
 
-import asyncio
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from runtime.rounds import rounds_while_locked
+from runtime.rounds import rounds_for_ever
 from storage.database import Database
 from storage.repositories import audit_chain, measurements, platform_log
 from trading.ports.clock import Clock
@@ -31,16 +29,14 @@ class Upkeep:
 
     async def run(self) -> None:
         """For ever."""
-        while True:
-            try:
-                await rounds_while_locked(
-                    self._database, _UPKEEP_LOCK, self.round, pause_seconds=ROUND_SECONDS, silence_seconds=SILENCE_SECONDS
-                )
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
-                _log.info("upkeep_waits", error=type(error).__name__)
-            except Exception as error:  # noqa: BLE001 (supervised loop: the audit log must be sealed whatever one round met)
-                _log.error("upkeep_broken", error=repr(error), exc_info=True)
-            await asyncio.sleep(ROUND_SECONDS)
+        await rounds_for_ever(
+            self._database,
+            _UPKEEP_LOCK,
+            self.round,
+            name="upkeep",
+            pause_seconds=ROUND_SECONDS,
+            silence_seconds=SILENCE_SECONDS,
+        )
 
     async def round(self) -> None:
         """Seal what was written; now and then, clean."""

@@ -13,7 +13,6 @@ from datetime import timedelta
 import structlog
 from redis.asyncio import Redis
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -23,7 +22,7 @@ from execution.alarm_upkeep import alarm_long_doubts, clear_what_is_over
 from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.leases import uncovered
 from runtime.lasting import Lasting
-from runtime.rounds import rounds_while_locked
+from runtime.rounds import rounds_for_ever
 from storage.database import Database
 from storage.locks import LISTENER_LOCK, is_held
 from storage.models import Run
@@ -67,17 +66,19 @@ class Watchman:
 
     async def run(self) -> None:
         """For ever."""
-        while True:
-            try:
-                self._lasting, self._up = Lasting(), {}
-                await rounds_while_locked(
-                    self._database, _WATCHMAN_LOCK, self.round, pause_seconds=ROUND_SECONDS, silence_seconds=SILENCE_SECONDS
-                )
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
-                _log.info("watchman_waits", error=type(error).__name__)
-            except Exception as error:  # noqa: BLE001 (supervised loop: the others must be watched whatever one of them answers)
-                _log.error("watchman_broken", error=repr(error), exc_info=True)
-            await asyncio.sleep(ROUND_SECONDS)
+        await rounds_for_ever(
+            self._database,
+            _WATCHMAN_LOCK,
+            self.round,
+            name="watchman",
+            pause_seconds=ROUND_SECONDS,
+            silence_seconds=SILENCE_SECONDS,
+            begin=self._forget,
+        )
+
+    def _forget(self) -> None:
+        """What was seen before another process held the lock proves nothing."""
+        self._lasting, self._up = Lasting(), {}
 
     async def round(self) -> None:
         """One look at every part."""

@@ -2,12 +2,11 @@
 
 import asyncio
 import hashlib
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends
 
 from api.declared import BODY, IDEMPOTENT, SIGNED_IN, errors
-from api.deps import CurrentCaller, Platform, idempotency_key, known_id
+from api.deps import CurrentCaller, DeviceId, Platform, TargetId, idempotency_key
 from api.errors import ApiError, ErrorCode
 from api.idempotency import IdempotentRoute
 from api.routes.tags import NOTIFICATIONS
@@ -27,18 +26,6 @@ reading = APIRouter(prefix="/notifications", tags=[NOTIFICATIONS])
 
 MOST_TARGETS = 10
 MOST_DEVICES = 10
-
-
-async def target_id_of(_: CurrentCaller, target_id: Annotated[str, Path(examples=["ntf_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(target_id, prefix="ntf", missing=ErrorCode.TARGET_NOT_FOUND)
-
-
-async def device_id_of(_: CurrentCaller, device_id: Annotated[str, Path(examples=["dev_01jb3m5k8r2v9x4c7n6q1t0w3z"])]) -> str:
-    return known_id(device_id, prefix="dev", missing=ErrorCode.DEVICE_NOT_FOUND)
-
-
-TargetId = Annotated[str, Depends(target_id_of)]
-DeviceId = Annotated[str, Depends(device_id_of)]
 
 
 @reading.get("/targets", operation_id="listNotificationTargets", responses=errors(SIGNED_IN))

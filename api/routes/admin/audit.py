@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.declared import BODY, SIGNED_IN, errors
-from api.deps import CurrentAdmin, Platform
+from api.deps import CurrentCaller, Platform
 from api.errors import ErrorCode
 from api.paging import Cursor, FilterText, Limit, read_number_cursor
 from api.routes.admin.spans import From, To
@@ -21,7 +21,7 @@ reading = APIRouter(prefix="/admin", tags=[ADMIN])
     "/audit", operation_id="adminAudit", responses=errors(SIGNED_IN, BODY, ErrorCode.FORBIDDEN, ErrorCode.INVALID_CURSOR)
 )
 async def list_audit(
-    admin: CurrentAdmin,
+    admin: CurrentCaller,
     platform: Platform,
     actor_id: FilterText | None = None,
     subject_id: FilterText | None = None,
@@ -41,7 +41,7 @@ async def list_audit(
 
 
 @reading.get("/audit/check", operation_id="adminCheckAudit", responses=errors(SIGNED_IN, ErrorCode.FORBIDDEN))
-async def check_audit(admin: CurrentAdmin, platform: Platform) -> AuditCheck:
+async def check_audit(admin: CurrentCaller, platform: Platform) -> AuditCheck:
     """Read the whole log and prove that nothing that was sealed has been changed or taken out. Takes seconds when it is long."""
     chain = await audit_chain.check(platform.database)
     return AuditCheck(

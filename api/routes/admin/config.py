@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.declared import BODY, IDEMPOTENT, SIGNED_IN, errors
-from api.deps import Caller, CurrentAdmin, Platform, idempotency_key
+from api.deps import Caller, CurrentCaller, Platform, idempotency_key
 from api.errors import ErrorCode
 from api.idempotency import IdempotentRoute
 from api.routes.tags import ADMIN
@@ -25,14 +25,14 @@ _SET = errors(SIGNED_IN, BODY, IDEMPOTENT, ErrorCode.FORBIDDEN)
 
 
 @reading.get("/config", operation_id="adminConfig", responses=errors(SIGNED_IN, ErrorCode.FORBIDDEN))
-async def get_config(admin: CurrentAdmin, platform: Platform) -> Configuration:
+async def get_config(admin: CurrentCaller, platform: Platform) -> Configuration:
     """Every setting with its origin, and every switch. Never a secret."""
     async with platform.database.transaction() as session:
         return _configuration(platform, await switches.load(session))
 
 
 @router.put("/config/maintenance", operation_id="adminSetMaintenance", responses=_SET)
-async def set_maintenance(body: SetSwitch, admin: CurrentAdmin, platform: Platform) -> Configuration:
+async def set_maintenance(body: SetSwitch, admin: CurrentCaller, platform: Platform) -> Configuration:
     """Maintenance mode: nothing new is started, by hand or in the morning. What runs goes on, and buys and sells as planned."""
     return await _set(
         platform,
@@ -47,7 +47,7 @@ async def set_maintenance(body: SetSwitch, admin: CurrentAdmin, platform: Platfo
 
 @router.put("/config/brokers/{broker}", operation_id="adminSetBroker", responses=_SET)
 async def set_broker(
-    broker: Annotated[BrokerName, Path()], body: SetSwitch, admin: CurrentAdmin, platform: Platform
+    broker: Annotated[BrokerName, Path()], body: SetSwitch, admin: CurrentCaller, platform: Platform
 ) -> Configuration:
     """Switch a broker off or on. Off: nothing new is started there, and runs whose purchase is not armed yet do not buy.
 
@@ -65,7 +65,7 @@ async def set_broker(
 
 
 @router.put("/config/flags/{flag}", operation_id="adminSetFlag", responses=_SET)
-async def set_flag(flag: Annotated[Flag, Path()], body: SetSwitch, admin: CurrentAdmin, platform: Platform) -> Configuration:
+async def set_flag(flag: Annotated[Flag, Path()], body: SetSwitch, admin: CurrentCaller, platform: Platform) -> Configuration:
     """Switch a feature off or on."""
     return await _set(
         platform,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.declared import BODY, SIGNED_IN, errors
-from api.deps import CurrentAdmin, Platform
+from api.deps import CurrentCaller, Platform
 from api.errors import ErrorCode
 from api.paging import Cursor, Limit, read_id_cursor
 from api.routes.admin.spans import From, To
@@ -33,7 +33,7 @@ _PREFIXES = {
 
 @reading.get("/logs", operation_id="adminLogs", responses=errors(SIGNED_IN, BODY, ErrorCode.FORBIDDEN, ErrorCode.INVALID_CURSOR))
 async def list_logs(
-    admin: CurrentAdmin,
+    admin: CurrentCaller,
     platform: Platform,
     log: Annotated[Log, Query(description="Which log")] = Log.ERRORS,
     search: Search = None,

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends
 from api import running
 from api.answers import plan_answer, run_answer
 from api.declared import BODY, IDEMPOTENT, SIGNED_IN, errors
-from api.deps import CurrentAdmin, Platform, StrategyId, idempotency_key
+from api.deps import CurrentCaller, Platform, StrategyId, idempotency_key
 from api.errors import ErrorCode
 from api.idempotency import IdempotentRoute
 from api.paging import Cursor, FilterText, Limit, cursor_of, read_cursor
@@ -31,7 +31,7 @@ reading = APIRouter(prefix="/admin", tags=[ADMIN])
     responses=errors(SIGNED_IN, BODY, ErrorCode.FORBIDDEN, ErrorCode.INVALID_CURSOR),
 )
 async def list_strategies(
-    admin: CurrentAdmin,
+    admin: CurrentCaller,
     platform: Platform,
     search: Search = None,
     status: StrategyState | None = None,
@@ -60,7 +60,7 @@ async def list_strategies(
     operation_id="adminForceStop",
     responses=errors(SIGNED_IN, BODY, IDEMPOTENT, ErrorCode.FORBIDDEN, ErrorCode.STRATEGY_NOT_FOUND, ErrorCode.NOT_RUNNING),
 )
-async def force_stop(strategy_id: StrategyId, body: ForceStop, admin: CurrentAdmin, platform: Platform) -> ForceStopped:
+async def force_stop(strategy_id: StrategyId, body: ForceStop, admin: CurrentCaller, platform: Platform) -> ForceStopped:
     """Stop anybody's run as its owner could, or keep a repeating strategy from starting again. The owner reads the reason."""
     stopped = await running.force_stop(platform, admin, strategy_id=strategy_id, square_off=body.square_off, reason=body.reason)
     if stopped is None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from api import series, system_report
 from api.declared import BODY, SIGNED_IN, errors
-from api.deps import CurrentAdmin, Platform
+from api.deps import CurrentCaller, Platform
 from api.errors import ErrorCode
 from api.routes.operation import read_readiness
 from api.routes.tags import ADMIN
@@ -20,7 +20,7 @@ reading = APIRouter(prefix="/admin", tags=[ADMIN])
 
 
 @reading.get("/system", operation_id="adminSystem", responses=errors(SIGNED_IN, ErrorCode.FORBIDDEN))
-async def get_system(admin: CurrentAdmin, platform: Platform) -> System:
+async def get_system(admin: CurrentCaller, platform: Platform) -> System:
     """Each process, feed, queue and store with its state. A part that does not answer within two seconds is null."""
     async with platform.database.transaction() as session:
         counts = await system.read(session)
@@ -57,7 +57,7 @@ async def get_system(admin: CurrentAdmin, platform: Platform) -> System:
 
 @reading.get("/system/metrics", operation_id="adminMetrics", responses=errors(SIGNED_IN, BODY, ErrorCode.FORBIDDEN))
 async def get_metrics(
-    admin: CurrentAdmin,
+    admin: CurrentCaller,
     platform: Platform,
     name: Annotated[list[SeriesName] | None, Query(description="Which series; all when left out")] = None,
     minutes: Annotated[int, Query(ge=1, le=14 * 24 * 60, description="How far back; two weeks are kept")] = 60,

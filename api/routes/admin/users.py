@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import notify
 from api.declared import BODY, IDEMPOTENT, SIGNED_IN, errors
-from api.deps import CurrentAdmin, Platform, UserId, idempotency_key
+from api.deps import CurrentCaller, Platform, UserId, idempotency_key
 from api.errors import ApiError, ErrorCode
 from api.idempotency import IdempotentRoute
 from api.paging import Cursor, Limit, read_id_cursor
@@ -34,7 +34,7 @@ Search = Annotated[
     "/users", operation_id="adminListUsers", responses=errors(SIGNED_IN, BODY, ErrorCode.FORBIDDEN, ErrorCode.INVALID_CURSOR)
 )
 async def list_users(
-    admin: CurrentAdmin,
+    admin: CurrentCaller,
     platform: Platform,
     search: Search = None,
     role: Role | None = None,
@@ -53,7 +53,7 @@ async def list_users(
 @reading.get(
     "/users/{user_id}", operation_id="adminGetUser", responses=errors(SIGNED_IN, ErrorCode.FORBIDDEN, ErrorCode.USER_NOT_FOUND)
 )
-async def get_user(user_id: UserId, admin: CurrentAdmin, platform: Platform) -> UserAnswer:
+async def get_user(user_id: UserId, admin: CurrentCaller, platform: Platform) -> UserAnswer:
     """One user."""
     async with platform.database.transaction() as session:
         user = await users.find(session, user_id=user_id)
@@ -70,7 +70,7 @@ async def get_user(user_id: UserId, admin: CurrentAdmin, platform: Platform) -> 
         SIGNED_IN, BODY, ErrorCode.FORBIDDEN, ErrorCode.INVALID_EMAIL, ErrorCode.WEAK_PASSWORD, ErrorCode.EMAIL_TAKEN
     ),
 )
-async def create_user(body: CreateUser, admin: CurrentAdmin, platform: Platform) -> UserAnswer:
+async def create_user(body: CreateUser, admin: CurrentCaller, platform: Platform) -> UserAnswer:
     """Make a user of any role. A second call meets EMAIL_TAKEN; nothing that holds a password is kept for a repeated request."""
     if body.password.lower() == body.email:
         raise ApiError(ErrorCode.WEAK_PASSWORD)
@@ -111,7 +111,7 @@ async def create_user(body: CreateUser, admin: CurrentAdmin, platform: Platform)
         ErrorCode.EMAIL_TAKEN,
     ),
 )
-async def change_user(user_id: UserId, body: ChangeUser, admin: CurrentAdmin, platform: Platform) -> UserAnswer:
+async def change_user(user_id: UserId, body: ChangeUser, admin: CurrentCaller, platform: Platform) -> UserAnswer:
     """Change a user's role, address or name, suspend them or let them back in."""
     now = platform.clock.now()
     try:
@@ -147,7 +147,7 @@ async def change_user(user_id: UserId, body: ChangeUser, admin: CurrentAdmin, pl
         ErrorCode.USER_HAS_OPEN_RUNS,
     ),
 )
-async def delete_user(user_id: UserId, admin: CurrentAdmin, platform: Platform) -> UserDeleted:
+async def delete_user(user_id: UserId, admin: CurrentCaller, platform: Platform) -> UserDeleted:
     """Remove a user with their strategies and broker accounts, whose secrets are wiped. What was traded stays on record."""
     now = platform.clock.now()
     async with platform.database.transaction() as session:
