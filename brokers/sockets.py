@@ -2,6 +2,7 @@
 
 import logging
 import time
+from asyncio import timeout
 from collections.abc import Mapping
 from typing import cast
 
@@ -77,6 +78,20 @@ async def receive(connection: ClientConnection) -> bytes | str:
         return await connection.recv()
     except ConnectionClosed as closed:
         raise BrokerUnavailable(closing_words(closed)) from None
+
+
+async def receive_unless_silent(connection: AttentiveConnection, *, silence_seconds: float, what: str) -> bytes | str:
+    """The next message; hours may pass without one. Raises BrokerUnavailable when the connection is lost, and when not even a
+    pong was heard for so long. Being cancelled loses no message."""
+    while True:
+        left = silence_seconds - (time.monotonic() - connection.heard_at)
+        if left <= 0:
+            raise BrokerUnavailable(f"{what} fell silent for {silence_seconds:g} s")
+        try:
+            async with timeout(left):
+                return await receive(connection)
+        except TimeoutError:
+            continue
 
 
 async def send(connection: ClientConnection, message: bytes | str) -> None:

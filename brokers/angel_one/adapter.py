@@ -7,8 +7,6 @@ from decimal import Decimal
 from typing import Literal
 from urllib.parse import quote
 
-from websockets.asyncio.client import ClientConnection
-
 from brokers.angel_one import limits
 from brokers.angel_one import orders as shapes
 from brokers.angel_one.errors import (
@@ -33,7 +31,7 @@ from brokers.angel_one.updates import order_updates
 from brokers.environments import check_environment
 from brokers.exact_json import encode_json
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.sockets import HandshakeRefused, open_socket
+from brokers.sockets import AttentiveConnection, HandshakeRefused, open_socket
 from brokers.transport import ConnectionPool, Transport
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
@@ -250,7 +248,7 @@ class AngelOneBroker(ABC):
 
     @asynccontextmanager
     async def ticks(self) -> AsyncIterator[TickStream]:
-        def connect() -> Awaitable[ClientConnection]:
+        def connect() -> Awaitable[AttentiveConnection]:
             return self._connect(self._urls.ws_url)
 
         async with AngelOneTickStream(connect, self._tokens, clock=self._clock, mode=self._tick_mode) as stream:
@@ -261,7 +259,7 @@ class AngelOneBroker(ABC):
         async with kept_alive(await self._connect(self._urls.orders_ws_url)) as connection:
             yield order_updates(connection, silence_seconds=self._silence_seconds)
 
-    async def _connect(self, url: str) -> ClientConnection:
+    async def _connect(self, url: str) -> AttentiveConnection:
         self._check_logged_in()
         try:
             return await open_socket(url, headers=socket_headers(self._credentials), open_seconds=self._timeout_seconds)

@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from websockets.asyncio.client import ClientConnection
-
-from brokers.sockets import send
+from brokers.sockets import AttentiveConnection, send
 
 # Asked for every 30 s at least. Its answer is all that is heard of a quiet connection, so it is sent before silence alarms.
 HEARTBEAT_SECONDS = 2.0
@@ -14,7 +12,7 @@ PING, PONG = "ping", "pong"
 
 
 @asynccontextmanager
-async def kept_alive(connection: ClientConnection) -> AsyncIterator[ClientConnection]:
+async def kept_alive(connection: AttentiveConnection) -> AsyncIterator[AttentiveConnection]:
     """Sends heartbeats as long as the block lasts, then closes."""
     beating = asyncio.create_task(_beat(connection))
     try:
@@ -25,7 +23,7 @@ async def kept_alive(connection: ClientConnection) -> AsyncIterator[ClientConnec
         await connection.close()
 
 
-async def _beat(connection: ClientConnection) -> None:
+async def _beat(connection: AttentiveConnection) -> None:
     """Ends with the connection; whoever reads from it meets the loss."""
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)

@@ -9,14 +9,13 @@ from datetime import datetime
 from decimal import Decimal
 
 import structlog
-from websockets.asyncio.client import ClientConnection
 
 from brokers.angel_one.heartbeat import PONG, kept_alive
 from brokers.angel_one.limits import LIMITS
 from brokers.angel_one.symbols import AngelInstrument
 from brokers.angel_one.ticks import Mode, decode_price, instant, unit_of
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.sockets import receive, send
+from brokers.sockets import AttentiveConnection, receive, send
 from trading.instruments import InstrumentId
 from trading.ports.broker import BrokerError, BrokerRefused, Tick
 from trading.ports.clock import Clock
@@ -26,17 +25,16 @@ _SUBSCRIBE, _UNSUBSCRIBE = 1, 0
 _WAITING_MESSAGES = 10_000
 _log = structlog.get_logger()
 
-Open = Callable[[], Awaitable[ClientConnection]]
+Open = Callable[[], Awaitable[AttentiveConnection]]
 # Exchange type and token: what a packet names its instrument by.
 Key = tuple[int, str]
 
 
 @dataclass(slots=True, eq=False)
 class _Line:
-    """One connection, what is subscribed on it, and when it was last heard."""
+    """One connection, and what is subscribed on it."""
 
-    connection: ClientConnection
-    heard_at: float
+    connection: AttentiveConnection
     known: dict[Key, tuple[InstrumentId, Decimal]] = field(default_factory=dict)
 
 
@@ -63,11 +61,11 @@ class AngelOneTickStream:
     @property
     def last_heard_at(self) -> float:
         """Of the connection heard longest ago: one that has died must not hide behind the others."""
-        return min(line.heard_at for line in self._lines)
+        return min(line.connection.heard_at for line in self._lines)
 
     async def _add_line(self) -> _Line:
         connection = await self._stack.enter_async_context(kept_alive(await self._open()))
-        line = _Line(connection, self._clock.monotonic())
+        line = _Line(connection)
         reading = asyncio.create_task(self._listen(line))
         self._stack.push_async_callback(_end, reading)
         self._lines.append(line)
@@ -76,9 +74,7 @@ class AngelOneTickStream:
     async def _listen(self, line: _Line) -> None:
         try:
             while True:
-                message = await receive(line.connection)
-                line.heard_at = self._clock.monotonic()
-                await self._arrived.put((line, message))
+                await self._arrived.put((line, await receive(line.connection)))
         except BrokerError as lost:
             await self._arrived.put((line, lost))
 

@@ -1,30 +1,23 @@
 """The order updates of one account: hints, as they come."""
 
-from asyncio import timeout
 from collections.abc import AsyncIterator
-
-from websockets.asyncio.client import ClientConnection
 
 from brokers.angel_one.heartbeat import PONG
 from brokers.angel_one.orders import read_order
 from brokers.exact_json import parse_json
 from brokers.fields import row
-from brokers.sockets import receive
+from brokers.sockets import AttentiveConnection, receive_unless_silent
 from trading.orders import BrokerOrder
-from trading.ports.broker import BrokerUnavailable, UnreadableAnswer
+from trading.ports.broker import UnreadableAnswer
 
 # The first frame, without an order.
 _CONNECTED = "AB00"
 
 
-async def order_updates(connection: ClientConnection, *, silence_seconds: float) -> AsyncIterator[BrokerOrder]:
+async def order_updates(connection: AttentiveConnection, *, silence_seconds: float) -> AsyncIterator[BrokerOrder]:
     """Orders of this account as they change. Raises BrokerUnavailable when not even a heartbeat was answered for so long."""
     while True:
-        try:
-            async with timeout(silence_seconds):
-                message = await receive(connection)
-        except TimeoutError:
-            raise BrokerUnavailable(f"the order updates fell silent for {silence_seconds:g} s") from None
+        message = await receive_unless_silent(connection, silence_seconds=silence_seconds, what="the order updates")
         if message != PONG and (order := read_update(message)) is not None:
             yield order
 

@@ -1,7 +1,5 @@
 """Dhan's order updates: a socket of its own that tells of all orders of the account, from whatever app they came."""
 
-import time
-from asyncio import timeout
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -11,10 +9,10 @@ from brokers.dhan.orders import InstrumentOf, known_instrument
 from brokers.dhan.stream import connected
 from brokers.exact_json import Encodable, encode_json, parse_json
 from brokers.fields import Row, row
-from brokers.sockets import AttentiveConnection, receive, send
+from brokers.sockets import AttentiveConnection, receive_unless_silent, send
 from trading.accounts import Credentials
 from trading.orders import BrokerOrder, BrokerOrderStatus
-from trading.ports.broker import BrokerUnavailable, UnreadableAnswer
+from trading.ports.broker import UnreadableAnswer
 
 LOGIN_CODE = 42
 
@@ -36,22 +34,9 @@ async def order_updates(
 ) -> AsyncIterator[BrokerOrder]:
     """Orders of this account as they change. Raises BrokerUnavailable when not even a pong was heard for so long."""
     while True:
-        message = await _next_message(connection, silence_seconds=silence_seconds)
+        message = await receive_unless_silent(connection, silence_seconds=silence_seconds, what="the order updates")
         if isinstance(message, str) and (order := read_update(message, instrument_of=instrument_of)) is not None:
             yield order
-
-
-async def _next_message(connection: AttentiveConnection, *, silence_seconds: float) -> bytes | str:
-    """Days may pass without an order, never long without a pong. Being cancelled loses no message."""
-    while True:
-        left = silence_seconds - (time.monotonic() - connection.heard_at)
-        if left <= 0:
-            raise BrokerUnavailable(f"the order updates fell silent for {silence_seconds:g} s")
-        try:
-            async with timeout(left):
-                return await receive(connection)
-        except TimeoutError:
-            continue
 
 
 def read_update(message: str, *, instrument_of: InstrumentOf) -> BrokerOrder | None:
