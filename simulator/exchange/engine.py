@@ -101,6 +101,11 @@ class Exchange(Core):
         with self._operation():
             return placing.place(self, request, origin)
 
+    def place_rejected(self, request: OrderRequest, origin: Origin, *, message: str) -> Order:
+        """Accept an order that is rejected afterwards, as brokers do whose checks come late. Raises Refusal."""
+        with self._operation():
+            return placing.place_rejected(self, request, origin, message=message)
+
     def modify(self, request: ModifyRequest, origin: Origin = NO_ORIGIN) -> Order:
         """Change an open order. Raises Refusal."""
         if not self.is_open():

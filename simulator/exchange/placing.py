@@ -33,15 +33,9 @@ def place(core: Core, request: OrderRequest, origin: Origin) -> Order:
             quantity=request.quantity,
             price=request.price or request.trigger_price,
         )
-    order = _new_order(core, request)
-    core.orders[order.order_id] = order
-    account.orders.append(order)
-    core.events.append(OrderPlaced(order, origin))
-    core.walk(order, Status.RECEIVED, Status.VALIDATION_PENDING)
     if request.reject_message is not None:
-        order.message = order.message_raw = request.reject_message
-        core.walk(order, Status.REJECTED)
-        return order
+        return place_rejected(core, request, origin, message=request.reject_message)
+    order = _take(core, request, origin)
     funds.block(account, order, market.instrument)
     core.walk(order, Status.OPEN_PENDING)
     order.exchange_order_id = core.next_exchange_order_id()
@@ -53,6 +47,25 @@ def place(core: Core, request: OrderRequest, origin: Origin) -> Order:
     else:
         core.walk(order, Status.OPEN)
         enter_market(core, order)
+    return order
+
+
+def place_rejected(core: Core, request: OrderRequest, origin: Origin, *, message: str) -> Order:
+    """Accept a request that is then rejected, whatever it asks for. Raises Refusal for an unknown instrument."""
+    core.market(request.instrument)
+    order = _take(core, request, origin)
+    order.message = order.message_raw = message
+    core.walk(order, Status.REJECTED)
+    return order
+
+
+def _take(core: Core, request: OrderRequest, origin: Origin) -> Order:
+    """From here on it has an id and is in the book."""
+    order = _new_order(core, request)
+    core.orders[order.order_id] = order
+    core.accounts[request.account].orders.append(order)
+    core.events.append(OrderPlaced(order, origin))
+    core.walk(order, Status.RECEIVED, Status.VALIDATION_PENDING)
     return order
 
 

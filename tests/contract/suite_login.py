@@ -24,11 +24,11 @@ class LoginContract:
         with pytest.raises(BrokerRefused):
             await world.login.log_in(wrong, world.answer())
 
-    async def test_c03_a_request_token_works_once(self, world: World) -> None:
+    async def test_c03_a_code_that_was_used_or_has_passed_is_refused(self, world: World) -> None:
         answer = world.answer()
         await world.login.log_in(world.credentials, answer)
         with pytest.raises(BrokerRefused):
-            await world.login.log_in(world.credentials, answer)
+            await world.login.log_in(world.credentials, world.used_up(answer))
 
     async def test_c04_a_newer_login_ends_the_session_before(self, world: World) -> None:
         await world.login.log_in(world.credentials, world.answer())

@@ -12,6 +12,7 @@ from brokers.registry import BrokerRegistry, UnsupportedBroker
 from brokers.transport import ConnectionPool
 from brokers.urls import BrokerUrls
 from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator
+from tests.contract.ways import Ways, ways_of
 from tests.unit.brokers.raw_server import unused_port
 from trading.accounts import BrokerName, Credentials, Environment, LoginAnswer
 from trading.instruments import InstrumentId, Product
@@ -81,6 +82,10 @@ class World:
         return found
 
     @property
+    def ways(self) -> Ways:
+        return ways_of(self.name)
+
+    @property
     def nobody(self) -> BrokerUrls:
         """Where nobody listens."""
         port = unused_port()
@@ -114,6 +119,11 @@ class World:
     def answer(self) -> LoginAnswer:
         """What a person brings after logging in: the code of the redirect, or PIN and one-time code."""
         return LoginAnswer(**self.sim.login_answer(OWNER, dialect=self.name.value))
+
+    def used_up(self, answer: LoginAnswer) -> LoginAnswer:
+        """The same answer once it is worth nothing: it was used, or its time has passed."""
+        gone = self.ways.one_time_code_gone
+        return answer if gone is None else replace(answer, one_time_code=gone)
 
     def expire_token(self) -> None:
         self.sim.expire_token(OWNER)
