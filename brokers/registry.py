@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, overload
 
+from brokers.angel_one.parts import PARTS as ANGEL_ONE
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
 from brokers.parts import BrokerParts
@@ -19,6 +20,7 @@ MASTER_TIMEOUT_SECONDS = 60.0
 
 BROKERS: Mapping[BrokerName, BrokerParts] = {
     BrokerName.ZERODHA: ZERODHA,
+    BrokerName.ANGEL_ONE: ANGEL_ONE,
 }
 
 

@@ -22,6 +22,17 @@ DIALECTS: Mapping[str, DialectPlace] = {
         "the simulator",
         {"api_url": "http://{at}", "ws_url": "ws://{at}", "login_url": "http://{at}/connect/login"},
     ),
+    "angel_one": DialectPlace(
+        "angel_one",
+        "the simulator's SmartAPI",
+        {
+            "api_url": "http://{at}",
+            "login_url": "http://{at}/publisher-login",
+            "ws_url": "ws://{at}/smart-stream",
+            "orders_ws_url": "ws://{at}/smart-order-update",
+            "master_url": "http://{at}/OpenAPI_File/files/OpenAPIScripMaster.json",
+        },
+    ),
 }
 
 
