@@ -33,6 +33,18 @@ DIALECTS: Mapping[str, DialectPlace] = {
             "master_url": "http://{at}/OpenAPI_File/files/OpenAPIScripMaster.json",
         },
     ),
+    "fyers": DialectPlace(
+        "fyers",
+        "the simulator's Fyers",
+        {
+            "api_url": "http://{at}/api/v3",
+            "data_url": "http://{at}/data",
+            "login_url": "http://{at}/api/v3/generate-authcode",
+            "ws_url": "ws://{at}/hsm/v1-5/prod",
+            "orders_ws_url": "ws://{at}/trade/v3",
+            "master_url": "http://{at}/sym_details",
+        },
+    ),
 }
 
 

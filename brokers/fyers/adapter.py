@@ -240,9 +240,9 @@ class FyersBroker(ABC):
         headers = {"authorization": authorization(self._credentials)}
         connection = await self._connect(self._urls.orders_ws_url, headers=headers)
         try:
-            await order_socket.subscribe(connection)
+            told = await order_socket.subscribe(connection)
             async with order_socket.kept_alive(connection):
-                yield order_socket.order_updates(connection, silence_seconds=self._silence_seconds)
+                yield order_socket.order_updates(connection, silence_seconds=self._silence_seconds, told=told)
         finally:
             await connection.close()
 

@@ -212,12 +212,10 @@ def is_minute_breach(answer: Answered) -> bool:
 
 
 def _passes_at_once(answer: Answered) -> bool:
-    try:
-        if milliseconds := answer.headers.get("x-retry-after-ms"):
-            return float(milliseconds) <= 1_000
-        return float(answer.headers.get("retry-after", "60")) <= 1
-    except ValueError:
-        return False
+    milliseconds, seconds = (answer.headers.get(name, "") for name in ("x-retry-after-ms", "retry-after"))
+    if milliseconds.isdecimal():
+        return int(milliseconds) <= 1_000
+    return seconds.isdecimal() and int(seconds) <= 1
 
 
 def login_body(result: WireResult) -> Row:

@@ -1,15 +1,14 @@
 """Fyers' order socket: JSON text, one wrapper key around each message, `ping` from us and `pong` from the server."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from websockets.asyncio.client import ClientConnection
 
 from brokers.exact_json import encode_json, parse_json
 from brokers.fyers.orders import read_socket_order
-from brokers.sockets import receive, send
+from brokers.sockets import AttentiveConnection, receive, receive_unless_silent, send
 from trading.orders import BrokerOrder
 from trading.ports.broker import BrokerUnavailable, UnreadableAnswer
 
@@ -17,23 +16,43 @@ SUBSCRIBE = encode_json({"T": "SUB_ORD", "SLIST": ["orders"], "SUB_T": 1}).decod
 PING, PONG = "ping", "pong"
 # The broker's own client asks every ten seconds; a silence has to be noticed sooner.
 PING_SECONDS = 3.0
+HEARD_SECONDS = 2.0
 
 
-async def subscribe(connection: ClientConnection) -> None:
-    """Ask for orders. Raises BrokerUnavailable when the connection is lost."""
+async def subscribe(connection: ClientConnection) -> list[str]:
+    """Ask for orders, and wait a moment until the server says it heard; what it told meanwhile. Raises BrokerUnavailable."""
+    told: list[str] = []
     await send(connection, SUBSCRIBE)
+    # A server that never says so may tell of orders all the same.
+    try:
+        async with asyncio.timeout(HEARD_SECONDS):
+            while not told or _names_orders(told[-1]):
+                told.append(_text(await receive(connection)))
+    except TimeoutError:
+        pass
+    return told
 
 
-async def order_updates(connection: ClientConnection, *, silence_seconds: float) -> AsyncIterator[BrokerOrder]:
-    """Orders of this account as they change. Raises BrokerUnavailable when not even a pong was heard for so long."""
+def _names_orders(message: str) -> bool:
+    return '"orders"' in message
+
+
+def _text(message: bytes | str) -> str:
+    return message.decode(errors="replace") if isinstance(message, bytes) else message
+
+
+async def order_updates(
+    connection: AttentiveConnection, *, silence_seconds: float, told: Sequence[str] = ()
+) -> AsyncIterator[BrokerOrder]:
+    """Orders of this account as they change, first those of `told`. Raises BrokerUnavailable when not even a pong was heard for
+    so long."""
+    for message in told:
+        if (order := read_update(message)) is not None:
+            yield order
     while True:
-        try:
-            async with asyncio.timeout(silence_seconds):
-                message = await receive(connection)
-        except TimeoutError:
-            raise BrokerUnavailable(f"the order updates fell silent for {silence_seconds:g} s") from None
-        text = message.decode(errors="replace") if isinstance(message, bytes) else message
-        if (order := read_update(text)) is not None:
+        received = await receive_unless_silent(connection, silence_seconds=silence_seconds, what="the order updates")
+        message = _text(received)
+        if (order := read_update(message)) is not None:
             yield order
 
 
@@ -65,7 +84,7 @@ async def kept_alive(connection: ClientConnection) -> AsyncIterator[None]:
 
 
 async def _ping(connection: ClientConnection) -> None:
-    with contextlib.suppress(BrokerUnavailable):
-        while True:
-            await send(connection, PING)
-            await asyncio.sleep(PING_SECONDS)
+    """Ends with the connection; whoever reads from it meets the loss."""
+    while True:
+        await send(connection, PING)
+        await asyncio.sleep(PING_SECONDS)

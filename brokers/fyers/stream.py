@@ -4,7 +4,6 @@ The server sends nothing while nothing trades, not even a heartbeat, so life is 
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -140,8 +139,7 @@ class FyersTickStream:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_alive(self) -> None:
-        # Whoever reads the stream meets the broken connection; here it only ends the sending.
-        with contextlib.suppress(BrokerUnavailable):
-            while True:
-                await send(self.connection, frames.PING)
-                await asyncio.sleep(KEEP_ALIVE_SECONDS)
+        """Ends with the connection; whoever reads from it meets the loss."""
+        while True:
+            await send(self.connection, frames.PING)
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)

@@ -15,6 +15,17 @@ NAMED = {
     ("brokers/angel_one/fields.py", "_parsed", "ValueError"),
     # The loss is put where the ticks are taken from, and raised there.
     ("brokers/angel_one/stream.py", "_listen", "BrokerError"),
+    # As for Kite: "this is not Fyers' envelope", and one line of its lists that describes no instrument.
+    ("brokers/fyers/errors.py", "envelope", "(ValueError, UnreadableAnswer)"),
+    ("brokers/fyers/instruments.py", "_listed", "(UnreadableAnswer, InvalidOperation, ValueError)"),
+    # Indices cannot be bought: without the list of their names their prices are missing, and the log says so.
+    ("brokers/fyers/instruments.py", "_index_names", "ValueError"),
+    # A token that is no JWT says nothing of itself; who needs what it says asks the broker.
+    ("brokers/fyers/session.py", "claims", "(ValueError, binascii.Error)"),
+    # A symbol the broker does not know is absent from prices and limits, by the port.
+    ("brokers/fyers/adapter.py", "price_limits", "BrokerRefused"),
+    # The server did not say that it heard; what it tells from now on shows whether it did.
+    ("brokers/fyers/order_socket.py", "subscribe", "TimeoutError"),
     # "This is not Kite's envelope" is the answer; every caller judges such a body as no answer at all.
     ("brokers/zerodha/errors.py", "envelope", "ValueError"),
     # One line of the public list that describes no instrument; a list without any raises.
