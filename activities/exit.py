@@ -57,8 +57,8 @@ class DeskExitActivities(ExitActivities):
                 await supersede_armed_exits(session, run_id=run.id, why=SupersededFor.STOPPED)
                 tell(session, run, "stop_requested", "Asked to stop and keep the position", at=request.wanted_at)
             elif request.square_off and not run.leave_open and not holding_of(run).is_flat:
-                trigger = request.hit.price if request.hit is not None else None
-                leave_because(session, run, request.reason, request.wanted_at, trigger=trigger)
+                hit = request.target if request.reason is ExitReason.TARGET else request.hit
+                leave_because(session, run, request.reason, request.wanted_at, trigger=hit.price if hit is not None else None)
             if run.bought and run.state is not RunState.ENDED:
                 run.state = RunState.LEAVING
             del orders
@@ -81,12 +81,15 @@ class DeskExitActivities(ExitActivities):
 
 
 def _is_outdated(run: Run, request: Leave) -> bool:
-    """A stop that was hit at an older version of the plan and would not be hit at today's, or a sell time that was moved away
-    while nobody could tell the workflow."""
+    """A stop or target that was hit at an older version of the plan and would not be hit at today's, or a sell time that was
+    moved away while nobody could tell the workflow."""
     if run.exit_wanted_at is not None:
         return False
     if request.reason is ExitReason.SELL_TIME:
         return run.sell_at > request.at
+    if request.reason is ExitReason.TARGET and request.target is not None:
+        target = request.target
+        return target.stop_version < run.stop_version and (run.target_price is None or target.price < run.target_price)
     hit = request.hit
     if request.reason is not ExitReason.STOP_LOSS or hit is None:
         return False

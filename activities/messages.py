@@ -44,6 +44,17 @@ class StopLossHit:
 
 
 @dataclass(frozen=True)
+class TargetHit:
+    """As `StopLossHit`, of a price at or above the target."""
+
+    symbol: str
+    price: Decimal
+    stop_version: int
+    trigger_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class StopRequested:
     """A user's stop, or the kill switch. `square_off` false leaves the position as it is."""
 
@@ -182,6 +193,7 @@ class Leave:
     at: datetime
     square_off: bool = True
     hit: StopLossHit | None = None
+    target: TargetHit | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The run's own row: its beginning, its changes, its end."""
 
+from decimal import Decimal
+
 from temporalio import activity
 
 from activities.messages import Begin, Begun, ChangeRun, Finish, RunChanged, StrategyResult
@@ -11,7 +13,7 @@ from execution.hand_over import alarm_key
 from execution.rows import lock_run
 from execution.timeline import rupees, tell
 from execution.tools import Tools
-from execution.views import holding_of, run_view
+from execution.views import holding_of, is_trailing, run_view
 from storage.models import Order, Run, Strategy
 from trading.endings import EntryFacts, RunFacts, how_it_ended
 from trading.next_step import is_settled
@@ -62,7 +64,7 @@ class RowRunActivities(RunActivities):
                 run_id=run.id,
                 user_id=run.user_id,
                 sell_at=request.sell_at if request.sell_at != run.sell_at else None,
-                stop_loss=request.stop_loss if request.stop_loss != run.stop_loss else None,
+                stop_loss=None if _stands_already(run, request.stop_loss) else request.stop_loss,
                 now=request.at,
             )
             refusal = taken if isinstance(taken, PlanChangeRefused) else None
@@ -113,6 +115,11 @@ class RowRunActivities(RunActivities):
         run.state, run.end_reason, run.end_detail = RunState.ENDED, reason, detail
         run.ended_at = self._tools.clock.now()
         run.position = holding_of(run).position(run.exit_reason)
+
+
+def _stands_already(run: Run, stop_loss: Decimal | None) -> bool:
+    """The rows are changed before their workflow hears of it, and a stop that follows the price may have gone on since."""
+    return stop_loss == run.stop_loss or (stop_loss is not None and is_trailing(run) and stop_loss < run.stop_loss)
 
 
 def _failure(run: Run) -> Alarm:

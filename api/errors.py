@@ -22,6 +22,10 @@ class ErrorCode(str, Enum):
     QUANTITY_ABOVE_FREEZE = "QUANTITY_ABOVE_FREEZE"
     INVALID_STOP_LOSS = "INVALID_STOP_LOSS"
     STOP_LOSS_OFF_TICK = "STOP_LOSS_OFF_TICK"
+    INVALID_TARGET_PRICE = "INVALID_TARGET_PRICE"
+    TARGET_PRICE_OFF_TICK = "TARGET_PRICE_OFF_TICK"
+    TARGET_NOT_ABOVE_STOP = "TARGET_NOT_ABOVE_STOP"
+    INVALID_TRAILING_STOP = "INVALID_TRAILING_STOP"
     BUY_BEFORE_OPEN = "BUY_BEFORE_OPEN"
     SELL_AFTER_CLOSE = "SELL_AFTER_CLOSE"
     BUY_NOT_BEFORE_SELL = "BUY_NOT_BEFORE_SELL"
@@ -76,6 +80,7 @@ class ErrorCode(str, Enum):
     STRATEGY_RUNNING = "STRATEGY_RUNNING"
     STRATEGY_CHANGED = "STRATEGY_CHANGED"
     PRICE_AT_OR_BELOW_STOP = "PRICE_AT_OR_BELOW_STOP"
+    PRICE_AT_OR_ABOVE_TARGET = "PRICE_AT_OR_ABOVE_TARGET"
     MARKET_CLOSED = "MARKET_CLOSED"
     NO_TRADING_DAY = "NO_TRADING_DAY"
     KILL_SWITCH_ENGAGED = "KILL_SWITCH_ENGAGED"
@@ -89,6 +94,9 @@ class ErrorCode(str, Enum):
     SELL_TIME_PASSED = "SELL_TIME_PASSED"
     SELL_NOT_AFTER_BUY = "SELL_NOT_AFTER_BUY"
     STOP_ABOVE_PRICE = "STOP_ABOVE_PRICE"
+    STOP_BELOW_TRAIL = "STOP_BELOW_TRAIL"
+    TARGET_BELOW_PRICE = "TARGET_BELOW_PRICE"
+    TARGET_BELOW_STOP = "TARGET_BELOW_STOP"
     LAST_ADMIN = "LAST_ADMIN"
     TOO_MANY_TARGETS = "TOO_MANY_TARGETS"
     SECOND_FACTOR_ON = "SECOND_FACTOR_ON"
@@ -139,6 +147,10 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.QUANTITY_ABOVE_FREEZE: Meaning(400, "The quantity is above the exchange's freeze quantity"),
     ErrorCode.INVALID_STOP_LOSS: Meaning(400, "The stop-loss is not a positive price"),
     ErrorCode.STOP_LOSS_OFF_TICK: Meaning(400, "The stop-loss is not a multiple of the tick size"),
+    ErrorCode.INVALID_TARGET_PRICE: Meaning(400, "The target is not a positive price"),
+    ErrorCode.TARGET_PRICE_OFF_TICK: Meaning(400, "The target is not a multiple of the tick size"),
+    ErrorCode.TARGET_NOT_ABOVE_STOP: Meaning(400, "The target is not above the stop-loss"),
+    ErrorCode.INVALID_TRAILING_STOP: Meaning(400, "The distance at which the stop trails is none, or is given twice"),
     ErrorCode.BUY_BEFORE_OPEN: Meaning(400, "The buy time is before the market opens"),
     ErrorCode.SELL_AFTER_CLOSE: Meaning(400, "The sell time is after the session ends"),
     ErrorCode.BUY_NOT_BEFORE_SELL: Meaning(400, "The buy time is not before the effective sell time"),
@@ -191,6 +203,7 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.STRATEGY_RUNNING: Meaning(409, "A running strategy cannot be edited or deleted; stop it first"),
     ErrorCode.STRATEGY_CHANGED: Meaning(409, "The strategy was changed while it was being started; start it again"),
     ErrorCode.PRICE_AT_OR_BELOW_STOP: Meaning(409, "The last price is at or below the stop-loss: there is nothing to buy"),
+    ErrorCode.PRICE_AT_OR_ABOVE_TARGET: Meaning(409, "The last price is at or above the target: there is nothing to buy"),
     ErrorCode.MARKET_CLOSED: Meaning(409, "The strategy cannot start now: the market is closed or its sell time has passed"),
     ErrorCode.NO_TRADING_DAY: Meaning(409, "No trading day was found for this strategy in the coming weeks"),
     ErrorCode.KILL_SWITCH_ENGAGED: Meaning(409, "A kill switch is engaged; a person has to release it"),
@@ -204,6 +217,9 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.SELL_TIME_PASSED: Meaning(409, "The new sell time has passed already"),
     ErrorCode.SELL_NOT_AFTER_BUY: Meaning(409, "The new sell time is not after the buy time"),
     ErrorCode.STOP_ABOVE_PRICE: Meaning(409, "The new stop-loss is not below the last price"),
+    ErrorCode.STOP_BELOW_TRAIL: Meaning(409, "The stop follows the price and is never lowered"),
+    ErrorCode.TARGET_BELOW_PRICE: Meaning(409, "The new target is not above the last price"),
+    ErrorCode.TARGET_BELOW_STOP: Meaning(409, "The target would not be above the stop-loss"),
     ErrorCode.LAST_ADMIN: Meaning(409, "This is the only active Admin"),
     ErrorCode.SECOND_FACTOR_ON: Meaning(409, "The second factor is on already; switch it off first"),
     ErrorCode.SECOND_FACTOR_OFF: Meaning(409, "The second factor is not on, or was not begun"),

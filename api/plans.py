@@ -67,11 +67,23 @@ async def warnings(services: Services, plan: Plan) -> list[PlanWarning]:
         found.append(PlanWarning(code="SELL_TIME_ADVANCED", message=message))
     hot = await hot_price(services, plan.instrument)
     if hot is not None:
-        found += stop_warnings(plan.stop_loss, hot.price)
+        found += price_warnings(plan.stop_loss, plan.target_price, hot.price)
     return found
 
 
-def stop_warnings(stop_loss: Decimal, price: Decimal) -> list[PlanWarning]:
+def price_warnings(stop_loss: Decimal, target_price: Decimal | None, price: Decimal) -> list[PlanWarning]:
+    """What the last price says about a stop and a target."""
+    found = _stop_warnings(stop_loss, price)
+    if target_price is not None and target_price <= price:
+        message = (
+            f"The target {rupees(target_price)} is not above the last price {rupees(price)}: "
+            "if that is still so at the buy time, nothing is bought"
+        )
+        found.append(PlanWarning(code="TARGET_AT_OR_BELOW_PRICE", message=message))
+    return found
+
+
+def _stop_warnings(stop_loss: Decimal, price: Decimal) -> list[PlanWarning]:
     if stop_loss >= price:
         message = (
             f"The stop-loss {rupees(stop_loss)} is not below the last price {rupees(price)}: "

@@ -133,7 +133,12 @@ async def _wanted(services: Services, caller: Caller, asked: PlanToTry) -> Wante
         strategy = await strategies.find(session, strategy_id=asked.strategy_id, user_id=caller.user_id)
     if strategy is None:
         raise ApiError(ErrorCode.STRATEGY_NOT_FOUND)
-    return Wanted(strategies.plan_of(strategy), asked.stop_loss_percent)
+    plan = strategies.plan_of(strategy)
+    if plan.target_price is not None or plan.trail is not None:
+        # Reckoned without them it would be the result of another plan.
+        message = "the playground does not know targets and trailing stops yet: send the plan without them"
+        raise ApiError(ErrorCode.INVALID_VALUE, message)
+    return Wanted(plan, asked.stop_loss_percent)
 
 
 def _check(plan: Plan, instrument: Instrument) -> None:

@@ -1,7 +1,7 @@
 """Stopping and changing what runs: rows first, then everybody is told. Works while Temporal and Redis are away."""
 
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,12 +11,13 @@ from api import notify
 from api.deps import Caller
 from api.errors import ApiError, ErrorCode
 from api.plans import hot_price, listed_instrument, refusal
+from api.schemas.strategy import ChangeRunning
 from api.services import Services
 from execution.commands import PlanChangeRefused, PlanChangeTaken, StopTaken, take_plan_change, take_stop
 from storage.models import Run
 from storage.repositories import admin_strategies, audit, strategies
 from trading.instruments import InstrumentId
-from trading.plan import Repeat, stop_problem
+from trading.plan import Repeat, stop_problem, target_problem
 from trading.runs import StrategyState
 from trading.sessions import instant, session_of
 from workflows.names import CHANGE_PLAN, STOP_REQUESTED
@@ -140,12 +141,11 @@ async def _as_it_is(services: Services, caller: Caller, run_id: str) -> Run:
     return run
 
 
-async def change(
-    services: Services, caller: Caller, *, strategy_id: str, stop_loss: Decimal | None, sell_time: time | None
-) -> Changed:
+async def change(services: Services, caller: Caller, *, strategy_id: str, wanted: ChangeRunning) -> Changed:
     """Raises ApiError for every reason why the running trade cannot be changed so."""
     run = await _open_run(services, caller, strategy_id)
-    _check_change(services, run, stop_loss=stop_loss, sell_time=sell_time)
+    _check_change(services, run, wanted)
+    stop_loss, target_price, sell_time = wanted.stop_loss, wanted.target_price, wanted.sell_time
     hot = await hot_price(services, InstrumentId(run.exchange, run.symbol))
     now = services.clock.now()
     async with services.database.transaction() as session:
@@ -157,6 +157,7 @@ async def change(
             stop_loss=stop_loss,
             now=now,
             last_price=hot.price if hot else None,
+            target_price=target_price,
         )
         if isinstance(taken, PlanChangeRefused):
             raise ApiError(ErrorCode(taken.code.value), taken.message)
@@ -168,6 +169,7 @@ async def change(
             now=now,
             run_id=run.id,
             stop_loss=None if stop_loss is None else str(stop_loss),
+            target_price=None if target_price is None else str(target_price),
             sell_time=None if sell_time is None else sell_time.isoformat(),
         )
     await notify.stop_moved(services, taken.armed)
@@ -175,11 +177,15 @@ async def change(
     return Changed(taken, await _tell_change(services, taken))
 
 
-def _check_change(services: Services, run: Run, *, stop_loss: Decimal | None, sell_time: time | None) -> None:
+def _check_change(services: Services, run: Run, wanted: ChangeRunning) -> None:
     instrument = listed_instrument(services, InstrumentId(run.exchange, run.symbol))
-    problem = None if stop_loss is None else stop_problem(stop_loss, instrument.tick_size)
+    problem = None if wanted.stop_loss is None else stop_problem(wanted.stop_loss, instrument.tick_size)
+    if problem is None and wanted.target_price is not None:
+        # Beside which stop it shall stand is judged under the run's lock.
+        problem = target_problem(wanted.target_price, stop_loss=Decimal(0), tick_size=instrument.tick_size)
     if problem is not None:
         raise refusal((problem,))
+    sell_time = wanted.sell_time
     exchange_day = services.calendar.day(run.trading_day)
     if sell_time is not None and exchange_day is not None:
         latest = session_of(instrument, exchange_day).last_safe_exit

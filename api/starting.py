@@ -138,6 +138,9 @@ async def _check_price(services: Services, plan: Plan, account: BrokerAccount) -
     if price <= plan.stop_loss:
         message = f"the last price {rupees(price)} is at or below the stop-loss {rupees(plan.stop_loss)}"
         raise ApiError(ErrorCode.PRICE_AT_OR_BELOW_STOP, message)
+    if plan.target_price is not None and price >= plan.target_price:
+        message = f"the last price {rupees(price)} is at or above the target {rupees(plan.target_price)}"
+        raise ApiError(ErrorCode.PRICE_AT_OR_ABOVE_TARGET, message)
     return price
 
 

@@ -28,6 +28,8 @@ from cache.keys import (
 )
 from cache.subscription import Message, listen
 from trading.instruments import InstrumentId
+from trading.runs import ExitReason
+from trading.trailing import Trail, trail_of
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -35,7 +37,8 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class StopCrossed:
-    """A price at or below a run's stop, seen at `at` (aware). The same `trigger_id` may come many times."""
+    """A price at or below a run's stop, or at or above its target, seen at `at` (aware). The same `trigger_id` may come many
+    times."""
 
     run_id: str
     account_id: str
@@ -43,11 +46,15 @@ class StopCrossed:
     price: Decimal
     at: datetime
     trigger_id: str
+    reason: ExitReason = ExitReason.STOP_LOSS
 
 
 @dataclass(frozen=True, slots=True)
 class ArmedStop:
-    """A stop that is to be watched; a higher version replaces a lower one. Prices older than `armed_at` do not count."""
+    """A stop that is to be watched; a higher version replaces a lower one. Prices older than `armed_at` do not count.
+
+    With a `target`, that price is watched from below; with a `trail`, the stop follows the highest price, so far `highest`.
+    """
 
     run_id: str
     account_id: str
@@ -55,6 +62,9 @@ class ArmedStop:
     stop_price: Decimal
     stop_version: int
     armed_at: datetime
+    target: Decimal | None = None
+    trail: Trail | None = None
+    highest: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +99,14 @@ def listen_stops(redis: Redis) -> AbstractAsyncContextManager[AsyncIterator[list
 
 
 def _stop_row(stop: StopCrossed) -> list[object]:
-    return [stop.run_id, stop.account_id, stop.stop_version, str(stop.price), stop.at, stop.trigger_id]
+    return [stop.run_id, stop.account_id, stop.stop_version, str(stop.price), stop.at, stop.trigger_id, stop.reason.value]
 
 
 def _read_stops(message: Message) -> list[StopCrossed]:
     rows = orjson.loads(message.data)
     return [
-        StopCrossed(run_id, account_id, version, Decimal(price), datetime.fromisoformat(at), trigger_id)
-        for run_id, account_id, version, price, at, trigger_id in rows
+        StopCrossed(run_id, account_id, version, Decimal(price), datetime.fromisoformat(at), trigger_id, ExitReason(reason))
+        for run_id, account_id, version, price, at, trigger_id, reason in rows
     ]
 
 
@@ -119,16 +129,30 @@ def _armed_row(change: ArmedStop | Disarmed) -> list[object]:
     if isinstance(change, Disarmed):
         return [change.run_id]
     stop = change
-    return [stop.run_id, stop.account_id, str(stop.instrument), str(stop.stop_price), stop.stop_version, stop.armed_at]
+    trail = stop.trail
+    prices = (stop.target, trail and trail.rupees, trail and trail.percent, stop.highest)
+    row = [stop.run_id, stop.account_id, str(stop.instrument), str(stop.stop_price), stop.stop_version, stop.armed_at]
+    return [*row, *(None if price is None else str(price) for price in prices)]
 
 
 def _read_armed(message: Message) -> list[ArmedStop | Disarmed]:
     return [Disarmed(row[0]) if len(row) == 1 else _armed_stop(*row) for row in orjson.loads(message.data)]
 
 
-def _armed_stop(run_id: str, account_id: str, instrument: str, price: str, version: int, armed_at: str) -> ArmedStop:
+def _armed_stop(
+    run_id: str, account_id: str, instrument: str, price: str, version: int, armed_at: str, *others: str | None
+) -> ArmedStop:
+    target, rupees, percent, highest = (None if other is None else Decimal(other) for other in others)
     return ArmedStop(
-        run_id, account_id, InstrumentId.parse(instrument), Decimal(price), version, datetime.fromisoformat(armed_at)
+        run_id,
+        account_id,
+        InstrumentId.parse(instrument),
+        Decimal(price),
+        version,
+        datetime.fromisoformat(armed_at),
+        target=target,
+        trail=trail_of(rupees, percent),
+        highest=highest,
     )
 
 

@@ -126,6 +126,8 @@ def _view(rows: _Rows, as_of: datetime) -> View:
         end_reason=run.end_reason,
         end_detail=run.end_detail,
         stop_requested_at=run.stop_requested_at,
+        target_price=run.target_price,
+        highest_price=run.highest_price,
     )
 
 
@@ -148,4 +150,7 @@ def _plan(strategy: Strategy) -> PlanView:
         stop_loss=strategy.stop_loss,
         repeat=strategy.repeat,
         version=strategy.version,
+        target_price=strategy.target_price,
+        trailing_by=strategy.trailing_by,
+        trailing_percent=strategy.trailing_percent,
     )

@@ -41,6 +41,9 @@ class PlanView:
     repeat: Repeat
     version: int
     account_id: str | None = None
+    target_price: Decimal | None = None
+    trailing_by: Decimal | None = None
+    trailing_percent: Decimal | None = None
 
     @property
     def instrument(self) -> InstrumentId:
@@ -91,6 +94,8 @@ class View:
     end_reason: EndReason | None = None
     end_detail: str = ""
     stop_requested_at: datetime | None = None
+    target_price: Decimal | None = None
+    highest_price: Decimal | None = None
 
     @property
     def has_open_run(self) -> bool:

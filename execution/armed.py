@@ -24,6 +24,12 @@ class ArmedOrder:
     stop_price: Decimal | None
     stop_version: int
     band_step: int
+    target_price: Decimal | None = None
+
+    def is_pointless_at(self, price: Decimal) -> bool:
+        """Whether what is bought at that price would be sold again at once."""
+        at_stop = self.stop_price is not None and price <= self.stop_price
+        return at_stop or (self.target_price is not None and price >= self.target_price)
 
 
 class ArmedOrders:

@@ -28,11 +28,13 @@ def new_attempt(run: Run, leg: Leg, attempt: int, *, quantity: int) -> Order:
         quantity=quantity,
         stop_price=run.stop_loss,
         stop_version=run.stop_version,
+        target_price=run.target_price,
     )
 
 
 def arm_entry(session: AsyncSession, run: Run, *, attempt: int, quantity: int, fire_at: datetime, deadline_at: datetime) -> Order:
-    """An entry that leaves at `fire_at` (or as soon after as it can, until `deadline_at`) unless the price is at its stop."""
+    """An entry that leaves at `fire_at` (or as soon after as it can, until `deadline_at`) unless the price is at its stop or
+    target."""
     order = new_attempt(run, Leg.ENTRY, attempt, quantity=quantity)
     order.fire_at, order.deadline_at = fire_at, deadline_at
     session.add(order)
@@ -42,7 +44,7 @@ def arm_entry(session: AsyncSession, run: Run, *, attempt: int, quantity: int, f
 def arm_exit(
     session: AsyncSession, run: Run, *, attempt: int, quantity: int, band_step: int, wanted_at: datetime | None
 ) -> Order:
-    """An exit that leaves at its stop or at the sell time, whichever comes first; with `wanted_at`, at once."""
+    """An exit that leaves at its stop, its target or the sell time, whichever comes first; with `wanted_at`, at once."""
     order = new_attempt(run, Leg.EXIT, attempt, quantity=quantity)
     order.fire_at, order.band_step, order.wanted_at = run.sell_at, band_step, wanted_at
     session.add(order)

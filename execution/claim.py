@@ -39,7 +39,8 @@ class WantedEntry:
 
 @dataclass(frozen=True, slots=True)
 class WantedExit:
-    """An exit whose condition came true at `wanted_at`. `trigger` is the price that crossed, for a stop; else None."""
+    """An exit whose condition came true at `wanted_at`. `trigger` is the price that crossed, for a stop or a target; else
+    None."""
 
     order_id: str
     limit: Decimal
@@ -118,7 +119,7 @@ _DUE_ENTRIES = f"""
         WHERE o.state = 'armed' AND o.leg = 'entry'
           AND (o.fire_at <= :now OR o.wanted_at IS NOT NULL)
           AND o.deadline_at > :now
-          AND w.reference > o.stop_price
+          AND w.reference > o.stop_price AND (o.target_price IS NULL OR w.reference < o.target_price)
           AND r.state <> 'ended' AND r.exit_wanted_at IS NULL AND NOT r.leave_open AND :now < r.hand_over_at
           AND {_NO_KILL_SWITCH}
           AND {_USER_ACTIVE}
@@ -160,6 +161,7 @@ _CLAIM_EXITS = text(
         WHERE o.state = 'armed' AND o.leg = 'exit' AND NOT r.leave_open AND :now < r.hand_over_at
           AND o.quantity BETWEEN 1 AND r.bought - r.sold - r.taken_elsewhere
           AND ((w.reason = 'stop_loss' AND o.stop_price >= w.trigger_price)
+               OR (w.reason = 'target' AND o.target_price <= w.trigger_price)
                OR (w.reason = 'sell_time' AND o.fire_at <= :now)
                OR r.exit_wanted_at IS NOT NULL OR o.wanted_at IS NOT NULL)
           AND {_COMPARED}

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from cache.channels import ArmedStop
 from execution.timeline import rupees, tell
+from execution.views import armed_stop, is_trailing
 from execution.withdraw import supersede_armed
 from storage.models import Order, Run
-from trading.instruments import InstrumentId
 from trading.orders import Leg, OrderState, SupersededFor
 from trading.runs import ExitReason, RunState
 from trading.sessions import INDIA
@@ -39,6 +39,9 @@ class ChangeRefusal(str, Enum):
     SELL_TIME_PASSED = "SELL_TIME_PASSED"
     SELL_NOT_AFTER_BUY = "SELL_NOT_AFTER_BUY"
     STOP_ABOVE_PRICE = "STOP_ABOVE_PRICE"
+    STOP_BELOW_TRAIL = "STOP_BELOW_TRAIL"
+    TARGET_BELOW_PRICE = "TARGET_BELOW_PRICE"
+    TARGET_BELOW_STOP = "TARGET_BELOW_STOP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class PlanChangeTaken:
     sell_at: datetime
     stop_loss: Decimal
     stop_version: int
+    target_price: Decimal | None = None
     # What the listener is to watch from now on; None while nothing is held.
     armed: ArmedStop | None = None
 
@@ -114,10 +118,17 @@ def want_exit(run: Run, reason: ExitReason, at: datetime) -> bool:
 
 
 def leave_because(session: AsyncSession, run: Run, reason: ExitReason, at: datetime, *, trigger: Decimal | None) -> None:
-    """As `want_exit`; and the timeline says once that the stop was hit, whoever is the first to know of it."""
-    if want_exit(run, reason, at) and reason is ExitReason.STOP_LOSS:
-        where = "" if trigger is None else f" at {rupees(trigger)}"
-        tell(session, run, "stop_hit", f"Stop-loss hit{where}", price=trigger, at=at)
+    """As `want_exit`; and the timeline says once that the stop or the target was hit, whoever is the first to know of it."""
+    if not want_exit(run, reason, at):
+        return
+    where = "" if trigger is None else f" at {rupees(trigger)}"
+    if reason is ExitReason.STOP_LOSS:
+        # A stop that has never moved needs no explanation.
+        high = run.highest_price
+        trails = "" if high is None else f"; it had followed the price up to {rupees(high)} and stood at {rupees(run.stop_loss)}"
+        tell(session, run, "stop_hit", f"Stop-loss hit{where}{trails}", price=trigger, at=at)
+    elif reason is ExitReason.TARGET:
+        tell(session, run, "target_hit", f"Target reached{where}", price=trigger, at=at)
 
 
 async def supersede_armed_entries(session: AsyncSession, *, run_id: str, why: SupersededFor) -> bool:
@@ -138,15 +149,17 @@ async def take_plan_change(
     stop_loss: Decimal | None,
     now: datetime,
     last_price: Decimal | None = None,
+    target_price: Decimal | None = None,
 ) -> PlanChangeTaken | PlanChangeRefused:
-    """Move the sell time or the stop of an open run, together with the conditions of its armed orders.
+    """Move the sell time, the stop or the target of an open run, together with the conditions of its armed orders.
 
     Refused once the exit has begun: then there is nothing left that a new condition could decide.
     """
     run = await _open_run(session, run_id, user_id)
     if run is None:
         return PlanChangeRefused(ChangeRefusal.RUN_ENDED, "the run has ended")
-    refusal = await _why_not(session, run, sell_at=sell_at, stop_loss=stop_loss, now=now, last_price=last_price)
+    wanted = _Wanted(sell_at, stop_loss, target_price)
+    refusal = await _why_not(session, run, wanted, now=now, last_price=last_price)
     if refusal is not None:
         return refusal
     if sell_at is not None and sell_at != run.sell_at:
@@ -155,31 +168,35 @@ async def take_plan_change(
     if stop_loss is not None and stop_loss != run.stop_loss:
         run.stop_loss, run.stop_version = stop_loss, run.stop_version + 1
         tell(session, run, "plan_changed", f"Stop-loss is now {rupees(stop_loss)}", at=now, price=stop_loss)
+    if target_price is not None and target_price != run.target_price:
+        run.target_price, run.stop_version = target_price, run.stop_version + 1
+        tell(session, run, "plan_changed", f"Target is now {rupees(target_price)}", at=now, price=target_price)
     armed = (Order.run_id == run_id, Order.state == OrderState.ARMED)
-    exit_values = {
-        "fire_at": run.sell_at,
+    entry_values = {
         "stop_price": run.stop_loss,
         "stop_version": run.stop_version,
+        "target_price": run.target_price,
         "revision": Order.revision + 1,
     }
+    exit_values = {**entry_values, "fire_at": run.sell_at}
     moved = update(Order).where(*armed, Order.leg == Leg.EXIT).values(**exit_values).returning(Order.id)
     is_covered = (await session.execute(moved)).first() is not None
-    entry_values = {"stop_price": run.stop_loss, "stop_version": run.stop_version, "revision": Order.revision + 1}
     await session.execute(update(Order).where(*armed, Order.leg == Leg.ENTRY).values(**entry_values))
-    instrument = InstrumentId(run.exchange, run.symbol)
-    watch = ArmedStop(run.id, run.account_id, instrument, run.stop_loss, run.stop_version, armed_at=now) if is_covered else None
-    return PlanChangeTaken(run.id, run.workflow_id, run.sell_at, run.stop_loss, run.stop_version, watch)
+    watch = armed_stop(run, armed_at=now) if is_covered else None
+    return PlanChangeTaken(run.id, run.workflow_id, run.sell_at, run.stop_loss, run.stop_version, run.target_price, watch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    sell_at: datetime | None
+    stop_loss: Decimal | None
+    target_price: Decimal | None
 
 
 async def _why_not(
-    session: AsyncSession,
-    run: Run,
-    *,
-    sell_at: datetime | None,
-    stop_loss: Decimal | None,
-    now: datetime,
-    last_price: Decimal | None,
+    session: AsyncSession, run: Run, wanted: _Wanted, *, now: datetime, last_price: Decimal | None
 ) -> PlanChangeRefused | None:
+    sell_at = wanted.sell_at
     out = select(Order.id).where(
         Order.run_id == run.id, Order.leg == Leg.EXIT, Order.state.not_in([OrderState.ARMED, OrderState.SUPERSEDED])
     )
@@ -189,9 +206,27 @@ async def _why_not(
         return PlanChangeRefused(ChangeRefusal.SELL_TIME_PASSED, "the new sell time has passed already")
     if sell_at is not None and sell_at <= run.buy_at:
         return PlanChangeRefused(ChangeRefusal.SELL_NOT_AFTER_BUY, "the new sell time is not after the buy time")
-    if stop_loss is not None and run.bought and last_price is not None and stop_loss >= last_price:
-        message = (
-            f"the new stop {rupees(stop_loss)} is not below the last price {rupees(last_price)}; stop the strategy to sell now"
-        )
+    return _why_not_at(run, wanted, last_price)
+
+
+def _why_not_at(run: Run, wanted: _Wanted, last_price: Decimal | None) -> PlanChangeRefused | None:
+    """Why these prices cannot stand for the run. `last_price` None: nobody knows it."""
+    if wanted.stop_loss is None and wanted.target_price is None:
+        return None
+    held_at = last_price if run.bought else None
+    stop, target = wanted.stop_loss, wanted.target_price
+    if stop is not None and held_at is not None and stop >= held_at:
+        message = f"the new stop {rupees(stop)} is not below the last price {rupees(held_at)}; stop the strategy to sell now"
         return PlanChangeRefused(ChangeRefusal.STOP_ABOVE_PRICE, message)
+    if stop is not None and run.bought and is_trailing(run) and stop < run.stop_loss:
+        message = f"the stop follows the price, stands at {rupees(run.stop_loss)} and is never lowered"
+        return PlanChangeRefused(ChangeRefusal.STOP_BELOW_TRAIL, message)
+    if target is not None and held_at is not None and target <= held_at:
+        message = f"the new target {rupees(target)} is not above the last price {rupees(held_at)}; stop the strategy to sell now"
+        return PlanChangeRefused(ChangeRefusal.TARGET_BELOW_PRICE, message)
+    stop = run.stop_loss if stop is None else stop
+    target = run.target_price if target is None else target
+    if target is not None and target <= stop:
+        message = f"the target {rupees(target)} would not be above the stop {rupees(stop)}"
+        return PlanChangeRefused(ChangeRefusal.TARGET_BELOW_STOP, message)
     return None

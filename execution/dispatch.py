@@ -230,7 +230,7 @@ class Dispatcher:
             _log.error("instrument_unknown", instrument=str(order.instrument), order_id=order.order_id)
         elif reference is None:
             asyncio.get_running_loop().call_later(NO_PRICE_RETRY_SECONDS, self.submit, [replace(item, quote=None)])
-        elif order.leg is Leg.ENTRY and order.stop_price is not None and reference <= order.stop_price:
+        elif order.leg is Leg.ENTRY and order.is_pointless_at(reference):
             await self._skip_entry(item, reference)
         else:
             limit = protected_limit(order.leg.side, last_price=reference, instrument=instrument, step=order.band_step)

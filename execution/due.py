@@ -25,7 +25,8 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An armed order whose moment has come. `reason` is None for an entry; `trigger` is the price that crossed a stop."""
+    """An armed order whose moment has come. `reason` is None for an entry; `trigger` is the price that crossed a stop or
+    a target."""
 
     order: ArmedOrder
     wanted_at: datetime

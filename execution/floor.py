@@ -240,7 +240,7 @@ class Floor:
         for stop in batch:
             order = self.armed.exit_of(stop.run_id)
             if order is not None and self.is_ours(stop.account_id):
-                due.append(Due(order, stop.at, "desk", ExitReason.STOP_LOSS, stop.price))
+                due.append(Due(order, stop.at, "desk", stop.reason, stop.price))
         self.dispatcher.submit(due)
 
     # --- hints --------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from execution.commands import leave_because, want_exit
 from execution.hand_over import give_up_reading
 from execution.rows import lock_free_runs, lock_run
 from execution.timeline import rupees, tell
-from execution.views import holding_of, run_view
+from execution.views import holding_of, is_trailing, run_view
 from storage.ids import new_id
 from storage.models import FillRow, Order, Run
 from trading.fills import Progress, follow, sum_trades
@@ -38,6 +38,7 @@ class Followed:
     filled_more: bool = False
     ended: bool = False
     armed_exit: Order | None = None
+    armed_for: Run | None = None  # the run of `armed_exit`
     armed_entry: Order | None = None
     disarmed: bool = False
     oddities: list[str] = field(default_factory=list)
@@ -211,6 +212,9 @@ def _recount(run: Run, orders: list[Order], now: datetime) -> None:
     run.position = holding.position(run.exit_reason)
     run.realised_pnl = holding.realised_pnl
     run.last_action = _last_action(run)
+    if run.highest_price is None and run.bought and is_trailing(run):
+        # What was paid is the first price since the entry; the listener takes it from there.
+        run.highest_price = run.buy_value / run.bought
     if run.state in (RunState.SCHEDULED, RunState.ENTERING) and run.bought:
         run.state = RunState.HOLDING
     if run.sold and run.state is not RunState.ENDED:
@@ -286,9 +290,10 @@ def carry_out_rows(
 def _arm_exit(session: AsyncSession, run: Run, step: ArmExit, now: datetime, followed: Followed) -> None:
     wanted_at = (run.exit_wanted_at or now) if step.wanted else None
     order = arm_exit(session, run, attempt=step.attempt, quantity=step.quantity, band_step=step.band_step, wanted_at=wanted_at)
-    followed.armed_exit = order
+    followed.armed_exit, followed.armed_for = order, run
     if step.wanted:
         tell(session, run, "exit_prepared", f"Selling {step.quantity} {run.symbol}", quantity=step.quantity)
     else:
-        text = f"Stop-loss armed at {rupees(run.stop_loss)} for {step.quantity} {run.symbol}"
+        target = "" if run.target_price is None else f", target at {rupees(run.target_price)},"
+        text = f"Stop-loss armed at {rupees(run.stop_loss)}{target} for {step.quantity} {run.symbol}"
         tell(session, run, "stop_armed", text, price=run.stop_loss, quantity=step.quantity)

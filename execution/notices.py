@@ -6,8 +6,7 @@ from redis.asyncio import Redis
 from cache.channels import ArmedStop, Disarmed, publish_armed, publish_order_hint
 from cache.connection import CacheUnavailable
 from execution.follow import Followed
-from storage.models import Order
-from trading.instruments import InstrumentId
+from execution.views import armed_stop
 
 _log = structlog.get_logger()
 
@@ -24,8 +23,8 @@ class Notices:
 
     async def followed(self, followed: Followed) -> None:
         """Tell the listener what to watch from now on, or to stop watching."""
-        if followed.armed_exit is not None and followed.armed_exit.stop_price is not None:
-            await self.armed([armed_stop(followed.armed_exit)])
+        if followed.armed_exit is not None and followed.armed_for is not None:
+            await self.armed([armed_stop(followed.armed_for, armed_at=followed.armed_exit.created_at)])
         elif followed.disarmed:
             await self.armed([Disarmed(followed.run_id)])
 
@@ -35,10 +34,3 @@ class Notices:
             await publish_order_hint(self._redis, account_id)
         except CacheUnavailable:
             _log.debug("notice_lost", what="account")
-
-
-def armed_stop(order: Order) -> ArmedStop:
-    """What the listener needs to know of an armed exit."""
-    assert order.stop_price is not None  # noqa: S101 (every exit row carries its stop)
-    instrument = InstrumentId(order.exchange, order.symbol)
-    return ArmedStop(order.run_id, order.account_id, instrument, order.stop_price, order.stop_version, order.created_at)

@@ -27,6 +27,7 @@ _ARMED = select(
     Order.stop_price,
     Order.stop_version,
     Order.band_step,
+    Order.target_price,
 ).where(Order.state == OrderState.ARMED)
 
 
@@ -42,6 +43,7 @@ def armed_order(order: Order) -> ArmedOrder:
         order.stop_price,
         order.stop_version,
         order.band_step,
+        order.target_price,
     )
 
 
@@ -60,6 +62,7 @@ async def load_armed(session: AsyncSession, account_ids: Sequence[str]) -> list[
             row.stop_price,
             row.stop_version,
             row.band_step,
+            row.target_price,
         )
         for row in rows
     ]

@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from cache.channels import ArmedStop
 from storage.models import Order, Run
+from trading.instruments import InstrumentId
 from trading.next_step import AttemptView, RunView
 from trading.orders import Leg, RefusalKind
 from trading.runs import Holding
 from trading.sessions import day_ends_at
+from trading.trailing import trail_of
 
 
 def attempt_view(order: Order) -> AttemptView:
@@ -57,6 +60,25 @@ def run_view(
         day_ends_at=day_ends_at(run.trading_day),
         is_handed_over=run.handed_over_at is not None,
     )
+
+
+def armed_stop(run: Run, *, armed_at: datetime) -> ArmedStop:
+    """What the listener needs to know of a run whose exit is armed; prices from before `armed_at` do not count."""
+    return ArmedStop(
+        run.id,
+        run.account_id,
+        InstrumentId(run.exchange, run.symbol),
+        run.stop_loss,
+        run.stop_version,
+        armed_at=armed_at,
+        target=run.target_price,
+        trail=trail_of(run.trailing_by, run.trailing_percent),
+        highest=run.highest_price,
+    )
+
+
+def is_trailing(run: Run) -> bool:
+    return run.trailing_by is not None or run.trailing_percent is not None
 
 
 def holding_of(run: Run) -> Holding:

@@ -33,14 +33,19 @@ class ArmedEntry:
 
 
 async def skip_entry(session: AsyncSession, entry: ArmedEntry, *, price: Decimal, now: datetime) -> None:
-    """At or below its stop there is nothing to buy: it would be sold again at once. Does nothing if the stop has moved below."""
+    """At its stop, or at its target, there is nothing to buy: it would be sold again at once. Does nothing if they have moved."""
     run, order = await _lock(session, entry)
-    if run is None or order is None or order.stop_price is None or order.stop_price < price:
+    if run is None or order is None:
         return
-    _withdraw(order, SupersededFor.PRICE_AT_STOP, now)
+    if order.stop_price is not None and price <= order.stop_price:
+        why, what = SupersededFor.PRICE_AT_STOP, f"at or below the stop-loss {rupees(order.stop_price)}"
+    elif order.target_price is not None and price >= order.target_price:
+        why, what = SupersededFor.PRICE_AT_TARGET, f"at or above the target {rupees(order.target_price)}"
+    else:
+        return
+    _withdraw(order, why, now)
     order.reference_price = price
-    told = f"Not bought: the price {rupees(price)} is at or below the stop-loss {rupees(order.stop_price)}"
-    tell(session, run, "entry_skipped", told, price=price)
+    tell(session, run, "entry_skipped", f"Not bought: the price {rupees(price)} is {what}", price=price)
 
 
 async def refuse_entry(session: AsyncSession, entry: ArmedEntry, refusal: Refusal, *, now: datetime) -> None:

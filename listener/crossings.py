@@ -88,4 +88,6 @@ class Crossings:
 
 def _message(crossing: Crossing) -> StopCrossed:
     stop = crossing.stop
-    return StopCrossed(stop.run_id, stop.account_id, stop.version, crossing.price, crossing.at, crossing.trigger_id)
+    return StopCrossed(
+        stop.run_id, stop.account_id, stop.version, crossing.price, crossing.at, crossing.trigger_id, crossing.reason
+    )

@@ -17,7 +17,7 @@ from trading.ports.metrics import Metrics
 
 
 class Intake:
-    """`on_crossed` is told of crossings at once and must not wait."""
+    """`on_crossed` is told of crossings at once, and `on_risen` that stops have followed the price; neither must wait."""
 
     def __init__(
         self,
@@ -25,12 +25,14 @@ class Intake:
         triggers: Triggers,
         beliefs: Beliefs,
         on_crossed: Callable[[Sequence[Crossing]], None],
+        on_risen: Callable[[], None] = lambda: None,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self.triggers = triggers
         self.beliefs = beliefs
         self._on_crossed = on_crossed
+        self._on_risen = on_risen
         self._clock = clock
         self._metrics = metrics
         # The newest believed tick of each instrument, and those that came since somebody last took them.
@@ -117,6 +119,8 @@ class Intake:
             self._metrics.count("ticks_dropped", suspected, reason="odd")
 
     def _report(self, crossed: list[Crossing]) -> bool:
+        if self.triggers.has_unwritten:
+            self._on_risen()
         if not crossed:
             return False
         self._metrics.count("crossings", len(crossed))

@@ -1,6 +1,7 @@
 """What the listener needs to know of instruments and sessions."""
 
 from datetime import date, datetime, time
+from decimal import Decimal
 
 from runtime.instruments import InstrumentDirectory, InstrumentsNotLoaded
 from trading.accounts import BrokerName
@@ -22,6 +23,11 @@ class Market:
             return self._directory.find(instrument)
         except InstrumentsNotLoaded:
             return None
+
+    def tick_size(self, instrument: InstrumentId) -> Decimal | None:
+        """Rupees; None: not listed, or no list has been loaded yet."""
+        listed = self.find(instrument)
+        return None if listed is None else listed.tick_size
 
     def is_listed(self, broker: BrokerName, instrument: InstrumentId) -> bool:
         """Whether the broker has a key for it, so that its feed can carry it."""

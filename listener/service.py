@@ -25,6 +25,7 @@ from listener.market import Market
 from listener.polling import Polling
 from listener.prices import HotPrices
 from listener.quotes import Quotes
+from listener.raising import Raising
 from listener.signals import Signals
 from listener.supervision import supervised
 from listener.triggers import Triggers
@@ -92,14 +93,25 @@ class Listener:
         signals = Signals(around.temporal, clock=clock, metrics=metrics, complaints=complaints)
         outlets = Outlets(around.redis, signals, self.leadership)
         crossings = Crossings(outlets, clock=clock, metrics=metrics, complaints=complaints)
-        intake = Intake(triggers=Triggers(), beliefs=Beliefs(), on_crossed=crossings.add, clock=clock, metrics=metrics)
+        triggers = Triggers()
+        raising = Raising(
+            around.database, around.redis, triggers, tell=crossings.add, clock=clock, metrics=metrics, complaints=complaints
+        )
+        intake = Intake(
+            triggers=triggers,
+            beliefs=Beliefs(),
+            on_crossed=raising.pass_on,
+            on_risen=raising.wake,
+            clock=clock,
+            metrics=metrics,
+        )
         wanted = Wanted()
         feeds = [self._feed(broker, intake, wanted) for broker in around.brokers]
         watch = Watch(
             around.database,
             around.redis,
             Followers(intake, crossings, signals, wanted),
-            session_opens=around.market.session_opens,
+            market=around.market,
             paper_carrier=Carrier(feeds).name,
             clock=clock,
             metrics=metrics,
@@ -132,6 +144,7 @@ class Listener:
                 "follow armed stops": watch.follow_armed,
                 "follow runs": watch.follow_runs,
                 "tell of crossings": crossings.run,
+                "raise stops": raising.run,
                 "send signals": signals.run,
                 "write prices": prices.write_for_ever,
                 "replace feeds that are down": polling.replace_feeds_that_are_down,

@@ -15,13 +15,14 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.messages import StopLossHit
+from activities.messages import StopLossHit, TargetHit
 from listener.complaints import Complaints
 from listener.triggers import Crossing
 from runtime.temporal import is_gone
 from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
-from workflows.names import STOP_LOSS_HIT
+from trading.runs import ExitReason
+from workflows.names import STOP_LOSS_HIT, TARGET_HIT
 
 # How long the desks are left alone with the orders when they have heard of the crossing.
 HEAD_START_SECONDS = 0.1
@@ -160,17 +161,10 @@ class Signals:
         return max(0.0, self._due[0][0] - self._clock.monotonic()) if self._due else None
 
     async def _send(self, signal: _Signal, workflow_id: str) -> None:
-        stop = signal.crossing.stop
-        hit = StopLossHit(
-            symbol=stop.instrument.symbol,
-            price=signal.crossing.price,
-            stop_version=stop.version,
-            trigger_id=signal.crossing.trigger_id,
-            at=signal.crossing.at,
-        )
+        name, hit = _message(signal.crossing)
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await self._client.get_workflow_handle(workflow_id).signal(STOP_LOSS_HIT, hit, rpc_timeout=RPC_TIMEOUT)
+                await self._client.get_workflow_handle(workflow_id).signal(name, hit, rpc_timeout=RPC_TIMEOUT)
         # RuntimeError is what a client raises that was never connected yet.
         except (RPCError, RuntimeError, TimeoutError) as error:
             self._failed(signal, error)
@@ -202,3 +196,16 @@ class Signals:
         # While it was being sent, the run may have ended, or a newer stop of it may have been crossed.
         if self._signals.get(run_id) is signal:
             self._schedule(run_id, not_before)
+
+
+def _message(crossing: Crossing) -> tuple[str, StopLossHit | TargetHit]:
+    """The signal's name, and what it carries."""
+    stop = crossing.stop
+    kind, name = (TargetHit, TARGET_HIT) if crossing.reason is ExitReason.TARGET else (StopLossHit, STOP_LOSS_HIT)
+    return name, kind(
+        symbol=stop.instrument.symbol,
+        price=crossing.price,
+        stop_version=stop.version,
+        trigger_id=crossing.trigger_id,
+        at=crossing.at,
+    )

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
 
 from redis.asyncio import Redis
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,7 +17,7 @@ from listener.complaints import Complaints
 from listener.crossings import Crossings
 from listener.intake import Intake
 from listener.signals import Signals
-from listener.triggers import Crossing, WatchedStop
+from listener.triggers import SMALLEST_TICK, Crossing, WatchedStop
 from listener.wanted import Wanted
 from storage.database import Database
 from storage.repositories.stops import PAGE_SIZE, OpenRun, open_runs_page
@@ -44,9 +46,18 @@ class Followers:
     wanted: Wanted
 
 
+class Sessions(Protocol):
+    """What the watch asks about an instrument."""
+
+    def session_opens(self, instrument: InstrumentId, day: date) -> datetime | None:
+        """When its session of that day begins; None when nobody knows."""
+
+    def tick_size(self, instrument: InstrumentId) -> Decimal | None:
+        """Rupees; None when nobody knows."""
+
+
 class Watch:
-    """`session_opens(instrument, day)`: when the instrument's session begins; None when nobody knows. `paper_carrier()`: the
-    broker whose feed carries what paper accounts trade."""
+    """`paper_carrier()`: the broker whose feed carries what paper accounts trade."""
 
     def __init__(
         self,
@@ -54,7 +65,7 @@ class Watch:
         redis: Redis,
         followers: Followers,
         *,
-        session_opens: Callable[[InstrumentId, date], datetime | None],
+        market: Sessions,
         paper_carrier: Callable[[], BrokerName | None] = lambda: None,
         clock: Clock,
         metrics: Metrics,
@@ -66,7 +77,7 @@ class Watch:
         self._crossings = followers.crossings
         self._signals = followers.signals
         self._wanted = followers.wanted
-        self._session_opens = session_opens
+        self._market = market
         self._paper_carrier = paper_carrier
         self._clock = clock
         self._metrics = metrics
@@ -129,9 +140,18 @@ class Watch:
         known = self._intake.triggers.watched(run.run_id)
         if known is not None and known.version == row.stop_version:
             return known
-        opens = self._session_opens(run.instrument, run.trading_day)
         return WatchedStop(
-            run.run_id, run.account_id, run.instrument, row.stop_price, row.stop_version, row.armed_at, session_opens=opens
+            run.run_id,
+            run.account_id,
+            run.instrument,
+            row.stop_price,
+            row.stop_version,
+            row.armed_at,
+            session_opens=self._market.session_opens(run.instrument, run.trading_day),
+            target=row.target_price,
+            trail=run.trail,
+            highest=run.highest_price,
+            tick_size=self._market.tick_size(run.instrument) or SMALLEST_TICK,
         )
 
     def _follow_fired(self, runs: Sequence[OpenRun]) -> None:
@@ -182,7 +202,6 @@ class Watch:
             if isinstance(change, Disarmed):
                 self._intake.triggers.disarm(change.run_id)
                 continue
-            opens = self._session_opens(change.instrument, trading_date(self._clock.now()))
             stop = WatchedStop(
                 change.run_id,
                 change.account_id,
@@ -190,7 +209,11 @@ class Watch:
                 change.stop_price,
                 change.stop_version,
                 change.armed_at,
-                session_opens=opens,
+                session_opens=self._market.session_opens(change.instrument, trading_date(self._clock.now())),
+                target=change.target,
+                trail=change.trail,
+                highest=change.highest,
+                tick_size=self._market.tick_size(change.instrument) or SMALLEST_TICK,
             )
             self._intake.arm(stop)
 
@@ -213,12 +236,12 @@ def _is_unanswered(run: OpenRun | None, crossing: Crossing) -> bool:
 
 
 def _stopped(run: OpenRun) -> Crossing | None:
-    """The run's exit left because of its stop: its workflow has to hear of it. This is all a restarted listener knows of a
-    crossing it told the desks about before it was killed."""
+    """The run's exit left because of its stop or its target: its workflow has to hear of it. This is all a restarted listener
+    knows of a crossing it told the desks about before it was killed."""
     row = run.exit
-    if row is None or row.is_armed or row.reason is not ExitReason.STOP_LOSS:
+    if row is None or row.is_armed or row.reason not in (ExitReason.STOP_LOSS, ExitReason.TARGET):
         return None
     if row.trigger_price is None or row.wanted_at is None or row.stop_price is None:
         return None
     stop = WatchedStop(run.run_id, run.account_id, run.instrument, row.stop_price, row.stop_version, row.armed_at)
-    return Crossing(stop, row.trigger_price, row.wanted_at)
+    return Crossing(stop, row.trigger_price, row.wanted_at, row.reason)

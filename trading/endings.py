@@ -32,6 +32,7 @@ class RunFacts:
 _OF_SUPERSEDED: dict[SupersededFor, tuple[EndReason, str]] = {
     SupersededFor.STOPPED: (EndReason.STOPPED_BY_USER, "stopped before the entry was sent"),
     SupersededFor.PRICE_AT_STOP: (EndReason.ENTRY_SKIPPED, "the price was at or below the stop-loss at the buy time"),
+    SupersededFor.PRICE_AT_TARGET: (EndReason.ENTRY_SKIPPED, "the price was at or above the target at the buy time"),
     SupersededFor.DEADLINE: (EndReason.ENTRY_FAILED, "the entry could not be sent before its deadline"),
     SupersededFor.KILL_SWITCH: (EndReason.KILL_SWITCH, "the kill switch was engaged before the entry was sent"),
     SupersededFor.NOT_NEEDED: (EndReason.STOPPED_BY_USER, "the entry was no longer needed"),

@@ -91,6 +91,7 @@ class SupersededFor(str, Enum):
 
     STOPPED = "stopped"
     PRICE_AT_STOP = "price_at_stop"
+    PRICE_AT_TARGET = "price_at_target"
     DEADLINE = "deadline"
     KILL_SWITCH = "kill_switch"
     NOT_NEEDED = "not_needed"

@@ -7,6 +7,7 @@ from enum import Enum
 
 from trading.instruments import Instrument, InstrumentId, Product
 from trading.sessions import Session
+from trading.trailing import Trail
 
 
 class Repeat(str, Enum):
@@ -21,7 +22,11 @@ MOST_WITHOUT_FREEZE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Times are the exchange's local times of day; `stop_loss` is a price in rupees; `max_lateness_seconds` None: no limit."""
+    """Times are the exchange's local times of day; `stop_loss` is a price in rupees; `max_lateness_seconds` None: no limit.
+
+    `target_price` (rupees): leave when the price is at or above it; None: there is none. `trail`: the stop follows the highest
+    price since the entry, starting from `stop_loss`; None: it stands still.
+    """
 
     instrument: InstrumentId
     product: Product
@@ -31,6 +36,8 @@ class Plan:
     stop_loss: Decimal
     repeat: Repeat = Repeat.ONCE
     max_lateness_seconds: int | None = None
+    target_price: Decimal | None = None
+    trail: Trail | None = None
 
 
 class PlanProblemCode(str, Enum):
@@ -41,6 +48,10 @@ class PlanProblemCode(str, Enum):
     QUANTITY_ABOVE_FREEZE = "QUANTITY_ABOVE_FREEZE"
     INVALID_STOP_LOSS = "INVALID_STOP_LOSS"
     STOP_LOSS_OFF_TICK = "STOP_LOSS_OFF_TICK"
+    INVALID_TARGET_PRICE = "INVALID_TARGET_PRICE"
+    TARGET_PRICE_OFF_TICK = "TARGET_PRICE_OFF_TICK"
+    TARGET_NOT_ABOVE_STOP = "TARGET_NOT_ABOVE_STOP"
+    INVALID_TRAILING_STOP = "INVALID_TRAILING_STOP"
     BUY_BEFORE_OPEN = "BUY_BEFORE_OPEN"
     SELL_AFTER_CLOSE = "SELL_AFTER_CLOSE"
     BUY_NOT_BEFORE_SELL = "BUY_NOT_BEFORE_SELL"
@@ -68,6 +79,8 @@ def check_plan(plan: Plan, *, instrument: Instrument, session: Session) -> tuple
     return (
         *_quantity_problems(plan, instrument),
         *_stop_problems(plan, instrument),
+        *_target_problems(plan, instrument),
+        *_trail_problems(plan, instrument),
         *_time_problems(plan, session),
         *_product_problems(plan, instrument),
     )
@@ -101,6 +114,39 @@ def stop_problem(stop_loss: Decimal, tick_size: Decimal) -> PlanProblem | None:
         message = f"stop_loss must be a multiple of the tick size {tick_size}, was {stop_loss}"
         return PlanProblem(PlanProblemCode.STOP_LOSS_OFF_TICK, "stop_loss", message)
     return None
+
+
+def _target_problems(plan: Plan, instrument: Instrument) -> list[PlanProblem]:
+    if plan.target_price is None:
+        return []
+    problem = target_problem(plan.target_price, stop_loss=plan.stop_loss, tick_size=instrument.tick_size)
+    return [problem] if problem else []
+
+
+def target_problem(target: Decimal, *, stop_loss: Decimal, tick_size: Decimal) -> PlanProblem | None:
+    """Why this target price cannot stand beside this stop, or None."""
+    if not target.is_finite() or target <= 0:
+        return PlanProblem(PlanProblemCode.INVALID_TARGET_PRICE, "target_price", f"target_price must be above 0, was {target}")
+    if target % tick_size:
+        message = f"target_price must be a multiple of the tick size {tick_size}, was {target}"
+        return PlanProblem(PlanProblemCode.TARGET_PRICE_OFF_TICK, "target_price", message)
+    if stop_loss.is_finite() and target <= stop_loss:
+        message = f"target_price {target} must be above the stop_loss {stop_loss}"
+        return PlanProblem(PlanProblemCode.TARGET_NOT_ABOVE_STOP, "target_price", message)
+    return None
+
+
+def _trail_problems(plan: Plan, instrument: Instrument) -> list[PlanProblem]:
+    if plan.trail is None:
+        return []
+    rupees, percent = plan.trail.rupees, plan.trail.percent
+    if percent is not None and not (percent.is_finite() and 0 < percent < 100):
+        message = f"trailing_percent must be above 0 and below 100, was {percent}"
+        return [PlanProblem(PlanProblemCode.INVALID_TRAILING_STOP, "trailing_percent", message)]
+    if rupees is not None and not (rupees.is_finite() and rupees > 0 and not rupees % instrument.tick_size):
+        message = f"trailing_by must be above 0 and a multiple of the tick size {instrument.tick_size}, was {rupees}"
+        return [PlanProblem(PlanProblemCode.INVALID_TRAILING_STOP, "trailing_by", message)]
+    return []
 
 
 def _time_problems(plan: Plan, session: Session) -> list[PlanProblem]:

@@ -47,6 +47,7 @@ class LastAction(str, Enum):
 class EndReason(str, Enum):
     SOLD_AT_TIME = "sold_at_time"
     STOP_LOSS = "stop_loss"
+    TARGET = "target"
     STOPPED_BY_USER = "stopped_by_user"
     LEFT_OPEN_BY_USER = "left_open_by_user"
     CLOSED_ELSEWHERE = "closed_elsewhere"
@@ -63,6 +64,7 @@ class ExitReason(str, Enum):
     STOP_LOSS = "stop_loss"
     KILL_SWITCH = "kill_switch"
     USER_STOP = "user_stop"
+    TARGET = "target"
     SELL_TIME = "sell_time"
     LATE_FILL = "late_fill"
 
@@ -75,6 +77,7 @@ END_REASON_OF_EXIT: dict[ExitReason, EndReason] = {
     ExitReason.STOP_LOSS: EndReason.STOP_LOSS,
     ExitReason.KILL_SWITCH: EndReason.KILL_SWITCH,
     ExitReason.USER_STOP: EndReason.STOPPED_BY_USER,
+    ExitReason.TARGET: EndReason.TARGET,
     ExitReason.SELL_TIME: EndReason.SOLD_AT_TIME,
     ExitReason.LATE_FILL: EndReason.ENTRY_FAILED,
 }
@@ -82,6 +85,7 @@ END_REASON_OF_EXIT: dict[ExitReason, EndReason] = {
 STRATEGY_STATE_OF_END: dict[EndReason, StrategyState] = {
     EndReason.SOLD_AT_TIME: StrategyState.COMPLETED,
     EndReason.STOP_LOSS: StrategyState.COMPLETED,
+    EndReason.TARGET: StrategyState.COMPLETED,
     EndReason.CLOSED_ELSEWHERE: StrategyState.COMPLETED,
     EndReason.ENTRY_SKIPPED: StrategyState.COMPLETED,
     EndReason.STOPPED_BY_USER: StrategyState.STOPPED,

@@ -8,6 +8,7 @@ RECONCILE_WORKFLOW = "ReconcileWorkflow"
 READINESS_WORKFLOW = "ReadinessWorkflow"
 PLAYGROUND_WORKFLOW = "PlaygroundWorkflow"
 
+TARGET_HIT = "target_hit"
 STOP_LOSS_HIT = "stop_loss_hit"
 STOP_REQUESTED = "stop_requested"
 CREDENTIALS_RENEWED = "credentials_renewed"

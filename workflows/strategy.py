@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         StopRequested,
         StrategyInput,
         StrategyResult,
+        TargetHit,
     )
     from activities.signatures import EntryActivities, ExitActivities, RunActivities
     from trading.runs import END_REASON_OF_EXIT, EndReason, ExitReason, RunState
@@ -57,6 +58,7 @@ class StrategyWorkflow:
         self._exit_reason: ExitReason | None = None
         self._exit_wanted_at: datetime | None = None
         self._hit: StopLossHit | None = None
+        self._target_hit: TargetHit | None = None
         self._square_off = True
         self._exit_has_begun = False
         self._is_settled = False
@@ -147,7 +149,8 @@ class StrategyWorkflow:
         return self._exit_reason is not None and not self._is_settled
 
     async def _wait_for_exit(self, otherwise: Callable[[], bool]) -> None:
-        """Until the stop is hit, a stop is asked for, the sell time has come, or `otherwise` holds. The sell time may move."""
+        """Until the stop or the target is hit, a stop is asked for, the sell time has come, or `otherwise` holds. The sell time
+        may move."""
         while self._exit_reason is None and not self._is_settled and not otherwise():
             left = self._sell_at - workflow.now()
             if left <= timedelta(0):
@@ -174,14 +177,15 @@ class StrategyWorkflow:
             reason, words = self._exit_reason, self._exit_reason.value.replace("_", " ")
             self._now_in(RunState.LEAVING, waiting_for or f"the position to be flat ({words})")
             wanted_at = self._exit_wanted_at or workflow.now()
-            request = Leave(self._plan.run_id, reason, wanted_at, workflow.now(), self._square_off, self._hit)
+            request = Leave(self._plan.run_id, reason, wanted_at, workflow.now(), self._square_off, self._hit, self._target_hit)
             left = await workflow.execute_activity_method(
                 ExitActivities.leave, request, **options.WAITING, summary=f"Sell {self._plan.symbol}: {words}"
             )
             if left.is_settled:
                 return True
-            if left.is_void and self._exit_reason is reason and self._hit is request.hit:
-                self._exit_reason, self._exit_has_begun, self._hit = None, False, None
+            hits = self._hit is request.hit and self._target_hit is request.target
+            if left.is_void and self._exit_reason is reason and hits:
+                self._exit_reason, self._exit_has_begun, self._hit, self._target_hit = None, False, None, None
                 await self._begin("Read the changed plan")
             waiting_for = left.waiting_for
         return False
@@ -208,6 +212,15 @@ class StrategyWorkflow:
             return
         self._hit = _strongest(self._hit, hit)
         self._want_out(ExitReason.STOP_LOSS, hit.at)
+
+    @workflow.signal(name=names.TARGET_HIT)
+    def target_hit(self, hit: TargetHit) -> None:
+        """A price at or above the target. Whether a target that has moved since still holds is for the rows to say."""
+        if not hit.trigger_id.startswith(self._plan.run_id) or self._nothing_to_protect:
+            return
+        known = self._target_hit or hit
+        self._target_hit = replace(hit, price=max(known.price, hit.price), stop_version=max(known.stop_version, hit.stop_version))
+        self._want_out(ExitReason.TARGET, hit.at)
 
     @workflow.signal(name=names.STOP_REQUESTED)
     def stop_requested(self, request: StopRequested) -> None:
@@ -255,8 +268,8 @@ class StrategyWorkflow:
     def _forget_hits(self) -> None:
         """Nothing is armed yet: a price from before then fires no stop. The price at the buy time will decide."""
         self._nothing_to_protect = True
-        if self._exit_reason is ExitReason.STOP_LOSS:
-            self._exit_reason, self._exit_wanted_at, self._hit = None, None, None
+        if self._exit_reason in (ExitReason.STOP_LOSS, ExitReason.TARGET):
+            self._exit_reason, self._exit_wanted_at, self._hit, self._target_hit = None, None, None, None
 
     def _want_out(self, reason: ExitReason, at: datetime) -> None:
         """The first reason starts the exit; a stronger one replaces it, so that a stop beats everything."""

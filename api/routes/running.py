@@ -9,7 +9,7 @@ from api.deps import Caller, CurrentCaller, Platform, StrategyId, idempotency_ke
 from api.errors import ApiError, ErrorCode
 from api.idempotency import IdempotentRoute
 from api.paging import Cursor, FilterText, Limit, cursor_of, read_cursor, read_number_cursor
-from api.plans import hot_price, stop_warnings
+from api.plans import hot_price, price_warnings
 from api.routes.strategies import PLAN_PROBLEMS
 from api.routes.tags import RUNNING
 from api.schemas.common import Page
@@ -48,6 +48,7 @@ _START = errors(
     ErrorCode.ALREADY_RUNNING,
     ErrorCode.STRATEGY_CHANGED,
     ErrorCode.PRICE_AT_OR_BELOW_STOP,
+    ErrorCode.PRICE_AT_OR_ABOVE_TARGET,
     ErrorCode.MARKET_CLOSED,
     ErrorCode.NO_TRADING_DAY,
     ErrorCode.KILL_SWITCH_ENGAGED,
@@ -76,6 +77,9 @@ _CHANGE = errors(
     ErrorCode.SELL_TIME_PASSED,
     ErrorCode.SELL_NOT_AFTER_BUY,
     ErrorCode.STOP_ABOVE_PRICE,
+    ErrorCode.STOP_BELOW_TRAIL,
+    ErrorCode.TARGET_BELOW_PRICE,
+    ErrorCode.TARGET_BELOW_STOP,
     ErrorCode.CALENDAR_UNKNOWN,
 )
 
@@ -112,7 +116,7 @@ async def _start(platform: Services, caller: Caller, strategy_id: str, body: Sta
         starts_at=run.buy_at,
         sells_at=run.sell_at,
         message=f"Buys {run.quantity} {run.symbol} {when}",
-        warnings=stop_warnings(run.stop_loss, hot.price) if hot else [],
+        warnings=price_warnings(run.stop_loss, run.target_price, hot.price) if hot else [],
     )
 
 
@@ -168,16 +172,18 @@ async def status(strategy_id: StrategyId, caller: CurrentCaller, platform: Platf
 
 @router.patch("/{strategy_id}/running", operation_id="changeRunningStrategy", responses=_CHANGE)
 async def change(strategy_id: StrategyId, body: ChangeRunning, caller: CurrentCaller, platform: Platform) -> Changed:
-    """Move the stop or the sell time of the trade that runs; the plan stays as it is. Refused once the exit has begun."""
-    if body.stop_loss is None and body.sell_time is None:
-        raise ApiError(ErrorCode.INVALID_INPUT, "send stop_loss, sell_time or both")
-    changed = await running.change(platform, caller, strategy_id=strategy_id, stop_loss=body.stop_loss, sell_time=body.sell_time)
+    """Move the stop, the target or the sell time of the trade that runs; the plan stays as it is. Refused once the exit has
+    begun. A stop that follows the price can be raised, and never lowered."""
+    if body.stop_loss is None and body.target_price is None and body.sell_time is None:
+        raise ApiError(ErrorCode.INVALID_INPUT, "send stop_loss, target_price, sell_time or several of them")
+    changed = await running.change(platform, caller, strategy_id=strategy_id, wanted=body)
     taken = changed.taken
     return Changed(
         strategy_id=strategy_id,
         run_id=taken.run_id,
         stop_loss=taken.stop_loss,
         stop_version=taken.stop_version,
+        target_price=taken.target_price,
         sell_time=taken.sell_at.astimezone(INDIA).time(),
         sells_at=taken.sell_at,
         workflow_told=changed.workflow_told,

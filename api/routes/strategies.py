@@ -29,6 +29,10 @@ PLAN_PROBLEMS = (
     ErrorCode.QUANTITY_ABOVE_FREEZE,
     ErrorCode.INVALID_STOP_LOSS,
     ErrorCode.STOP_LOSS_OFF_TICK,
+    ErrorCode.INVALID_TARGET_PRICE,
+    ErrorCode.TARGET_PRICE_OFF_TICK,
+    ErrorCode.TARGET_NOT_ABOVE_STOP,
+    ErrorCode.INVALID_TRAILING_STOP,
     ErrorCode.BUY_BEFORE_OPEN,
     ErrorCode.SELL_AFTER_CLOSE,
     ErrorCode.BUY_NOT_BEFORE_SELL,
@@ -59,6 +63,9 @@ async def create(body: CreateStrategy, caller: CurrentCaller, platform: Platform
         buy_time=body.buy_time,
         sell_time=body.sell_time,
         stop_loss=body.stop_loss,
+        target_price=body.target_price,
+        trailing_by=body.trailing_by,
+        trailing_percent=body.trailing_percent,
         repeat=body.repeat,
         max_lateness_seconds=body.max_lateness_seconds,
         version=1,
@@ -178,13 +185,16 @@ async def _check_account(session: AsyncSession, caller: Caller, account_id: str 
 
 
 # What may be emptied by sending null; for the others null means "not sent".
-_MAY_BE_EMPTY = frozenset({"broker_id", "max_lateness_seconds"})
+_MAY_BE_EMPTY = frozenset({"broker_id", "max_lateness_seconds", "target_price", "trailing_by", "trailing_percent"})
+_OTHER_WAY = {"trailing_by": "trailing_percent", "trailing_percent": "trailing_by"}
 
 
 def _apply(strategy: Strategy, changes: dict[str, object]) -> None:
     for name, value in changes.items():
         if value is not None or name in _MAY_BE_EMPTY:
             setattr(strategy, "account_id" if name == "broker_id" else name, value)
+        if value is not None and name in _OTHER_WAY:
+            setattr(strategy, _OTHER_WAY[name], None)
 
 
 async def _with_warnings(platform: Services, strategy: Strategy) -> PlanWithWarnings:

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 PAISA = Decimal("0.01")
 # Beyond any price or quantity an exchange knows; keeps numbers inside what the database holds.
+_PERCENT_STEP = Decimal("0.01")
 LARGEST_PRICE = Decimal(10_000_000)
 LARGEST_QUANTITY = 10_000_000
 DEEPEST = 20
@@ -106,6 +107,24 @@ def _price(value: Decimal) -> Decimal:
     return value
 
 
+def _target(value: Decimal) -> Decimal:
+    if not 0 < value <= LARGEST_PRICE:
+        raise PydanticCustomError("INVALID_TARGET_PRICE", "must be above 0 and below one crore rupees")
+    return value
+
+
+def _trailing_rupees(value: Decimal) -> Decimal:
+    if not 0 < value <= LARGEST_PRICE:
+        raise PydanticCustomError("INVALID_TRAILING_STOP", "must be above 0 and below one crore rupees")
+    return value
+
+
+def _trailing_percent(value: Decimal) -> Decimal:
+    if not 0 < value < 100 or value.quantize(_PERCENT_STEP) != value:
+        raise PydanticCustomError("INVALID_TRAILING_STOP", "must be above 0 and below 100, with at most two decimals")
+    return value
+
+
 def _quantity(value: int) -> int:
     if not 0 < value <= LARGEST_QUANTITY:
         raise PydanticCustomError("INVALID_QUANTITY", "must be between 1 and one crore")
@@ -146,6 +165,18 @@ Instant = Annotated[datetime, AfterValidator(lambda value: value.astimezone(UTC)
 _PRICE_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,4})?$"}]}
 StopPrice = Annotated[
     Decimal, BeforeValidator(number_only), AfterValidator(_price), WithJsonSchema(_PRICE_SCHEMA | {"examples": [3500]})
+]
+TargetPrice = Annotated[
+    Decimal, BeforeValidator(number_only), AfterValidator(_target), WithJsonSchema(_PRICE_SCHEMA | {"examples": [3800]})
+]
+TrailingRupees = Annotated[
+    Decimal, BeforeValidator(number_only), AfterValidator(_trailing_rupees), WithJsonSchema(_PRICE_SCHEMA | {"examples": [25]})
+]
+TrailingPercent = Annotated[
+    Decimal,
+    BeforeValidator(number_only),
+    AfterValidator(_trailing_percent),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 100, "examples": [1.5]}),
 ]
 Quantity = Annotated[
     int,

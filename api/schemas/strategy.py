@@ -2,11 +2,27 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from api.schemas.common import Answer, Body, Exchange, Instant, Quantity, Rupees, StopPrice, StrictBody, Symbol, TimeOfDay
+from api.schemas.common import (
+    Answer,
+    Body,
+    Exact,
+    Exchange,
+    Instant,
+    Quantity,
+    Rupees,
+    StopPrice,
+    StrictBody,
+    Symbol,
+    TargetPrice,
+    TimeOfDay,
+    TrailingPercent,
+    TrailingRupees,
+)
 from trading.accounts import Environment
 from trading.instruments import Product
 from trading.plan import Repeat
@@ -15,7 +31,22 @@ from trading.runs import EndReason, ExitReason, LastAction, Position, RunState, 
 ID_EXAMPLE = "str_01jb3m5k8r2v9x4c7n6q1t0w3z"
 
 
-class CreateStrategy(Body):
+class _Trailing(Body):
+    """At most one of the two."""
+
+    trailing_by: TrailingRupees | None = Field(
+        None, description="The stop follows the highest price since the entry, this many rupees below it, and is never lowered"
+    )
+    trailing_percent: TrailingPercent | None = Field(None, description="As `trailing_by`, in percent of the highest price")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.trailing_by is not None and self.trailing_percent is not None:
+            raise PydanticCustomError("INVALID_TRAILING_STOP", "give trailing_by or trailing_percent, not both")
+        return self
+
+
+class CreateStrategy(_Trailing):
     """Times are Indian time. The stop-loss is a price and mandatory."""
 
     model_config = {
@@ -29,6 +60,9 @@ class CreateStrategy(Body):
     buy_time: TimeOfDay
     sell_time: TimeOfDay
     stop_loss: StopPrice
+    target_price: TargetPrice | None = Field(
+        None, description="Sell when the price is at or above it; at or above it at the buy time, nothing is bought"
+    )
     exchange: Exchange = "NSE"
     product: Product = Product.MIS
     name: str = Field("", max_length=120, examples=["Morning TCS"])
@@ -39,14 +73,16 @@ class CreateStrategy(Body):
     )
 
 
-class UpdateStrategy(Body):
-    """Fields that are left out stay as they are."""
+class UpdateStrategy(_Trailing):
+    """Fields that are left out stay as they are. Null empties those that may be empty, such as `target_price`; a way of trailing
+    replaces the other one."""
 
     symbol: Symbol | None = None
     quantity: Quantity | None = None
     buy_time: TimeOfDay | None = None
     sell_time: TimeOfDay | None = None
     stop_loss: StopPrice | None = None
+    target_price: TargetPrice | None = None
     exchange: Exchange | None = None
     product: Product | None = None
     name: str | None = Field(None, max_length=120)
@@ -58,7 +94,7 @@ class UpdateStrategy(Body):
 class PlanWarning(Answer):
     """Accepted, but worth knowing."""
 
-    code: Literal["STOP_AT_OR_ABOVE_PRICE", "SELL_TIME_ADVANCED", "CLOSE_TO_STOP"]
+    code: Literal["STOP_AT_OR_ABOVE_PRICE", "TARGET_AT_OR_BELOW_PRICE", "SELL_TIME_ADVANCED", "CLOSE_TO_STOP"]
     message: str
 
 
@@ -77,6 +113,9 @@ class PlanAnswer(Answer):
         None, description="The sell time, or the last safe moment before it; null while the instrument is not listed"
     )
     stop_loss: Rupees
+    target_price: Rupees | None
+    trailing_by: Rupees | None
+    trailing_percent: Exact | None
     repeat: Repeat
     max_lateness_seconds: int | None
     broker_id: str | None
@@ -132,11 +171,12 @@ class Stopped(Answer):
 
 
 class ChangeRunning(StrictBody):
-    """At least one of the two."""
+    """At least one of them."""
 
     model_config = {"json_schema_extra": {"minProperties": 1, "examples": [{"stop_loss": 3520}]}}
 
     stop_loss: StopPrice | None = None
+    target_price: TargetPrice | None = None
     sell_time: TimeOfDay | None = None
 
 
@@ -144,7 +184,8 @@ class Changed(Answer):
     strategy_id: str
     run_id: str
     stop_loss: Rupees
-    stop_version: int
+    stop_version: int = Field(description="Counts every change of the stop and of the target")
+    target_price: Rupees | None
     sell_time: TimeOfDay
     sells_at: Instant
     workflow_told: bool = Field(description="False: the orders carry the change already, the workflow learns it when it is back")
@@ -175,7 +216,9 @@ class Status(Answer):
     average_sell_price: Rupees | None
     realised_pnl: Rupees
     pnl: Rupees | None = Field(description="Realised and unrealised; null while there is no price for what is held")
-    stop_loss: Rupees | None
+    stop_loss: Rupees | None = Field(description="Where the stop stands now")
+    target_price: Rupees | None
+    highest_price: Rupees | None = Field(description="Of a stop that trails: the highest price since the entry that moved it")
     buys_at: Instant | None
     sells_at: Instant | None
     exit_reason: ExitReason | None
@@ -200,6 +243,10 @@ class RunAnswer(Answer):
     buys_at: Instant
     sells_at: Instant
     stop_loss: Rupees
+    target_price: Rupees | None
+    trailing_by: Rupees | None
+    trailing_percent: Exact | None
+    highest_price: Rupees | None
     position: Position
     last_action: LastAction | None
     bought: int

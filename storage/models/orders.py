@@ -74,6 +74,8 @@ class Order(Record):
     fire_at: Mapped[datetime | None]
     stop_price: Mapped[Decimal | None] = mapped_column(Price)
     stop_version: Mapped[int] = mapped_column(Integer, default=1)
+    # The same from above: an exit leaves at or above it, and an entry does not.
+    target_price: Mapped[Decimal | None] = mapped_column(Price)
     # An entry is pointless after this instant; an exit never gives up.
     deadline_at: Mapped[datetime | None]
     # The reason it was fired for, and the instant at which that reason came true.

@@ -33,6 +33,10 @@ class Strategy(Record):
     buy_time: Mapped[time] = mapped_column(Time)
     sell_time: Mapped[time] = mapped_column(Time)
     stop_loss: Mapped[Decimal] = mapped_column(Price)
+    target_price: Mapped[Decimal | None] = mapped_column(Price)
+    # How the stop follows the highest price, in rupees or in percent of it; neither: it stands still.
+    trailing_by: Mapped[Decimal | None] = mapped_column(Price)
+    trailing_percent: Mapped[Decimal | None] = mapped_column(Price)
     repeat: Mapped[Repeat] = mapped_column(text_enum(Repeat), default=Repeat.ONCE)
     max_lateness_seconds: Mapped[int | None] = mapped_column(Integer)
     version: Mapped[int] = mapped_column(Integer, default=1)
@@ -80,7 +84,13 @@ class Run(Record):
     hand_over_at: Mapped[datetime]
     handed_over_at: Mapped[datetime | None]
     stop_loss: Mapped[Decimal] = mapped_column(Price)
+    # Counts every change of the prices at which it leaves: the stop, raised ones included, and the target.
     stop_version: Mapped[int] = mapped_column(Integer, default=1)
+    target_price: Mapped[Decimal | None] = mapped_column(Price)
+    trailing_by: Mapped[Decimal | None] = mapped_column(Price)
+    trailing_percent: Mapped[Decimal | None] = mapped_column(Price)
+    # Of a stop that trails: the highest price since the entry that has moved it, its own purchase included.
+    highest_price: Mapped[Decimal | None] = mapped_column(Price)
     max_lateness_seconds: Mapped[int | None] = mapped_column(Integer)
     starts_now: Mapped[bool] = mapped_column(Boolean, default=False)
 

@@ -13,6 +13,7 @@ from trading.accounts import BrokerName
 from trading.instruments import InstrumentId
 from trading.orders import Leg, OrderState
 from trading.runs import ExitReason, RunState
+from trading.trailing import Trail, trail_of
 
 # Rows per statement: each is a millisecond or two of work, and ticks are taken between them.
 PAGE_SIZE = 200
@@ -31,6 +32,7 @@ class ExitRow:
     reason: ExitReason | None
     trigger_price: Decimal | None
     wanted_at: datetime | None
+    target_price: Decimal | None = None
 
     @property
     def is_armed(self) -> bool:
@@ -47,6 +49,8 @@ class OpenRun:
     state: RunState
     trading_day: date
     exit: ExitRow | None
+    trail: Trail | None = None
+    highest_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ def _open_runs() -> Select[Any]:
             Order.reason,
             Order.trigger_price,
             Order.wanted_at,
+            Order.target_price,
         )
         .where(Order.run_id == Run.id, Order.leg == Leg.EXIT)
         .order_by(Order.attempt.desc())
@@ -97,6 +102,10 @@ def _open_runs() -> Select[Any]:
             held.reason,
             held.trigger_price,
             held.wanted_at,
+            held.target_price,
+            Run.trailing_by,
+            Run.trailing_percent,
+            Run.highest_price,
         )
         .join(BrokerAccount, BrokerAccount.id == Run.account_id)
         .outerjoin(newest_exit, true())
@@ -131,6 +140,8 @@ def _open_run(row: Row[Any]) -> OpenRun:
         state=row.state,
         trading_day=row.trading_day,
         exit=_exit(row) if row.exit_state is not None else None,
+        trail=trail_of(row.trailing_by, row.trailing_percent),
+        highest_price=row.highest_price,
     )
 
 
@@ -145,6 +156,7 @@ def _exit(row: Row[Any]) -> ExitRow:
         reason=row.reason,
         trigger_price=row.trigger_price,
         wanted_at=row.wanted_at,
+        target_price=row.target_price,
     )
 
 

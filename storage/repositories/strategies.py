@@ -12,6 +12,7 @@ from storage.models import Run, Strategy, StrategyVersion
 from trading.instruments import InstrumentId
 from trading.plan import Plan
 from trading.runs import RunState, StrategyState
+from trading.trailing import trail_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ def plan_of(strategy: Strategy) -> Plan:
         stop_loss=strategy.stop_loss,
         repeat=strategy.repeat,
         max_lateness_seconds=strategy.max_lateness_seconds,
+        target_price=strategy.target_price,
+        trail=trail_of(strategy.trailing_by, strategy.trailing_percent),
     )
 
 
@@ -100,6 +103,9 @@ def _as_json(strategy: Strategy) -> Mapping[str, Any]:
         "buy_time": strategy.buy_time.isoformat(),
         "sell_time": strategy.sell_time.isoformat(),
         "stop_loss": str(strategy.stop_loss),
+        "target_price": None if strategy.target_price is None else str(strategy.target_price),
+        "trailing_by": None if strategy.trailing_by is None else str(strategy.trailing_by),
+        "trailing_percent": None if strategy.trailing_percent is None else str(strategy.trailing_percent),
         "repeat": strategy.repeat.value,
         "max_lateness_seconds": strategy.max_lateness_seconds,
         "account_id": strategy.account_id,

@@ -455,6 +455,9 @@ async def test_stop_and_sell_time_of_a_running_trade_are_moved_together_with_its
         ({"sell_time": "15:11:00"}, 400, "SELL_AFTER_CLOSE"),
         ({"sell_time": "09:16:00"}, 409, "SELL_TIME_PASSED"),
         ({"stop_loss": 3600}, 409, "STOP_ABOVE_PRICE"),
+        ({"target_price": 3800.05}, 400, "TARGET_PRICE_OFF_TICK"),
+        ({"target_price": 3590}, 409, "TARGET_BELOW_PRICE"),
+        ({"stop_loss": 3480, "target_price": 3480}, 409, "TARGET_BELOW_PRICE"),
     ],
 )
 async def test_a_change_that_cannot_be_is_refused(platform: Platform, body: Any, status: int, code: str) -> None:
@@ -463,6 +466,18 @@ async def test_a_change_that_cannot_be_is_refused(platform: Platform, body: Any,
     await set_price(platform, "3590")
     await user.refused("PATCH", f"/strategy/{run.strategy_id}/running", status, code, json=body)
     assert [(stored.stop_loss, stored.sell_at) for stored in await runs_stored(platform)] == [(Decimal(3500), run.sell_at)]
+
+
+async def test_a_target_is_set_while_the_trade_runs_and_shown(platform: Platform) -> None:
+    user = await platform.user()
+    run = await add_run(platform, user, await platform.connect(user))
+    await arm(platform, run, Leg.EXIT)
+    answer = (await user.call("PATCH", f"/strategy/{run.strategy_id}/running", json={"target_price": 3800}, expect=200)).json()
+    assert (answer["target_price"], answer["stop_loss"], answer["stop_version"]) == (3800.0, 3500.0, 2)
+    async with platform.services.database.transaction() as session:
+        armed = (await session.scalars(select(Order))).one()
+    assert (armed.target_price, armed.stop_version) == (Decimal(3800), 2)
+    assert (await user.get(f"/strategy/status/{run.strategy_id}"))["target_price"] == 3800.0
 
 
 async def test_a_change_after_the_exit_has_begun_is_refused(platform: Platform) -> None:

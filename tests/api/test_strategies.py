@@ -79,6 +79,14 @@ BAD_PLANS: list[tuple[dict[str, Any], int, str]] = [
     ({"stop_loss": "much"}, 422, "INVALID_INPUT"),
     ({"stop_loss": True}, 422, "INVALID_INPUT"),
     ({"stop_loss": [3500]}, 422, "INVALID_INPUT"),
+    ({"target_price": 0}, 400, "INVALID_TARGET_PRICE"),
+    ({"target_price": 3800.05}, 400, "TARGET_PRICE_OFF_TICK"),
+    ({"target_price": 3500}, 400, "TARGET_NOT_ABOVE_STOP"),
+    ({"trailing_by": 0}, 400, "INVALID_TRAILING_STOP"),
+    ({"trailing_by": 25.05}, 400, "INVALID_TRAILING_STOP"),
+    ({"trailing_percent": 100}, 400, "INVALID_TRAILING_STOP"),
+    ({"trailing_percent": "0.001"}, 400, "INVALID_TRAILING_STOP"),
+    ({"trailing_by": 25, "trailing_percent": 1}, 400, "INVALID_TRAILING_STOP"),
     ({"buy_time": "15:30:00", "sell_time": "09:30:00"}, 400, "BUY_NOT_BEFORE_SELL"),
     ({"buy_time": "12:00:00", "sell_time": "12:00:00"}, 400, "BUY_NOT_BEFORE_SELL"),
     ({"buy_time": "15:12:00", "sell_time": "15:30:00"}, 400, "BUY_NOT_BEFORE_SELL"),
@@ -103,6 +111,27 @@ BAD_PLANS: list[tuple[dict[str, Any], int, str]] = [
     ({"broker_id": "brk_00000000000000000000000000"}, 404, "BROKER_NOT_FOUND"),
     ({"broker_id": "nonsense"}, 404, "BROKER_NOT_FOUND"),
 ]
+
+
+async def test_a_target_and_a_trailing_stop_are_kept_changed_and_taken_away(platform: Platform) -> None:
+    user = await platform.user()
+    body = {**PLAN, "target_price": 3800, "trailing_percent": "1.25"}
+    strategy_id = (await user.post("/strategy/create", body, expect=201))["strategy_id"]
+
+    async def prices() -> tuple[Any, ...]:
+        answer = await user.get(f"/strategy/{strategy_id}")
+        return answer["target_price"], answer["trailing_by"], answer["trailing_percent"]
+
+    async def change(**changes: Any) -> None:
+        await user.call("PUT", f"/strategy/{strategy_id}", json=changes, expect=200)
+
+    assert await prices() == (3800.0, None, 1.25)
+    await change(trailing_by=25)
+    assert await prices() == (3800.0, 25.0, None), "one way of trailing replaces the other"
+    await change(quantity=5)
+    assert await prices() == (3800.0, 25.0, None), "what is left out stays"
+    await change(target_price=None, trailing_by=None)
+    assert await prices() == (None, None, None)
 
 
 async def test_a_plan_that_cannot_run_is_refused_and_not_stored(platform: Platform) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.messages import StopLossHit
-from workflows.names import STOP_LOSS_HIT
+from activities.messages import StopLossHit, TargetHit
+from workflows.names import STOP_LOSS_HIT, TARGET_HIT
 
 START = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ class HeldClock:
 class FakeTemporal:
     """A Temporal client that takes signals: `signals` are those it took, `attempts` counts every try."""
 
-    signals: list[tuple[str, StopLossHit]] = field(default_factory=list)
+    signals: list[tuple[str, StopLossHit | TargetHit]] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
     is_down: bool = False
     attempts: int = 0
@@ -46,8 +46,8 @@ class _Handle:
     temporal: FakeTemporal
     workflow_id: str
 
-    async def signal(self, name: str, hit: StopLossHit, *, rpc_timeout: Any) -> None:
-        assert name == STOP_LOSS_HIT
+    async def signal(self, name: str, hit: StopLossHit | TargetHit, *, rpc_timeout: Any) -> None:
+        assert name == (TARGET_HIT if isinstance(hit, TargetHit) else STOP_LOSS_HIT)
         self.temporal.attempts += 1
         if self.temporal.is_down:
             raise RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b"")

@@ -60,6 +60,22 @@ async def stop_loss(day: Day) -> Handle:
     return handle
 
 
+async def target(day: Day) -> Handle:
+    plan, handle = await day.hold()
+    await day.hit_target(handle, plan)
+    return handle
+
+
+async def target_and_then_the_stop(day: Day) -> Handle:
+    day.script.leave, day.script.unsettled = Gate(), 1
+    plan, handle = await day.hold()
+    await day.hit_target(handle, plan)
+    await day.script.leave.reached()
+    await day.hit_stop(handle, plan)
+    day.script.leave.open()
+    return handle
+
+
 async def stop_loss_while_entering(day: Day) -> Handle:
     day.script.enter = Gate()
     plan = day.plan()
@@ -167,6 +183,8 @@ DAYS: tuple[RecordedDay, ...] = (
     sold_at_time_after_a_late_entry,
     sold_at_time_after_a_void_stop,
     stop_loss,
+    target,
+    target_and_then_the_stop,
     stop_loss_while_entering,
     stop_loss_while_selling_at_time,
     stop_loss_of_a_run_taken_over,

@@ -25,6 +25,7 @@ from activities.messages import (
     StopRequested,
     StrategyInput,
     StrategyResult,
+    TargetHit,
 )
 from runtime.settings import Settings
 from runtime.temporal_worker import WORKFLOWS, make_worker
@@ -134,6 +135,10 @@ class Day:
 
     async def hit_stop(self, handle: Handle, plan: StrategyInput, price: str = "3490", *, version: int = 1) -> None:
         await handle.signal(names.STOP_LOSS_HIT, self.hit(plan, price, version=version))
+
+    async def hit_target(self, handle: Handle, plan: StrategyInput, price: str = "3800", *, version: int = 1) -> None:
+        hit = self.hit(plan, price, version=version)
+        await handle.signal(names.TARGET_HIT, TargetHit(hit.symbol, hit.price, hit.stop_version, hit.trigger_id, hit.at))
 
     async def request_stop(self, handle: Handle, plan: StrategyInput, *, square_off: bool, rows_first: bool = True) -> None:
         """As the API does: the row first, then the workflow."""

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
-from activities.messages import StopLossHit, StrategyResult
+from activities.messages import StopLossHit, StrategyResult, TargetHit
 from cache.channels import StopCrossed, publish_stops
 from cache.connection import connect
 from cache.prices import HotPrice, PriceCache
@@ -36,6 +36,7 @@ from tests.waiting import DEADLINE_SECONDS
 from trading.accounts import BrokerName, Credentials, Environment
 from trading.instruments import InstrumentId, Product
 from trading.ports.clock import Clock
+from trading.runs import ExitReason
 from trading.schedule import RunWindow
 from trading.sessions import trading_date
 from workflows import names
@@ -127,15 +128,17 @@ class World:
         start_workflow: bool = True,
         max_lateness_seconds: int | None = None,
         trading_day: date | None = None,
+        exchange: str = "NSE",
+        **plan: Any,
     ) -> Run:
-        """A run whose instants are that many seconds from now, with its workflow."""
+        """A run whose instants are that many seconds from now, with its workflow. `plan`: other columns of the strategy."""
         now = self.clock.now()
         buy_at, sell_at, hand_over_at = (now + timedelta(seconds=span) for span in (buy_in, sell_in, hand_over_in))
         window = RunWindow(trading_day or trading_date(now), buy_at, sell_at, hand_over_at)
         strategy = Strategy(
             user_id=account.user_id,
             account_id=account.id,
-            exchange="NSE",
+            exchange=exchange,
             symbol=symbol,
             product=product,
             quantity=quantity,
@@ -143,6 +146,7 @@ class World:
             sell_time=time(15, 0),
             stop_loss=Decimal(stop_loss),
             max_lateness_seconds=max_lateness_seconds,
+            **plan,
         )
         async with self.database.transaction() as session:
             session.add(strategy)
@@ -192,20 +196,31 @@ class World:
 
     # --- market -------------------------------------------------------------------------------------------------------
 
-    async def price(self, symbol: str, price: str) -> None:
+    async def price(self, symbol: str, price: str, *, exchange: str = "NSE") -> None:
         """Set the price at the exchange, and the hot price as the listener would."""
-        self.sim.set_price(symbol, price)
-        await PriceCache(self.redis).write({InstrumentId("NSE", symbol): HotPrice(Decimal(price), self.clock.now())})
+        self.sim.set_price(f"{exchange}:{symbol}", price)
+        await PriceCache(self.redis).write({InstrumentId(exchange, symbol): HotPrice(Decimal(price), self.clock.now())})
 
     async def cross_stop(self, run: Run, price: str, *, publish: bool = True, signal: bool = True) -> None:
         """What the listener does when a price is at or below a stop: tell the desks, then the workflow."""
-        await self.price(run.symbol, price)
+        await self.price(run.symbol, price, exchange=run.exchange)
         if publish:
             now, trigger = self.clock.now(), f"{run.id}-{run.stop_version}"
             crossed = StopCrossed(run.id, run.account_id, run.stop_version, Decimal(price), now, trigger)
             await publish_stops(self.redis, [crossed])
         if signal:
             await self.stop_signal(run, price)
+
+    async def cross_target(self, run: Run, price: str, *, publish: bool = True, signal: bool = True) -> None:
+        """As `cross_stop`, for a price at or above the target."""
+        await self.price(run.symbol, price, exchange=run.exchange)
+        now, trigger = self.clock.now(), f"{run.id}-{run.stop_version}"
+        if publish:
+            crossed = StopCrossed(run.id, run.account_id, run.stop_version, Decimal(price), now, trigger, ExitReason.TARGET)
+            await publish_stops(self.redis, [crossed])
+        if signal:
+            hit = TargetHit(run.symbol, Decimal(price), run.stop_version, trigger, now)
+            await self.workflow(run).signal(names.TARGET_HIT, hit)
 
     async def stop_signal(self, run: Run, price: str) -> None:
         """Only the signal, as the listener sends it when Redis is away."""

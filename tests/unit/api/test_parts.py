@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from api.errors import ApiError, ErrorCode
 from api.paging import cursor_of, read_cursor
 from api.passwords import Passwords
-from api.plans import stop_warnings
+from api.plans import price_warnings
 from api.schemas.common import TimeOfDay, rounded
 from api.search import search
 from api.tokens import ACCESS, BROKER_LOGIN, Signer, parse_keys
@@ -137,8 +137,15 @@ def test_the_exact_symbol_comes_first_then_beginnings_then_names() -> None:
     ("price", "code"), [("3499", "STOP_AT_OR_ABOVE_PRICE"), ("3500", "STOP_AT_OR_ABOVE_PRICE"), ("3503", "CLOSE_TO_STOP")]
 )
 def test_a_stop_near_the_price_is_worth_a_word(price: str, code: str) -> None:
-    assert [warning.code for warning in stop_warnings(Decimal(3500), Decimal(price))] == [code]
-    assert stop_warnings(Decimal(3500), Decimal(3504)) == []
+    assert [warning.code for warning in price_warnings(Decimal(3500), None, Decimal(price))] == [code]
+    assert price_warnings(Decimal(3500), Decimal(3600), Decimal(3504)) == []
+
+
+@pytest.mark.parametrize("price", ["3600", "3601"])
+def test_a_target_the_price_has_reached_is_worth_a_word(price: str) -> None:
+    assert [warning.code for warning in price_warnings(Decimal(3500), Decimal(3600), Decimal(price))] == [
+        "TARGET_AT_OR_BELOW_PRICE"
+    ]
 
 
 @given(st.decimals(min_value=-10_000_000, max_value=10_000_000, places=4))

@@ -55,6 +55,13 @@ CASES = [
     ),
     ("handed over and sold after all", handed_over(FLAT, FILLED), EndReason.SOLD_AT_TIME, ""),
     ("its time", facts(FLAT, FILLED, exit_reason=ExitReason.SELL_TIME), EndReason.SOLD_AT_TIME, ""),
+    ("its target", facts(FLAT, FILLED, exit_reason=ExitReason.TARGET), EndReason.TARGET, ""),
+    (
+        "a price at the target at the buy time",
+        facts(NOTHING, superseded(SupersededFor.PRICE_AT_TARGET)),
+        EndReason.ENTRY_SKIPPED,
+        "the price was at or above the target at the buy time",
+    ),
     ("its stop", facts(FLAT, FILLED, exit_reason=ExitReason.STOP_LOSS), EndReason.STOP_LOSS, ""),
     (
         "a stop request",

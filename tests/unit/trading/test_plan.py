@@ -20,6 +20,7 @@ from tests.unit.trading.samples import (
 from trading.instruments import Instrument, Product
 from trading.plan import Plan, PlanProblemCode, check_plan, effective_sell_time, stop_problem
 from trading.sessions import ALL_DAY, Session, session_of
+from trading.trailing import Trail
 
 REGULAR = session_of(SHARE, regular(FRIDAY))
 WITHOUT_FREEZE = replace(SHARE, freeze_quantity=None)
@@ -56,6 +57,14 @@ def test_an_earlier_sell_time_is_kept() -> None:
         (replace(USUAL_PLAN, stop_loss=Decimal("NaN")), SHARE, PlanProblemCode.INVALID_STOP_LOSS),
         (replace(USUAL_PLAN, stop_loss=Decimal("Infinity")), SHARE, PlanProblemCode.INVALID_STOP_LOSS),
         (replace(USUAL_PLAN, stop_loss=Decimal("3500.03")), SHARE, PlanProblemCode.STOP_LOSS_OFF_TICK),
+        (replace(USUAL_PLAN, target_price=Decimal(0)), SHARE, PlanProblemCode.INVALID_TARGET_PRICE),
+        (replace(USUAL_PLAN, target_price=Decimal("Infinity")), SHARE, PlanProblemCode.INVALID_TARGET_PRICE),
+        (replace(USUAL_PLAN, target_price=Decimal("3700.03")), SHARE, PlanProblemCode.TARGET_PRICE_OFF_TICK),
+        (replace(USUAL_PLAN, target_price=USUAL_PLAN.stop_loss), SHARE, PlanProblemCode.TARGET_NOT_ABOVE_STOP),
+        (replace(USUAL_PLAN, trail=Trail(rupees=Decimal(0))), SHARE, PlanProblemCode.INVALID_TRAILING_STOP),
+        (replace(USUAL_PLAN, trail=Trail(rupees=Decimal("5.03"))), SHARE, PlanProblemCode.INVALID_TRAILING_STOP),
+        (replace(USUAL_PLAN, trail=Trail(percent=Decimal(100))), SHARE, PlanProblemCode.INVALID_TRAILING_STOP),
+        (replace(USUAL_PLAN, trail=Trail(percent=Decimal("NaN"))), SHARE, PlanProblemCode.INVALID_TRAILING_STOP),
         (replace(USUAL_PLAN, buy_time=time(9, 14, 59)), SHARE, PlanProblemCode.BUY_BEFORE_OPEN),
         (replace(USUAL_PLAN, sell_time=time(15, 30, 1)), SHARE, PlanProblemCode.SELL_AFTER_CLOSE),
         (replace(USUAL_PLAN, sell_time=time(9, 20)), SHARE, PlanProblemCode.BUY_NOT_BEFORE_SELL),

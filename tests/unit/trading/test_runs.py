@@ -103,6 +103,7 @@ def test_reasons_have_one_order() -> None:
         ExitReason.STOP_LOSS,
         ExitReason.KILL_SWITCH,
         ExitReason.USER_STOP,
+        ExitReason.TARGET,
         ExitReason.SELL_TIME,
         ExitReason.LATE_FILL,
     ]
