@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator
-from tests.contract.official.kiteconnect.environment import CannotMakeEnvironment, client_python
+from tests.contract.official.environment import CannotMakeEnvironment, client_python
 
 FOLDER = Path(__file__).parent
 TCS, NIFTY = 2953217, 256265
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(600)
 def python() -> Path:
     """The interpreter with the official client."""
     try:
-        return client_python()
+        return client_python(FOLDER)
     except CannotMakeEnvironment as error:
         pytest.fail(str(error), pytrace=False)
 
