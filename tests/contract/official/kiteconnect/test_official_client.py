@@ -204,6 +204,6 @@ async def test_the_client_is_called_back_with_order_updates(python: Path, sim: R
 
 
 async def test_the_client_is_told_why_it_may_not_connect(python: Path, sim: RunningSimulator) -> None:
-    wrong = SimulatedAccount("sim-alice", "x", "wrong", "x")
+    wrong = SimulatedAccount("sim-alice", "sim-alice", "x", "wrong", "x")
     found = await result_of(await run(python, "ticker_script.py", ticker_arguments(sim, wrong)))
     assert "403" in found["closed"][1]

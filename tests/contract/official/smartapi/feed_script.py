@@ -1,6 +1,6 @@
 """Runs in the official client's environment: one connection to the market feed, with only its address changed.
 
-Arguments: one JSON object with `url`, `token`, `api_key`, `client_code`, `feed_token`, `mode`, `tokens` (the client's list of them)
+Arguments: one JSON object with `url`, `token`, `api_key`, `client_code`, `feed_token`, `mode`, `tokens` (its own list of them)
 and `ticks` (how many to wait for). Prints a line `connected` when subscribed, then one JSON object.
 """
 
