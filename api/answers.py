@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from api.connecting import shown_identity
 from api.plans import effective_sell
 from api.schemas.broker import Account, BrokerOrderAnswer, PositionAnswer
 from api.schemas.strategy import OrderState, PlanAnswer, RunAnswer, Status, TimelineEvent
@@ -13,6 +12,7 @@ from api.starting import is_logged_in
 from api.switch_report import Line
 from cache.runtime_view import View
 from execution.alarm_kinds import kind_of
+from runtime.accounts import known_identity
 from storage.models import Alert, BrokerAccount, KillSwitch, Order, RiskLimit, Run, RunEvent, Strategy
 from storage.repositories.strategies import plan_of
 from trading.orders import BrokerOrder, BrokerPosition
@@ -24,7 +24,7 @@ def account_answer(services: Services, account: BrokerAccount) -> Account:
         broker=account.broker,
         environment=account.environment,
         label=account.label,
-        broker_user_id=shown_identity(account),
+        broker_user_id=known_identity(account),
         status="connected" if is_logged_in(services, account) else "login_required",
         token_expires_at=account.token_expires_at,
         health=account.health,

@@ -1,6 +1,6 @@
 """Broker accounts: nothing is stored that the broker has refused, and nothing by halves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -9,11 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.messages import CredentialsRenewed
 from api import notify
+from api.access import PREFIX
 from api.deps import Caller
 from api.errors import ApiError, ErrorCode
 from api.services import Services
 from api.starting import is_logged_in
 from api.tokens import BROKER_LOGIN, LOGIN_STATE_LIFE
+from runtime.accounts import PENDING, known_identity
 from storage.models import BrokerAccount
 from storage.repositories import accounts, audit
 from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, LoginAnswer
@@ -23,8 +25,7 @@ from workflows.names import CREDENTIALS_RENEWED
 
 log = structlog.get_logger()
 HEALTHY = "ok"
-# The identity of an account that has never been logged in is not known yet, and must not clash with another such one.
-_PENDING = "pending:"
+SOMEBODY_ELSE = "this login belongs to another user of the broker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,9 @@ async def connect(
     opened = await _open_session(services, broker, credentials, answer)
     now = services.clock.now()
     async with services.database.transaction() as session:
-        account = await _account_for(services, session, caller, broker, opened, api_key=credentials.api_key)
+        account = await _account_for(services, session, caller, broker, opened, credentials)
         account.label = label or account.label or ""
-        token = opened.access_token if opened else _kept_token(services, account)
-        services.accounts.seal(account, Credentials(credentials.api_key, credentials.api_secret, token))
+        services.accounts.seal(account, _with_tokens(credentials, opened or _kept(services, account)))
         _begin_session(account, opened, now=now)
         await session.flush()
         await audit.append(
@@ -83,9 +83,17 @@ async def _login_url_if_any(services: Services, account: BrokerAccount) -> str |
         return None
 
 
-def _kept_token(services: Services, account: BrokerAccount) -> str | None:
+def _kept(services: Services, account: BrokerAccount) -> Credentials | None:
     """Connecting again without a token does not end a session that is alive."""
-    return services.accounts.credentials(account).access_token if account.sealed_access_token is not None else None
+    return services.accounts.credentials(account) if account.sealed_access_token is not None else None
+
+
+def _with_tokens(credentials: Credentials, source: BrokerSession | Credentials | None) -> Credentials:
+    if source is None:
+        return credentials
+    return replace(
+        credentials, access_token=source.access_token, refresh_token=source.refresh_token, feed_token=source.feed_token
+    )
 
 
 async def _check_family(services: Services, caller: Caller, broker: BrokerName) -> None:
@@ -102,9 +110,12 @@ async def _open_session(
     if answer.is_empty:
         return None
     try:
-        return await services.accounts.login(broker).log_in(credentials, answer)
+        opened = await services.accounts.login(broker).log_in(credentials, answer)
     except (BrokerRefused, SessionExpired) as error:
         raise ApiError(ErrorCode.BROKER_AUTH_FAILED, str(error)) from error
+    if credentials.broker_user_id not in ("", opened.broker_user_id):
+        raise ApiError(ErrorCode.BROKER_AUTH_FAILED, SOMEBODY_ELSE)
+    return opened
 
 
 async def _account_for(
@@ -113,8 +124,7 @@ async def _account_for(
     caller: Caller,
     broker: BrokerName,
     session_found: BrokerSession | None,
-    *,
-    api_key: str,
+    credentials: Credentials,
 ) -> BrokerAccount:
     """The user's account with that identity, or one with the same key that is still waiting for its login, or a new one."""
     environment = services.accounts.login(broker).environment
@@ -123,10 +133,10 @@ async def _account_for(
         unrelated = await accounts.another_user_is_live(session, user_id=caller.user_id)
         if unrelated and not services.settings.allow_unrelated_live_accounts:
             raise ApiError(ErrorCode.UNRELATED_LIVE_ACCOUNT)
-    found = await _known_account(services, session, caller, broker, session_found, api_key=api_key)
+    found = await _known_account(services, session, caller, broker, session_found, credentials)
     if found is None:
         found = BrokerAccount(user_id=caller.user_id, broker=broker, session_version=0, created_by=caller.user_id)
-        found.broker_user_id = _PENDING + found.id
+        found.broker_user_id = credentials.broker_user_id or PENDING + found.id
         found.sealed_api_key = found.sealed_api_secret = ""
         session.add(found)
     elif found.environment is not environment and await accounts.has_open_run(
@@ -144,21 +154,20 @@ async def _known_account(
     caller: Caller,
     broker: BrokerName,
     session_found: BrokerSession | None,
-    *,
-    api_key: str,
+    credentials: Credentials,
 ) -> BrokerAccount | None:
-    if session_found is not None:
-        same = await accounts.find_same(
-            session, user_id=caller.user_id, broker=broker, broker_user_id=session_found.broker_user_id
-        )
-        if same is not None:
+    identity = session_found.broker_user_id if session_found is not None else credentials.broker_user_id
+    if identity:
+        same = await accounts.find_same(session, user_id=caller.user_id, broker=broker, broker_user_id=identity)
+        # Where the user has said who they are, nothing else tells accounts apart.
+        if same is not None or credentials.broker_user_id:
             return same
     with_key = [
         account
         for account in await accounts.list_of(session, user_id=caller.user_id)
-        if account.broker is broker and _has_key(services, account, api_key)
+        if account.broker is broker and _has_key(services, account, credentials.api_key)
     ]
-    waiting = [account for account in with_key if account.broker_user_id.startswith(_PENDING)]
+    waiting = [account for account in with_key if account.broker_user_id.startswith(PENDING)]
     # A login that was just proven belongs to that identity; without one, the key is all that tells accounts apart.
     return next(iter(waiting if session_found is not None else [*waiting, *with_key]), None)
 
@@ -186,7 +195,10 @@ async def renew(services: Services, *, user_id: str, account_id: str, answer: Lo
         seen = await _existing(session, account_id=account_id, user_id=user_id)
     opened = await _open_session(services, seen.broker, services.accounts.credentials(seen), answer)
     if opened is None:
-        raise ApiError(ErrorCode.INVALID_INPUT, "send request_token or access_token")
+        raise ApiError(
+            ErrorCode.INVALID_INPUT,
+            "send what the login brought, such as request_token or access_token",
+        )
     now = services.clock.now()
     try:
         async with services.database.transaction() as session:
@@ -203,12 +215,12 @@ async def _store_session(
     account = await accounts.find_for_update(session, account_id=account_id, user_id=user_id)
     if account is None:
         raise ApiError(ErrorCode.BROKER_NOT_FOUND)
-    if not account.broker_user_id.startswith(_PENDING) and account.broker_user_id != opened.broker_user_id:
-        raise ApiError(ErrorCode.BROKER_AUTH_FAILED, "this login belongs to another user of the broker")
+    if known_identity(account) not in ("", opened.broker_user_id):
+        raise ApiError(ErrorCode.BROKER_AUTH_FAILED, SOMEBODY_ELSE)
     if services.accounts.login(account.broker).environment is not account.environment:
         raise ApiError(ErrorCode.BROKER_NOT_CONNECTED, "the account was connected in another environment; connect again")
     stored = services.accounts.credentials(account)
-    services.accounts.seal(account, Credentials(stored.api_key, stored.api_secret, opened.access_token))
+    services.accounts.seal(account, _with_tokens(stored, opened))
     _begin_session(account, opened, now=now)
     await session.flush()
     await audit.append(session, actor_id=user_id, action="broker.login", subject_id=account.id, now=now)
@@ -235,7 +247,7 @@ async def login_url(services: Services, account: BrokerAccount) -> str | None:
     """Where the user logs in; the state that comes back says whose login it is. None: the broker has no such page."""
     state = services.signer.sign(audience=BROKER_LOGIN, user_id=account.user_id, subject_id=account.id, life=LOGIN_STATE_LIFE)
     login = services.accounts.login(account.broker)
-    callback = f"{services.settings.public_url.rstrip('/')}/broker/{account.broker.value}/callback"
+    callback = f"{services.settings.public_url.rstrip('/')}{PREFIX}/broker/{account.broker.value}/callback"
     return await login.login_url(services.accounts.credentials(account), state=state, redirect_url=callback)
 
 
@@ -251,7 +263,3 @@ async def disconnect(services: Services, caller: Caller, *, account_id: str) -> 
         accounts.mark_deleted(account, by=caller.user_id, now=now)
         await audit.append(session, actor_id=caller.user_id, action="broker.delete", subject_id=account_id, now=now)
     await notify.account_changed(services, account_id=account_id)
-
-
-def shown_identity(account: BrokerAccount) -> str:
-    return "" if account.broker_user_id.startswith(_PENDING) else account.broker_user_id

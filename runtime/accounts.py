@@ -44,6 +44,15 @@ class AccountNotFound(LookupError):
     """No such account, or its owner has removed it."""
 
 
+# The identity of an account that has never been logged in is not known yet, and must not clash with another such one.
+PENDING = "pending:"
+
+
+def known_identity(account: BrokerAccount) -> str:
+    """Who the user is at the broker; empty before the first login, where the broker does not ask for it."""
+    return "" if account.broker_user_id.startswith(PENDING) else account.broker_user_id
+
+
 @dataclass(frozen=True, slots=True)
 class _Opened:
     session_version: int
@@ -96,19 +105,29 @@ class BrokerAccounts:
 
     def credentials(self, account: BrokerAccount) -> Credentials:
         """The account's secrets. Raises SealBroken."""
-        sealed_token = account.sealed_access_token
         return Credentials(
             api_key=self._open_field(account, "api_key", account.sealed_api_key),
             api_secret=self._open_field(account, "api_secret", account.sealed_api_secret),
-            access_token=None if sealed_token is None else self._open_field(account, "access_token", sealed_token),
+            access_token=self._open_token(account, "access_token", account.sealed_access_token),
+            broker_user_id=known_identity(account),
+            refresh_token=self._open_token(account, "refresh_token", account.sealed_refresh_token),
+            feed_token=self._open_token(account, "feed_token", account.sealed_feed_token),
         )
 
+    def _open_token(self, account: BrokerAccount, field: str, sealed: str | None) -> str | None:
+        return None if sealed is None else self._open_field(account, field, sealed)
+
     def seal(self, account: BrokerAccount, credentials: Credentials) -> None:
-        """Put the secrets into the row, bound to this user and account. A missing access token empties the stored one."""
-        token = credentials.access_token
+        """Put the secrets into the row, bound to this user and account. A missing token empties the stored one; who the user is
+        at the broker is no secret, and set apart."""
         account.sealed_api_key = self._seal_field(account, "api_key", credentials.api_key)
         account.sealed_api_secret = self._seal_field(account, "api_secret", credentials.api_secret)
-        account.sealed_access_token = None if token is None else self._seal_field(account, "access_token", token)
+        account.sealed_access_token = self._seal_token(account, "access_token", credentials.access_token)
+        account.sealed_refresh_token = self._seal_token(account, "refresh_token", credentials.refresh_token)
+        account.sealed_feed_token = self._seal_token(account, "feed_token", credentials.feed_token)
+
+    def _seal_token(self, account: BrokerAccount, field: str, token: str | None) -> str | None:
+        return None if token is None else self._seal_field(account, field, token)
 
     def _seal_field(self, account: BrokerAccount, field: str, secret: str) -> str:
         return self._sealer.seal(secret, bound_to=binding(account.user_id, f"{account.id}/{field}"))

@@ -1,10 +1,10 @@
 """Broker accounts: connect, list, log in, and the broker's own books read through."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import structlog
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Body, Depends
 
 from api import connecting
 from api.answers import account_answer, broker_order_answer, position_answer
@@ -17,19 +17,17 @@ from api.schemas.broker import (
     Account,
     Accounts,
     BrokerOrders,
-    Connect,
     Connected,
     Deleted,
     LoginUrl,
     MarginsAnswer,
-    NewSession,
     Positions,
 )
+from api.schemas.connecting import Connect, NewSession
 from api.services import Services
 from api.starting import SESSION_EXPIRED
 from storage.models import BrokerAccount
 from storage.repositories import accounts, order_list
-from trading.accounts import Credentials, LoginAnswer
 from trading.ports.broker import Broker, SessionExpired
 from trading.sessions import trading_date
 
@@ -46,18 +44,15 @@ _READ_THROUGH = errors(SIGNED_IN, BROKER_CALL, ErrorCode.BROKER_NOT_FOUND, Error
 @router.post(
     "/connect", status_code=201, operation_id="connectBroker", responses=errors(SIGNED_IN, BODY, BROKER_CALL, IDEMPOTENT, _FAMILY)
 )
-async def connect(body: Connect, caller: CurrentCaller, platform: Platform) -> Connected:
-    """Check the credentials with the broker and store them sealed. The same broker user again renews the account."""
-    credentials = Credentials(
-        api_key=body.api_key.get_secret_value(),
-        api_secret=body.api_secret.get_secret_value(),
-    )
+async def connect(body: Annotated[Connect, Body()], caller: CurrentCaller, platform: Platform) -> Connected:
+    """Check the credentials with the broker and store them sealed; PINs and one-time codes are used and forgotten. The same
+    broker user again renews the account. Each broker takes fields of its own; without `broker` it is Zerodha."""
     connected = await connecting.connect(
         platform,
         caller,
         broker=connecting.broker_named(platform, body.broker),
-        credentials=credentials,
-        answer=_login_answer(body),
+        credentials=body.credentials(),
+        answer=body.answer(),
         label=body.label,
     )
     return Connected(
@@ -117,8 +112,8 @@ async def get_login_url(broker_id: BrokerId, caller: CurrentCaller, platform: Pl
     ),
 )
 async def renew_session(broker_id: BrokerId, body: NewSession, caller: CurrentCaller, platform: Platform) -> Account:
-    """The daily login: with the redirect's `request_token`, or with an access token."""
-    account = await connecting.renew(platform, user_id=caller.user_id, account_id=broker_id, answer=_login_answer(body))
+    """The daily login, with what that broker's login brings."""
+    account = await connecting.renew(platform, user_id=caller.user_id, account_id=broker_id, answer=body.answer())
     return account_answer(platform, account)
 
 
@@ -145,13 +140,6 @@ async def margins(broker_id: BrokerId, caller: CurrentCaller, platform: Platform
     """Money available for trading shares."""
     found = await _read(platform, caller, broker_id, lambda broker: broker.margins())
     return MarginsAnswer(available=found.available, used=found.used)
-
-
-def _login_answer(body: Connect | NewSession) -> LoginAnswer:
-    """A request token counts before an access token."""
-    if body.request_token is not None:
-        return LoginAnswer(code=body.request_token.get_secret_value())
-    return LoginAnswer(access_token=body.access_token.get_secret_value() if body.access_token else None)
 
 
 async def _account(platform: Services, caller: Caller, broker_id: str) -> BrokerAccount:

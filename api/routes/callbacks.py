@@ -1,9 +1,10 @@
 """What brokers call: the login redirect of a browser, and signed messages about orders."""
 
+import html
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import AfterValidator
 
@@ -21,7 +22,7 @@ from cache.connection import CacheUnavailable
 from runtime.brokers import postbacks_of
 from storage.models import BrokerAccount
 from storage.repositories import accounts
-from trading.accounts import LoginAnswer
+from trading.accounts import BrokerName, LoginAnswer
 from trading.ports.broker import BrokerRefused, UnreadableAnswer
 from trading.ports.sealing import SealBroken
 
@@ -31,8 +32,38 @@ router = APIRouter(tags=[BROKER])
 _DONE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Logged in</title></head>
 <body><h1>Logged in</h1><p>The broker account is connected. You can close this window.</p></body></html>"""
 
+_CODE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>One step left</title></head>
+<body><h1>One step left</h1><p>Give this code to the app where you began (<code>token_id</code>); it works once:</p>
+<pre>{code}</pre></body></html>"""
+# Their redirect carries a code and nothing of ours. What it is good for is bound to the key it was made with.
+_WITHOUT_STATE = frozenset({BrokerName.DHAN})
+
 BrokerPath = Annotated[str, Path(max_length=24, examples=["zerodha"])]
 Text = Annotated[str, AfterValidator(storable), Query(max_length=4_000)]
+
+
+class Brought:
+    """What the brokers' redirects carry, each under its own name."""
+
+    def __init__(
+        self,
+        request_token: Annotated[Text, Query(description="Zerodha")] = "",
+        auth_code: Annotated[Text, Query(description="Fyers")] = "",
+        token_id: Annotated[Text, Query(alias="tokenId", description="Dhan")] = "",
+        auth_token: Annotated[Text, Query(description="Angel One")] = "",
+        feed_token: Annotated[Text, Query(description="Angel One")] = "",
+        refresh_token: Annotated[Text, Query(description="Angel One")] = "",
+    ) -> None:
+        self._code = request_token or auth_code or token_id
+        self._tokens = (auth_token or None, refresh_token or None, feed_token or None)
+
+    def answer(self) -> LoginAnswer:
+        if self._code:
+            return LoginAnswer(code=self._code)
+        access_token, refresh_token, feed_token = self._tokens
+        if access_token is None:
+            return LoginAnswer()
+        return LoginAnswer(access_token=access_token, refresh_token=refresh_token, feed_token=feed_token)
 
 
 @router.get(
@@ -51,22 +82,26 @@ Text = Annotated[str, AfterValidator(storable), Query(max_length=4_000)]
 async def login_callback(
     broker: BrokerPath,
     platform: Platform,
-    request_token: Text = "",
+    brought: Annotated[Brought, Depends()],
     state: Text = "",
 ) -> HTMLResponse:
-    """Where a broker's login page leads back to. The signed state says whose login it was; nobody has to be logged in here."""
+    """Where a broker's login page leads back to. The signed state says whose login it was; nobody has to be logged in here. A
+    broker that carries no state (Dhan) leads to a page with the code for the app to send."""
     name = connecting.broker_named(platform, broker)
+    answer = brought.answer()
+    if not state and name in _WITHOUT_STATE and answer.code:
+        return HTMLResponse(_CODE.format(code=html.escape(answer.code)))
     try:
         claims = platform.signer.read(state, audience=BROKER_LOGIN)
     except ApiError as error:
         raise ApiError(ErrorCode.LOGIN_STATE_INVALID) from error
-    if not request_token:
+    if answer.is_empty:
         raise ApiError(ErrorCode.BROKER_AUTH_FAILED, "the broker reports that the login was not completed")
     async with platform.database.transaction() as session:
         account = await accounts.find(session, account_id=claims.subject_id, user_id=claims.user_id)
     if account is None or account.broker is not name:
         raise ApiError(ErrorCode.LOGIN_STATE_INVALID)
-    await connecting.renew(platform, user_id=claims.user_id, account_id=claims.subject_id, answer=LoginAnswer(code=request_token))
+    await connecting.renew(platform, user_id=claims.user_id, account_id=claims.subject_id, answer=answer)
     return HTMLResponse(_DONE)
 
 

@@ -3,28 +3,15 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import Field
 
-from api.schemas.common import Answer, Body, Instant, Rupees
+from api.schemas.common import Answer, Instant, Rupees
 from trading.accounts import BrokerName, Environment
 from trading.instruments import Product
 from trading.orders import BrokerOrderStatus, Side
 
 # `login_required`: stored, and a person has to log in (first time, or the daily token has expired).
 Connection = Literal["connected", "login_required"]
-
-
-class Connect(Body):
-    """`secret_key` and `broker_name` are accepted for `api_secret` and `broker`."""
-
-    broker: str = Field("zerodha", validation_alias=AliasChoices("broker", "broker_name"), max_length=24, examples=["zerodha"])
-    api_key: SecretStr = Field(min_length=1, max_length=200, examples=["kitefront"])
-    api_secret: SecretStr = Field(
-        min_length=1, max_length=400, validation_alias=AliasChoices("api_secret", "secret_key"), examples=["s3cr3t"]
-    )
-    access_token: SecretStr | None = Field(None, min_length=1, max_length=2_000, description="If you have logged in already")
-    request_token: SecretStr | None = Field(None, min_length=1, max_length=400, description="From the broker's login redirect")
-    label: str = Field("", max_length=100, examples=["My Kite account"])
 
 
 class Connected(Answer):
@@ -61,13 +48,6 @@ class Deleted(Answer):
 class LoginUrl(Answer):
     broker_id: str
     login_url: str = Field(description="Open in a browser; the broker leads back to this platform")
-
-
-class NewSession(Body):
-    """One of the two: the token of the login redirect, or an access token."""
-
-    request_token: SecretStr | None = Field(None, min_length=1, max_length=400)
-    access_token: SecretStr | None = Field(None, min_length=1, max_length=2_000)
 
 
 class PositionAnswer(Answer):

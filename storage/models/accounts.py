@@ -38,6 +38,8 @@ class BrokerAccount(Record):
     sealed_api_key: Mapped[str] = mapped_column(Text)
     sealed_api_secret: Mapped[str] = mapped_column(Text)
     sealed_access_token: Mapped[str | None] = mapped_column(Text)
+    sealed_refresh_token: Mapped[str | None] = mapped_column(Text)
+    sealed_feed_token: Mapped[str | None] = mapped_column(Text)
     token_expires_at: Mapped[datetime | None]
     # Grows with every login, so that a desk knows when to unseal again.
     session_version: Mapped[int] = mapped_column(Integer, server_default="0")

@@ -93,5 +93,5 @@ def mark_deleted(account: BrokerAccount, *, by: str, now: datetime) -> None:
     """Gone for the user; its secrets are wiped, its orders keep pointing at the row."""
     account.deleted_at, account.deleted_by = now, by
     account.sealed_api_key = account.sealed_api_secret = ""
-    account.sealed_access_token = None
+    account.sealed_access_token = account.sealed_refresh_token = account.sealed_feed_token = None
     account.status = "deleted"

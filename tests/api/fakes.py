@@ -57,6 +57,11 @@ class FakeBrokerWorld:
     held: list[BrokerPosition] = field(default_factory=list)
     is_down: bool = False
     quotes_refused: int = 0
+    # PIN and one-time code by the user's own number, and what every login was made with.
+    pins: dict[str, tuple[str, str]] = field(default_factory=dict)
+    answers: list[tuple[Credentials, LoginAnswer]] = field(default_factory=list)
+    refresh_token: str | None = None
+    feed_token: str | None = None
     environment: Environment = Environment.SIMULATED
     clock: HeldClock = field(default_factory=lambda: HeldClock(NOW))
 
@@ -135,6 +140,11 @@ class FakeLogin:
     async def log_in(self, credentials: Credentials, answer: LoginAnswer) -> BrokerSession:
         if self._world.is_down:
             raise BrokerUnavailable("connection refused")
+        self._world.answers.append((credentials, answer))
+        if answer.pin is not None:
+            if self._world.pins.get(credentials.broker_user_id) != (answer.pin, answer.one_time_code):
+                raise BrokerRefused("Invalid TOTP")
+            return self._session(self._world.log_in(credentials.api_key), credentials.api_key)
         if answer.code is None:
             if self._world.tokens.get(answer.access_token or "") != credentials.api_key:
                 raise BrokerRefused("Incorrect `api_key` or `access_token`.")
@@ -149,7 +159,8 @@ class FakeLogin:
         raise BrokerRefused("not renewed")
 
     def _session(self, access_token: str, api_key: str) -> BrokerSession:
-        return BrokerSession(access_token, self._world.users[api_key], self._world.clock.now() + timedelta(hours=20))
+        ends = self._world.clock.now() + timedelta(hours=20)
+        return BrokerSession(access_token, self._world.users[api_key], ends, self._world.refresh_token, self._world.feed_token)
 
 
 class FakeMaster:
@@ -171,9 +182,10 @@ class FakeAdapters:
     def __init__(self) -> None:
         self.world = FakeBrokerWorld()
         self.instrument_master = FakeMaster()
+        self.supported = (BrokerName.ZERODHA,)
 
     def names(self) -> tuple[BrokerName, ...]:
-        return (BrokerName.ZERODHA,)
+        return self.supported
 
     def limits(self, broker: BrokerName) -> Any:
         return LIMITS

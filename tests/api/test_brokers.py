@@ -95,7 +95,7 @@ async def test_a_broker_that_is_away_is_503_and_nothing_is_stored(platform: Plat
 @pytest.mark.parametrize("name", ["dhan", "nobody", ""])
 async def test_a_broker_without_an_adapter_is_refused(platform: Platform, name: str) -> None:
     user = await platform.user()
-    body = {"broker": name, "api_key": "key", "api_secret": "secret"}
+    body = {"broker": name, "client_id": "1000000001", "api_key": "key", "api_secret": "secret"}
     await user.refused("POST", "/broker/connect", 400, "BROKER_NOT_SUPPORTED", json=body)
 
 
