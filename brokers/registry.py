@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, overload
 
 from brokers.angel_one.parts import PARTS as ANGEL_ONE
+from brokers.dhan.parts import PARTS as DHAN
 from brokers.fyers.parts import PARTS as FYERS
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
@@ -21,6 +22,7 @@ MASTER_TIMEOUT_SECONDS = 60.0
 
 BROKERS: Mapping[BrokerName, BrokerParts] = {
     BrokerName.ZERODHA: ZERODHA,
+    BrokerName.DHAN: DHAN,
     BrokerName.ANGEL_ONE: ANGEL_ONE,
     BrokerName.FYERS: FYERS,
 }

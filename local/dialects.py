@@ -33,6 +33,17 @@ DIALECTS: Mapping[str, DialectPlace] = {
             "master_url": "http://{at}/OpenAPI_File/files/OpenAPIScripMaster.json",
         },
     ),
+    "dhan": DialectPlace(
+        "dhan",
+        "the simulator, as Dhan",
+        {
+            "api_url": "http://{at}/v2",
+            "login_url": "http://{at}",
+            "ws_url": "ws://{at}",
+            "orders_ws_url": "ws://{at}",
+            "master_url": "http://{at}/api-data/api-scrip-master-detailed.csv",
+        },
+    ),
     "fyers": DialectPlace(
         "fyers",
         "the simulator's Fyers",

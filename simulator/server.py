@@ -13,6 +13,7 @@ from simulator.clock import india_day, now_ns
 from simulator.control.app import ControlApi
 from simulator.dialects.angel_one.app import AngelOneDialect
 from simulator.dialects.common.dialect import Dialect, MakesDialect
+from simulator.dialects.dhan.app import DhanDialect
 from simulator.dialects.fyers.app import FyersDialect
 from simulator.dialects.kite.app import KiteDialect
 from simulator.exchange.accounts import Account
@@ -32,7 +33,7 @@ from simulator.settings import Settings
 _DAY_CHECK_SECONDS = 5
 _BACKLOG = 4_096
 # Beside Kite's, which the control API's page shows orders through.
-OTHER_DIALECTS: tuple[MakesDialect, ...] = (AngelOneDialect, FyersDialect)
+OTHER_DIALECTS: tuple[MakesDialect, ...] = (DhanDialect, AngelOneDialect, FyersDialect)
 _log = structlog.get_logger(__name__)
 
 

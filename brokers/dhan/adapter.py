@@ -11,8 +11,8 @@ from brokers.dhan import orders as shapes
 from brokers.dhan.errors import change_outcome, not_there, place_outcome, read_data
 from brokers.dhan.limits import LIMITS
 from brokers.dhan.session import session_headers
-from brokers.dhan.stream import DhanTickStream, open_feed
-from brokers.dhan.updates import open_updates, order_updates
+from brokers.dhan.stream import DhanTickStream, connected, open_feed
+from brokers.dhan.updates import introduce, order_updates
 from brokers.environments import check_environment
 from brokers.exact_json import encode_json
 from brokers.instrument_tokens import InstrumentTokens
@@ -186,10 +186,9 @@ class DhanBroker(ABC):
     @asynccontextmanager
     async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
         await self._check_session()
-        connection = await open_updates(
-            self._urls.orders_ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds
-        )
+        connection = await connected(self._urls.orders_ws_url, open_seconds=self._timeout_seconds)
         try:
+            await introduce(connection, credentials=self._credentials, answer_seconds=self._timeout_seconds)
             yield order_updates(connection, silence_seconds=self._silence_seconds, instrument_of=self._instrument_of)
         finally:
             await connection.close()

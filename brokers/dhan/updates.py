@@ -1,32 +1,42 @@
 """Dhan's order updates: a socket of its own that tells of all orders of the account, from whatever app they came."""
 
+from asyncio import timeout
 from collections.abc import AsyncIterator
 from decimal import Decimal
+
+from websockets.exceptions import ConnectionClosed
 
 from brokers.dhan import words
 from brokers.dhan.loose import count, first_moment, is_missing, number_or_zero, optional_word, word
 from brokers.dhan.orders import InstrumentOf, known_instrument
-from brokers.dhan.stream import connected
 from brokers.exact_json import Encodable, encode_json, parse_json
 from brokers.fields import Row, row
-from brokers.sockets import AttentiveConnection, receive_unless_silent, send
+from brokers.sockets import AttentiveConnection, closing_words, receive_unless_silent, send
 from trading.accounts import Credentials
 from trading.orders import BrokerOrder, BrokerOrderStatus
-from trading.ports.broker import UnreadableAnswer
+from trading.ports.broker import BrokerUnavailable, UnreadableAnswer
 
 LOGIN_CODE = 42
 
 
-async def open_updates(ws_url: str, *, credentials: Credentials, open_seconds: float) -> AttentiveConnection:
-    """Connected and introduced. Raises BrokerUnavailable; whether the token was taken, the server does not say."""
-    connection = await connected(ws_url, open_seconds=open_seconds)
+async def introduce(connection: AttentiveConnection, *, credentials: Credentials, answer_seconds: float) -> None:
+    """The first message says who listens; whether the token was taken, the server does not say. Raises BrokerUnavailable.
+
+    A pong proves that the server has read the introduction before it: from here on it tells of everything.
+    """
     login: dict[str, Encodable] = {
         "MsgCode": LOGIN_CODE,
         "ClientId": credentials.broker_user_id,
         "Token": credentials.access_token or "",
     }
     await send(connection, encode_json({"LoginReq": login, "UserType": "SELF"}).decode())
-    return connection
+    try:
+        async with timeout(answer_seconds):
+            await (await connection.ping())
+    except ConnectionClosed as closed:
+        raise BrokerUnavailable(closing_words(closed)) from None
+    except TimeoutError:
+        raise BrokerUnavailable("the order updates did not answer") from None
 
 
 async def order_updates(

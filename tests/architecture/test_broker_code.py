@@ -15,6 +15,16 @@ NAMED = {
     ("brokers/angel_one/fields.py", "_parsed", "ValueError"),
     # The loss is put where the ticks are taken from, and raised there.
     ("brokers/angel_one/stream.py", "_listen", "BrokerError"),
+    # A socket may be well while a call fails; and a dead token, the one thing looked for, is raised.
+    ("brokers/dhan/adapter.py", "_check_session", "(BrokerUnavailable, BrokerRefused, UnreadableAnswer)"),
+    # As for Kite's envelope.
+    ("brokers/dhan/errors.py", "_parsed", "ValueError"),
+    ("brokers/dhan/instruments.py", "_listed", "(ValueError, InvalidOperation)"),
+    # A time that is no time is an unknown one, and the next field is tried; a trade without any is unreadable.
+    ("brokers/dhan/loose.py", "optional_moment", "ValueError"),
+    # A token that says nothing about its end lasts as long as its login says, or a day.
+    ("brokers/dhan/session.py", "_claimed_end", "(OverflowError, ValueError, OSError)"),
+    ("brokers/dhan/session.py", "_claims", "(ValueError, binascii.Error)"),
     # As for Kite: "this is not Fyers' envelope", and one line of its lists that describes no instrument.
     ("brokers/fyers/errors.py", "envelope", "(ValueError, UnreadableAnswer)"),
     ("brokers/fyers/instruments.py", "_listed", "(UnreadableAnswer, InvalidOperation, ValueError)"),
@@ -30,6 +40,8 @@ NAMED = {
     ("brokers/zerodha/errors.py", "envelope", "ValueError"),
     # One line of the public list that describes no instrument; a list without any raises.
     ("brokers/zerodha/instruments.py", "_listed", "(ValueError, InvalidOperation)"),
+    # Nothing came yet, which silence alone makes a failure: it waits on, and raises once the line has been silent for too long.
+    ("brokers/sockets.py", "receive_unless_silent", "TimeoutError"),
     # Telling whoever measures: the answer itself is already in hand and goes its way.
     ("brokers/transport.py", "tell", "Exception"),
 }

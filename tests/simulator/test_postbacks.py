@@ -63,4 +63,4 @@ async def test_only_loopback_addresses_are_called(
 ) -> None:
     await set_postback(control, kite.account.api_key, "http://192.0.2.1/postback")
     await kite.placed()
-    assert sim.simulator.kite._updates._tasks == set()
+    assert sim.simulator.kite._updates._postbacks._tasks == set()

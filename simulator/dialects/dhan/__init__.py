@@ -1,0 +1,1 @@
+"""DhanHQ v2 as its documentation and its client describe it."""
