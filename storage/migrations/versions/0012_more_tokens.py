@@ -1,14 +1,14 @@
 """brokers whose sessions have tokens of several kinds
 
 Revision ID: 0012
-Revises: 0014
+Revises: 0013
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
