@@ -1,5 +1,7 @@
 """The sockets' conversations (DhanHQ v2 documentation, "Live market feed", "Live order update")."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,7 @@ _DISCONNECT = 12
 _LOGIN = 42
 _LARGEST_MESSAGE = 1024 * 1024
 _POLICY = 1008
+_PATIENCE_SECONDS = 1.0
 
 
 class Feed:
@@ -46,8 +49,7 @@ class Feed:
     async def _serve_prices(self, websocket: web.WebSocketResponse, request: web.Request) -> None:
         account, transport = self._sessions.of_token(request.query["token"]), request.transport
         if account is None or account.user_id != request.query.get("clientId") or transport is None:
-            await websocket.send_bytes(disconnect(WRONG_TOKEN))
-            await websocket.close()
+            await _turn_away(websocket)
             return
         socket = Socket(transport, account.api_key)
         self._hub.add_feed(socket, most=CONNECTIONS)
@@ -115,6 +117,15 @@ class Feed:
             if isinstance(one, dict)
         ]
         return [market for market in found if market is not None]
+
+
+async def _turn_away(websocket: web.WebSocketResponse) -> None:
+    """Say why and close, once the client has spoken: its first message must not meet a closed door, or it never reads why."""
+    await websocket.send_bytes(disconnect(WRONG_TOKEN))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await websocket.receive()
+    await websocket.close()
 
 
 def _object(text: str) -> dict[str, Any]:
