@@ -1,7 +1,7 @@
 """Everything that trades, for one test: a simulated exchange, the stores, a floor with desks, and a Temporal worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -29,11 +29,12 @@ from runtime.metrics import PrometheusMetrics
 from runtime.settings import Settings
 from runtime.temporal_worker import make_worker
 from runtime.trading import TradingRoom, open_trading_room
-from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator
+from simulator.testing import RunningSimulator, running_simulator
 from storage.database import ANSWER_TIMEOUT_SECONDS, Database
 from storage.models import BrokerAccount, FillRow, Order, Run, RunEvent, Strategy, User
+from tests.contract.world import credentials_of
 from tests.waiting import DEADLINE_SECONDS
-from trading.accounts import BrokerName, Credentials, Environment
+from trading.accounts import BrokerName, Environment
 from trading.instruments import InstrumentId, Product
 from trading.ports.clock import Clock
 from trading.runs import ExitReason
@@ -47,15 +48,21 @@ AES_KEY = "test:" + "A" * 43 + "="
 NO_LEAD = Lead(base_seconds=1.0, jitter_seconds=0.0, deadline_seconds=20.0)
 
 
-def settings_for(sim: RunningSimulator, *, database_url: str, redis_url: str, task_queue: str, **changes: Any) -> Settings:
+def settings_for(
+    sim: RunningSimulator,
+    *,
+    database_url: str,
+    redis_url: str,
+    task_queue: str,
+    brokers: Sequence[BrokerName] = (BrokerName.ZERODHA,),
+    **changes: Any,
+) -> Settings:
     """Settings of a process that trades at the simulator, with short times."""
     values: dict[str, Any] = {
         "database_url": database_url,
         "redis_url": redis_url,
         "task_queue": task_queue,
-        "zerodha_api_url": sim.kite_url,
-        "zerodha_ws_url": sim.kite_ws_url,
-        "zerodha_login_url": f"{sim.kite_url}/connect/login",
+        **{f"{name.value}_{kind}": url for name in brokers for kind, url in sim.urls(name.value).items()},
         "aes_master_keys": AES_KEY,
         "market_calendar": "always_open",
         "settle_time_seconds": 0.4,
@@ -86,19 +93,21 @@ class World:
 
     # --- people and plans ---------------------------------------------------------------------------------------------
 
-    async def add_account(self, name: str = "alice", **simulated: Any) -> BrokerAccount:
-        """A user with a logged-in account `sim-<name>`."""
-        known: SimulatedAccount = self.sim.account(name, **simulated)
+    async def add_account(
+        self, name: str = "alice", *, broker: BrokerName = BrokerName.ZERODHA, **simulated: Any
+    ) -> BrokerAccount:
+        """A user with an account `sim-<name>`, logged in through that broker's dialect."""
+        known = self.sim.account(name, dialect=broker.value, **simulated)
         user = User(email=f"{name}@example.org", password_hash="-")
         account = BrokerAccount(
             user_id=user.id,
-            broker=BrokerName.ZERODHA,
+            broker=broker,
             environment=Environment.SIMULATED,
             broker_user_id=known.user_id,
             session_version=1,
             session_started_at=self.clock.now(),
         )
-        self.accounts.seal(account, Credentials(known.api_key, known.api_secret, known.access_token))
+        self.accounts.seal(account, credentials_of(known))
         async with self.database.transaction() as session:
             session.add(user)
             await session.flush()
@@ -107,10 +116,10 @@ class World:
 
     async def log_in_again(self, account: BrokerAccount, name: str = "alice") -> None:
         """A person logs in: the row gets the new session, as the API would write it."""
-        known = self.sim.account(name)
+        known = self.sim.account(name, dialect=account.broker.value)
         async with self.database.transaction() as session:
             row = await session.get_one(BrokerAccount, account.id)
-            self.accounts.seal(row, Credentials(known.api_key, known.api_secret, known.access_token))
+            self.accounts.seal(row, credentials_of(known))
             row.session_version += 1
             row.session_started_at = self.clock.now()
 
