@@ -93,9 +93,10 @@ class FyersReader:
         if isinstance(value, list):
             # Several orders at once: each is a call of its own, made by its endpoint.
             return {"several": value}
-        if not isinstance(value, dict):
+        if value is not None and not isinstance(value, dict):
             raise input_error("The request body should be an object")
-        return value | path
+        # Null is what the broker's own client sends where it has nothing to say.
+        return (value or {}) | path
 
     def described(self, given: dict[str, Any]) -> dict[str, str]:
         """An order request in the exchange's own words."""
