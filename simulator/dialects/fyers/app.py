@@ -62,7 +62,7 @@ class FyersDialect:
         self._session = SessionEndpoints(exchange, registry, self._doorman, redirect_url=settings.redirect_url)
         self._exchange = exchange
         self._registry = registry
-        exchange.on_event.append(Updates(exchange, self.shapes, self.order_socket, faults).observe)
+        exchange.on_event.append(Updates(self.shapes, self.order_socket, faults).observe)
         exchange.on_prices.append(self.hub.publish)
         registry.on_token_dead.append(self._token_died)
 
