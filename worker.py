@@ -21,8 +21,6 @@ from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
 from runtime.clock_watch import ClockWatch
-from runtime.crypto import KeyRing
-from runtime.day_readiness import DayReadiness
 from runtime.guard import Guard
 from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
@@ -31,7 +29,6 @@ from runtime.records import Records
 from runtime.settings import Settings
 from runtime.temporal_worker import ensure_schedules, make_worker
 from runtime.trading import TradingRoom, lead_of, open_trading_room
-from runtime.user_targets import UserTargets
 from runtime.version import VERSION
 from storage.database import Database
 
@@ -63,23 +60,16 @@ async def main(settings: Settings, targets: Sequence[Target], records: Records) 
         clock=clock,
         metrics=metrics,
     )
-    keys = KeyRing.parse(settings.aes_master_keys.get_secret_value())
-    user_targets = UserTargets(keys, settings.notification_host_list)
-    clock_watch = ClockWatch(database=database, clock=clock, kind="worker", stated=accounts.stated_times())
-    look = DayReadiness(
-        settings,
-        database=database,
-        redis=redis,
-        accounts=accounts,
-        calendar=calendar,
-        clock=clock,
-        clock_error=clock_watch.complaint,
+    beside = watching.open_beside(
+        settings, kind="worker", database=database, redis=redis, accounts=accounts, calendar=calendar, clock=clock
     )
-    readiness = RowReadinessActivities(database=database, calendar=calendar, look=look, public_url=settings.public_url)
+    readiness = RowReadinessActivities(
+        database=database, calendar=calendar, look=beside.day_readiness, public_url=settings.public_url
+    )
     activities = [*room.activities, readiness.check_accounts]
     helpers = [
         asyncio.create_task(InstrumentJob(database, accounts.instruments, masters=(), clock=clock).run(), name="instruments"),
-        asyncio.create_task(_heartbeat(redis, room, clock_watch), name="heartbeat"),
+        asyncio.create_task(_heartbeat(redis, room, beside.clock_watch), name="heartbeat"),
         *(asyncio.create_task(task) for task in records.keeping(database, clock)),
         *watching.tasks(
             settings,
@@ -87,9 +77,8 @@ async def main(settings: Settings, targets: Sequence[Target], records: Records) 
             redis=redis,
             clock=clock,
             targets=targets,
-            user_targets=user_targets,
             process=room.tools.owner,
-            clock_watch=clock_watch,
+            beside=beside,
         ),
         asyncio.create_task(_serve_temporal(settings, room, activities, stop), name="temporal"),
     ]
@@ -102,6 +91,7 @@ async def main(settings: Settings, targets: Sequence[Target], records: Records) 
     for helper in helpers[:-1]:
         helper.cancel()
     await asyncio.gather(*helpers, return_exceptions=True)
+    await beside.close()
     await accounts.close()
     await redis.aclose()
     await database.close()

@@ -126,7 +126,9 @@ RULES: Mapping[str, Rule] = {
     "POST /notifications/targets/{target_id}/test": TRADER_IN_PERSON,
     "GET /notifications/devices": READS,
     "POST /notifications/devices": TRADER_IN_PERSON,
+    "PATCH /notifications/devices/{device_id}": TRADER_IN_PERSON,
     "DELETE /notifications/devices/{device_id}": TRADER_IN_PERSON,
+    "POST /notifications/devices/{device_id}/test": TRADER_IN_PERSON,
     # what protects the money
     "GET /kill-switch": READS,
     "POST /kill-switch": TRADES,

@@ -27,6 +27,7 @@ from runtime.instruments import InstrumentDirectory
 from runtime.instruments_job import InstrumentJob
 from runtime.messenger import Target, open_targets
 from runtime.metrics import PrometheusMetrics
+from runtime.push import Push
 from runtime.records import Records
 from runtime.settings import Settings
 from runtime.user_targets import UserTargets
@@ -68,6 +69,7 @@ class Services:
     hub: Hub
     targets: tuple[Target, ...]
     user_targets: UserTargets
+    push: Push | None
     clock_watch: ClockWatch
     day_readiness: DayReadiness
     # Files of prices are read by so many processes at once.
@@ -91,7 +93,9 @@ async def open_services(settings: Settings, replaced: Replacements, records: Rec
     metrics = records.metrics
     rates = Rates(settings.rate_limit_per_minute, settings.login_attempts_per_minute)
     calendar = replaced.calendar or make_calendar(settings)
-    clock_watch = ClockWatch(database=database, clock=clock, kind="api", stated=accounts.stated_times())
+    beside = watching.open_beside(
+        settings, kind="api", database=database, redis=redis, accounts=accounts, calendar=calendar, clock=clock
+    )
     services = Services(
         settings=settings,
         clock=clock,
@@ -107,17 +111,10 @@ async def open_services(settings: Settings, replaced: Replacements, records: Rec
         throttle=Throttle(settings.redis_url, rates, clock=clock, metrics=metrics),
         hub=Hub(redis, replaced.streams),
         targets=targets,
-        user_targets=UserTargets(KeyRing.parse(settings.aes_master_keys.get_secret_value()), settings.notification_host_list),
-        clock_watch=clock_watch,
-        day_readiness=DayReadiness(
-            settings,
-            database=database,
-            redis=redis,
-            accounts=accounts,
-            calendar=calendar,
-            clock=clock,
-            clock_error=clock_watch.complaint,
-        ),
+        user_targets=beside.user_targets,
+        push=beside.push,
+        clock_watch=beside.clock_watch,
+        day_readiness=beside.day_readiness,
     )
     background = [asyncio.create_task(services.instrument_job.run())]
     if replaced.watching:
@@ -129,15 +126,15 @@ async def open_services(settings: Settings, replaced: Replacements, records: Rec
             redis=redis,
             clock=clock,
             targets=targets,
-            user_targets=services.user_targets,
             process=records.process,
-            clock_watch=services.clock_watch,
+            beside=beside,
         )
     try:
         yield services
     finally:
         await _end(background)
         services.passwords.close()
+        await beside.close()
         await accounts.close()
         await redis.aclose()
         await database.close()

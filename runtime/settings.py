@@ -135,6 +135,10 @@ class Settings(BaseSettings):
         description="Hosts that users' own targets may name (webhook, ntfy, gotify, mail), separated by commas; empty: none, only"
         " services with hosts of their own (docs/alarms.md)",
     )
+    fcm_service_account: SecretStr = Field(
+        SecretStr(""), description="Firebase service account (its JSON) for pushes to devices; empty: none (docs/alarms.md)"
+    )
+    fcm_url: str = Field("https://fcm.googleapis.com", description="Firebase Cloud Messaging (HTTP v1) root")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log event written")
     log_format: Literal["json", "text"] = Field("json", description="Shape of log lines on standard error")
     process_name: str = Field("", description="Name of this process in leases and logs; empty: host and pid")

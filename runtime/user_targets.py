@@ -76,10 +76,14 @@ class UserTargets:
         target.sealed_address = self.sealer.seal(address, bound_to=_bound(target))
 
 
+def open_device(sealer: Sealer, device: DeviceToken) -> str:
+    """Its push token. Raises SealBroken."""
+    return sealer.open(device.sealed_token, bound_to=device_binding(device.user_id, device.id))
+
+
 def seal_device_anew(sealer: Sealer, device: DeviceToken) -> None:
     """With the newest key. Raises SealBroken."""
-    bound = device_binding(device.user_id, device.id)
-    device.sealed_token = sealer.seal(sealer.open(device.sealed_token, bound_to=bound), bound_to=bound)
+    device.sealed_token = sealer.seal(open_device(sealer, device), bound_to=device_binding(device.user_id, device.id))
 
 
 def device_binding(user_id: str, device_id: str) -> str:

@@ -69,7 +69,16 @@ class DeviceAnswer(Answer):
     device_id: str
     platform: DevicePlatform
     label: str
+    quiet_from: TimeOfDay | None
+    quiet_to: TimeOfDay | None
+    told_at: Instant | None = Field(description="When the last message left for it")
+    told_well: bool | None = Field(description="Whether that one was taken")
     created_at: Instant
+
+
+class DeviceTested(Answer):
+    device_id: str
+    delivered: bool = Field(description="Whether the push service took it; a device that is gone disappears from the list")
 
 
 class Devices(Answer):

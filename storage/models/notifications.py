@@ -9,8 +9,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 from storage.models.base import Record, text_enum
 
 
-class NotificationTarget(Record):
-    """A user's own apprise address, sealed, bound to user and row. Quiet hours are Indian times; both or neither are set."""
+class _Told:
+    """Whoever is told: quiet hours are Indian times, both or neither are set."""
+
+    quiet_from: Mapped[time | None] = mapped_column(Time)
+    quiet_to: Mapped[time | None] = mapped_column(Time)
+    # The last message that left for it, and whether it was taken.
+    told_at: Mapped[datetime | None]
+    told_well: Mapped[bool | None]
+
+
+class NotificationTarget(_Told, Record):
+    """A user's own apprise address, sealed, bound to user and row."""
 
     __tablename__ = "notification_targets"
     id_prefix = "ntf"
@@ -19,11 +29,6 @@ class NotificationTarget(Record):
     kind: Mapped[str] = mapped_column(String(24))
     label: Mapped[str] = mapped_column(String(100), server_default="")
     sealed_address: Mapped[str] = mapped_column(Text)
-    quiet_from: Mapped[time | None] = mapped_column(Time)
-    quiet_to: Mapped[time | None] = mapped_column(Time)
-    # The last message that left for it, and whether it was taken.
-    told_at: Mapped[datetime | None]
-    told_well: Mapped[bool | None]
 
 
 class DevicePlatform(str, Enum):
@@ -32,7 +37,7 @@ class DevicePlatform(str, Enum):
     WEB = "web"
 
 
-class DeviceToken(Record):
+class DeviceToken(_Told, Record):
     """A device that may be pushed to. The hash tells the same token again; a token belongs to whoever registered it last."""
 
     __tablename__ = "device_tokens"

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.models import Alert, AlertDelivery, AlertEvent, DeviceToken, NotificationTarget, User, UserState
 from storage.repositories.alerts import MOST_ATTEMPTS, STALE_AFTER
+
+Recipient = TypeVar("Recipient", NotificationTarget, DeviceToken)
 
 
 async def targets_of(session: AsyncSession, *, user_id: str) -> Sequence[NotificationTarget]:
@@ -47,9 +50,9 @@ async def device_with(session: AsyncSession, *, token_hash: str) -> DeviceToken 
     return await session.scalar(known.with_for_update())
 
 
-async def targets_with_news(session: AsyncSession, *, most: int) -> Sequence[NotificationTarget]:
-    """Targets of active users for which something begun or ended is to be enlisted, or a message is due."""
-    delivery = and_(AlertDelivery.alert_id == Alert.id, AlertDelivery.target == NotificationTarget.id)
+async def with_news(session: AsyncSession, told: type[Recipient], *, most: int) -> Sequence[Recipient]:
+    """Targets or devices of active users for which something begun or ended is to be enlisted, or a message is due."""
+    delivery = and_(AlertDelivery.alert_id == Alert.id, AlertDelivery.target == told.id)
     begun = and_(delivery, AlertDelivery.event == AlertEvent.RAISED)
     ended = and_(delivery, AlertDelivery.event == AlertEvent.CLEARED)
     lately = Alert.cleared_at > func.clock_timestamp() - STALE_AFTER
@@ -62,13 +65,11 @@ async def targets_with_news(session: AsyncSession, *, most: int) -> Sequence[Not
         ~exists(select(AlertDelivery.id).where(ended)),
     )
     news = exists(
-        select(Alert.id).where(
-            Alert.user_id == NotificationTarget.user_id, Alert.raised_at >= NotificationTarget.created_at, or_(to_begin, to_end)
-        )
+        select(Alert.id).where(Alert.user_id == told.user_id, Alert.raised_at >= told.created_at, or_(to_begin, to_end))
     )
     due = exists(
         select(AlertDelivery.id).where(
-            AlertDelivery.target == NotificationTarget.id,
+            AlertDelivery.target == told.id,
             AlertDelivery.delivered_at.is_(None),
             AlertDelivery.attempts < MOST_ATTEMPTS,
             AlertDelivery.next_attempt_at <= func.clock_timestamp(),
@@ -76,15 +77,21 @@ async def targets_with_news(session: AsyncSession, *, most: int) -> Sequence[Not
     )
     active = (User.state == UserState.ACTIVE, User.deleted_at.is_(None))
     statement = (
-        select(NotificationTarget)
-        .join(User, User.id == NotificationTarget.user_id)
-        .where(NotificationTarget.deleted_at.is_(None), *active, or_(news, due))
-        .order_by(NotificationTarget.id)
+        select(told)
+        .join(User, User.id == told.user_id)
+        .where(told.deleted_at.is_(None), *active, or_(news, due))
+        .order_by(told.id)
         .limit(most)
     )
     return (await session.scalars(statement)).all()
 
 
-async def note_told(session: AsyncSession, *, target_id: str, well: bool, now: datetime) -> None:
-    noted = update(NotificationTarget).where(NotificationTarget.id == target_id).values(told_at=now, told_well=well)
-    await session.execute(noted)
+async def note_told(session: AsyncSession, recipient: NotificationTarget | DeviceToken, *, well: bool, now: datetime) -> None:
+    kind = type(recipient)
+    await session.execute(update(kind).where(kind.id == recipient.id).values(told_at=now, told_well=well))
+
+
+async def forget_device(session: AsyncSession, device: DeviceToken, *, now: datetime) -> None:
+    """Its push service says that it is gone: the token is wiped. Registered again meanwhile, it is another row."""
+    gone = {"deleted_at": now, "deleted_by": "push-service", "sealed_token": ""}
+    await session.execute(update(DeviceToken).where(DeviceToken.id == device.id, DeviceToken.deleted_at.is_(None)).values(gone))
