@@ -1,14 +1,14 @@
 """devices are told: quiet hours, and when the last message left for each
 
 Revision ID: 0016
-Revises: 0014
+Revises: 0012
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
