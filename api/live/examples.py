@@ -24,6 +24,7 @@ _STATUS: dict[str, Any] = {
     **{"strategy_id": _STRATEGY, "status": "running", "position": "BOUGHT", "last_action": "BUY", "last_price": 3512.5},
     **{"last_price_at": _AT, "run_id": _RUN, "run_state": "holding", "trading_day": "2026-11-20", "quantity": 10},
     **{"average_buy_price": 3512.5, "average_sell_price": None, "realised_pnl": 0.0, "pnl": 0.0, "stop_loss": 3500.0},
+    **{"target_price": None, "highest_price": None},
     **{"buys_at": "2026-11-20T04:00:00Z", "sells_at": "2026-11-20T09:40:00Z", "exit_reason": None, "end_reason": None},
     **{"end_detail": "", "orders": [], "as_of": _AT},
 }
