@@ -373,9 +373,25 @@ async def everything_happens(platform: Platform, run: Run, mark: str) -> None:
     await bought(platform, run, quantity=4)
     await add_finding(platform, Client(platform.http, {"user_id": run.user_id}), run.account_id)
     await add_alert(platform, run.user_id, key=mark)
-    price = HotPrice(Decimal(3514), platform.clock.now())
-    await PriceCache(platform.services.redis).write({InstrumentId(run.exchange, run.symbol): price})
     await announced(platform, run, mark)
+
+
+@asynccontextmanager
+async def priced(platform: Platform, run: Run) -> AsyncIterator[None]:
+    """The price of what it trades is there while the block lasts: each writing of it lives for seconds only."""
+    price = {InstrumentId(run.exchange, run.symbol): HotPrice(Decimal(3514), platform.clock.now())}
+
+    async def keep() -> None:
+        while True:
+            await PriceCache(platform.services.redis).write(price)
+            await asyncio.sleep(0.5)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 ALL_KINDS = {"snapshot", "run_event", "state", "order", "fill", "price", "alert", "readiness"}
@@ -389,7 +405,7 @@ async def test_nothing_of_one_user_reaches_another(platform: Platform) -> None:
     async with served(platform) as base, listening(base, user, "/stream") as first, listening(base, other, "/stream") as second:
         await everything_happens(platform, mine, "secret")
         seen: dict[str, str] = {}
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with priced(platform, mine), asyncio.timeout(LIMIT_SECONDS):
             while not seen.keys() >= ALL_KINDS:
                 event = await first.events.get()
                 seen[event["event"]] = event["data"]
