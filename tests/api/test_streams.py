@@ -321,16 +321,32 @@ async def kinds_until_line(stream: Stream) -> list[str]:
     return [kind for kind in found if kind != "price"]
 
 
+@asynccontextmanager
+async def priced(platform: Platform, price: str, *symbols: str) -> AsyncIterator[None]:
+    """These have that price while the block lasts: each writing of it lives for seconds only."""
+    hot = {InstrumentId("NSE", symbol): HotPrice(Decimal(price), platform.clock.now()) for symbol in symbols}
+
+    async def keep() -> None:
+        while True:
+            await PriceCache(platform.services.redis).write(hot)
+            await asyncio.sleep(0.5)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
 async def test_prices_come_for_what_a_running_strategy_trades_and_for_nothing_else(platform: Platform) -> None:
     user = await platform.user()
     await add_run(platform, user, await platform.connect(user))
-    prices = PriceCache(platform.services.redis)
-    tcs, other = InstrumentId("NSE", "TCS"), InstrumentId("NSE", "INFY")
     async with served(platform) as base, listening(base, user, "/stream") as stream:
         await stream.data("snapshot")
         for price in ("3511.05", "3512.10"):
-            await prices.write({one: HotPrice(Decimal(price), platform.clock.now()) for one in (tcs, other)})
-            told = await stream.data("price")
+            async with priced(platform, price, "TCS", "INFY"):
+                told = await stream.data("price")
             assert (told["exchange"], told["symbol"], told["price"]) == ("NSE", "TCS", float(price))
 
 
@@ -376,24 +392,6 @@ async def everything_happens(platform: Platform, run: Run, mark: str) -> None:
     await announced(platform, run, mark)
 
 
-@asynccontextmanager
-async def priced(platform: Platform, run: Run) -> AsyncIterator[None]:
-    """The price of what it trades is there while the block lasts: each writing of it lives for seconds only."""
-    price = {InstrumentId(run.exchange, run.symbol): HotPrice(Decimal(3514), platform.clock.now())}
-
-    async def keep() -> None:
-        while True:
-            await PriceCache(platform.services.redis).write(price)
-            await asyncio.sleep(0.5)
-
-    keeping = asyncio.create_task(keep())
-    try:
-        yield
-    finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-
-
 ALL_KINDS = {"snapshot", "run_event", "state", "order", "fill", "price", "alert", "readiness"}
 
 
@@ -405,7 +403,7 @@ async def test_nothing_of_one_user_reaches_another(platform: Platform) -> None:
     async with served(platform) as base, listening(base, user, "/stream") as first, listening(base, other, "/stream") as second:
         await everything_happens(platform, mine, "secret")
         seen: dict[str, str] = {}
-        async with priced(platform, mine), asyncio.timeout(LIMIT_SECONDS):
+        async with priced(platform, "3514", "TCS"), asyncio.timeout(LIMIT_SECONDS):
             while not seen.keys() >= ALL_KINDS:
                 event = await first.events.get()
                 seen[event["event"]] = event["data"]
