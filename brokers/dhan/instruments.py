@@ -45,8 +45,9 @@ DETAILED: Mapping[str, str] = {
 _GZIP_MAGIC = b"\x1f\x8b"
 # `NIFTY-Sep2026-25000-CE`, `BAJAJ-AUTO-Oct2026-FUT`: what comes before the month is what it is derived from.
 _CONTRACT = re.compile(r"(?P<underlying>.+?)-(?:\d{1,2})?[A-Za-z]{3}\d{2,4}-.+\Z")
-# Ticks are in paise, but for indices, which have none that matters: nobody orders them.
-_INDEX_TICK = Decimal("0.05")
+_PAISA = Decimal("0.01")
+# What a line may lack.
+_OPTIONAL = ("name", "series", "lot", "underlying")
 # Shares of the main board and of exchange-traded funds go by their bare symbol; others carry their series, as at the exchange.
 _BARE_SERIES = ("EQ", "")
 
@@ -101,7 +102,7 @@ def _entries(body: bytes) -> list[Entry]:
 
 def _columns(found: list[str]) -> Mapping[str, str]:
     form = DETAILED if "SECURITY_ID" in found else COMPACT
-    missing = set(form.values()) - set(found)
+    missing = {theirs for ours, theirs in form.items() if ours not in _OPTIONAL} - set(found)
     if missing:
         raise UnreadableAnswer(f"the instrument list has no column {', '.join(sorted(missing))}")
     return form
@@ -127,7 +128,7 @@ def _listed(entry: Entry, underlyings: set[str]) -> ListedInstrument | None:
     symbol = _symbol(entry, kind)
     try:
         security_id, lot = int(entry["security_id"]), int(Decimal(entry["lot"] or "1"))
-        tick = _INDEX_TICK if kind is Segment.INDEX else Decimal(entry["tick"]) / 100
+        tick = _tick(Decimal(entry["tick"]), kind)
     except (ValueError, InvalidOperation):
         return None
     if not symbol or not tick.is_finite() or tick <= 0:
@@ -142,6 +143,12 @@ def _listed(entry: Entry, underlyings: set[str]) -> ListedInstrument | None:
         has_derivatives=kind is Segment.CASH and symbol in underlyings,
     )
     return ListedInstrument(instrument, words.token(segment, str(security_id)))
+
+
+def _tick(written: Decimal, kind: Segment) -> Decimal:
+    """Rupees. The list counts paise, but for indices, and only currencies have ticks finer than a paisa."""
+    tick = written / 100
+    return tick if kind is Segment.CURRENCY or tick >= _PAISA else written
 
 
 def _exchange(entry: Entry, segment: str) -> str:

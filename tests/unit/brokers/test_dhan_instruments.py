@@ -71,6 +71,20 @@ def test_ticks_and_lots_are_read_in_their_units() -> None:
     assert found[InstrumentId("NSE", "NIFTY")].instrument.segment is Segment.INDEX
 
 
+def test_a_tick_written_in_rupees_is_not_taken_for_paise() -> None:
+    in_rupees = COMPACT.replace("10.0000,NA,ES,EQ,RELIANCE", "0.05,NA,ES,EQ,RELIANCE")
+    assert listed(in_rupees)[InstrumentId("NSE", "RELIANCE")].instrument.tick_size == Decimal("0.05")
+    assert listed()[InstrumentId("NSE", "NIFTY")].instrument.tick_size == Decimal("0.05")
+
+
+def test_a_list_with_only_what_trading_needs_is_enough() -> None:
+    bare = "SEM_EXM_EXCH_ID,SEM_SEGMENT,SEM_SMST_SECURITY_ID,SEM_TRADING_SYMBOL,SEM_TICK_SIZE\nNSE,E,2885,RELIANCE,10.0\n"
+    (only,) = parse_master(bare.encode())
+    assert (only.instrument.id, only.instrument.name, only.token) == (InstrumentId("NSE", "RELIANCE"), "RELIANCE", "NSE_EQ:2885")
+    with pytest.raises(UnreadableAnswer, match="SEM_TICK_SIZE"):
+        parse_master(bare.replace("SEM_TICK_SIZE", "TICK").encode())
+
+
 def test_a_share_has_derivatives_when_a_contract_is_made_of_it() -> None:
     having = {str(id) for id, entry in listed().items() if entry.instrument.has_derivatives}
     assert having == {"NSE:RELIANCE", "NSE:BAJAJ-AUTO", "BSE:RELIANCE"}
