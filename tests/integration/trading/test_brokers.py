@@ -6,7 +6,9 @@ import pytest
 from temporalio.client import Client
 
 from brokers.registry import BROKERS
+from tests.integration.trading.test_kill_switch import press
 from tests.integration.trading.world import World, trading_world
+from tests.waiting import eventually
 from trading.accounts import BrokerName
 from trading.runs import EndReason
 
@@ -64,3 +66,38 @@ async def test_an_order_without_an_answer_is_found_by_its_tag_and_a_dead_token_o
     assert world.sim.net_position("alice", "TCS") == 0
     accepted = [row["parameters"]["transaction_type"] for row in world.requests("place") if row["outcome"] == "accepted"]
     assert accepted == ["BUY", "SELL"]
+
+
+async def test_an_exit_without_buyers_is_repriced_by_the_one_order(world: World, broker: BrokerName) -> None:
+    run = await world.start_run(await world.add_account(broker=broker))
+    await world.until_holding(run)
+    world.sim.set_depth("TCS", 0)
+    await world.cross_stop(run, "3490")
+    await world.until(run.id, lambda _, orders: orders[-1].band_step >= 1, "the second band")
+    world.sim.set_depth("TCS", None)
+    await world.price("TCS", "3489")
+    result = await world.result(run)
+    assert (result.end_reason, result.sold) == (EndReason.STOP_LOSS, 10), await world.timeline(run.id)
+    assert world.sides() == ["BUY", "SELL"]
+    assert any(row["outcome"] == "accepted" for row in world.requests("modify"))
+    assert world.sim.net_position("alice", "TCS") == 0
+
+
+async def test_a_cancel_that_meets_a_fill_leaves_all_that_was_bought_under_its_stop(world: World, broker: BrokerName) -> None:
+    account = await world.add_account(broker=broker)
+    world.sim.set_depth("TCS", 4)
+    run = await world.start_run(account)
+    await world.until(run.id, lambda row, orders: row.bought, "a part is bought")
+    world.sim.add_fault("slow", account="sim-alice", endpoint="cancel", count=1, when="before", delay_ms=700)
+    await press(world, account)
+    await eventually(lambda: world.sim.faults.faults[0].is_spent, "the cancel is on its way")
+    world.sim.set_depth("TCS", None)
+    world.sim.set_price("TCS", "3600")
+    assert world.sim.net_position("alice", "TCS") == 10
+    await world.until(run.id, lambda row, orders: orders[0].state == "filled", "the fill wins")
+    await world.until_holding(run)
+    await world.cross_stop(run, "3490")
+    result = await world.result(run)
+    assert (result.end_reason, result.bought, result.sold) == (EndReason.STOP_LOSS, 10, 10), await world.timeline(run.id)
+    assert world.sides() == ["BUY", "SELL"]
+    assert world.sim.net_position("alice", "TCS") == 0
