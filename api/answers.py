@@ -26,7 +26,7 @@ def account_answer(services: Services, account: BrokerAccount) -> Account:
         label=account.label,
         broker_user_id=known_identity(account),
         status="connected" if is_logged_in(services, account) else "login_required",
-        token_expires_at=account.token_expires_at,
+        token_expires_at=account.token_expires_at if account.broker.has_servers else None,
         health=account.health,
         health_detail=account.health_detail,
         created_at=account.created_at,

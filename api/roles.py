@@ -74,6 +74,8 @@ RULES: Mapping[str, Rule] = {
     "GET /broker/{broker_id}/positions": READS,
     "GET /broker/{broker_id}/orders": READS,
     "GET /broker/{broker_id}/margins": READS,
+    "GET /broker/{broker_id}/paper": READS,
+    "POST /broker/{broker_id}/paper/reset": CONNECTS,
     "GET /instruments": READS,
     # what brokers call: a signed login state, a signed message
     "GET /broker/{broker}/callback": PUBLIC,

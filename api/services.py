@@ -88,7 +88,7 @@ async def open_services(settings: Settings, replaced: Replacements, records: Rec
     keys = parse_keys(settings.jwt_keys.get_secret_value())
     targets = open_targets(settings.alert_targets)
     database = Database(settings.database_url, pool_size=settings.database_pool_size, name="api")
-    accounts = _open_accounts(settings, database, clock, replaced.adapters, records)
+    accounts = open_accounts(settings, database, clock, on_call=records.note_call, adapters=replaced.adapters)
     redis = connect_redis(settings.redis_url)
     metrics = records.metrics
     rates = Rates(settings.rate_limit_per_minute, settings.login_attempts_per_minute)
@@ -156,15 +156,6 @@ async def beat_for_ever(services: Services, process: str) -> None:
         except CacheUnavailable:
             services.metrics.count("redis_failures")
         await asyncio.sleep(BEAT_SECONDS)
-
-
-def _open_accounts(
-    settings: Settings, database: Database, clock: Clock, adapters: Adapters | None, records: Records
-) -> BrokerAccounts:
-    if adapters is None:
-        return open_accounts(settings, database, clock, on_call=records.note_call)
-    sealer = KeyRing.parse(settings.aes_master_keys.get_secret_value())
-    return BrokerAccounts(database=database, sealer=sealer, instruments=InstrumentDirectory(database), adapters=adapters)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -12,7 +12,7 @@ from brokers.parts import Postbacks
 from brokers.registry import BROKERS, BrokerRegistry, UnsupportedBroker
 from brokers.transport import ConnectionPool
 from brokers.urls import BrokerUrls
-from runtime.accounts import BrokerAccounts, BrokerNotSupported
+from runtime.accounts import Adapters, BrokerAccounts, BrokerNotSupported
 from runtime.crypto import KeyRing
 from runtime.instruments import InstrumentDirectory
 from runtime.paper.adapters import PaperParts, WithPaper
@@ -90,19 +90,25 @@ def _supported(found: T | UnsupportedBroker) -> T:
     return found
 
 
-def open_accounts(settings: Settings, database: Database, clock: Clock, *, on_call: Observer | None = None) -> BrokerAccounts:
+def open_accounts(
+    settings: Settings, database: Database, clock: Clock, *, on_call: Observer | None = None, adapters: Adapters | None = None
+) -> BrokerAccounts:
     """Everything a process needs to trade with accounts; `.instruments` is its instrument directory, still empty.
 
-    `on_call` is told of every call to a broker. Raises ValueError when AES_MASTER_KEYS is missing or malformed.
+    `on_call` is told of every call to a broker; tests bring `adapters` of their own. Raises ValueError when AES_MASTER_KEYS is
+    missing or malformed.
     """
-    with_servers = RegistryAdapters(settings, clock, on_call=on_call)
     sealer = KeyRing.parse(settings.aes_master_keys.get_secret_value())
-    instruments = InstrumentDirectory(database, tokens_of=with_servers.tokens)
+    if adapters is None:
+        registered = RegistryAdapters(settings, clock, on_call=on_call)
+        with_servers: Adapters = registered
+        instruments = InstrumentDirectory(database, tokens_of=registered.tokens)
+    else:
+        with_servers, instruments = adapters, InstrumentDirectory(database)
 
     async def open_broker(account_id: str) -> Broker:
         return await accounts.open(account_id)
 
     paper = PaperParts(settings, database, instruments, open_broker=open_broker, lenders=with_servers.names(), clock=clock)
-    adapters = WithPaper(with_servers, paper)
-    accounts = BrokerAccounts(database=database, sealer=sealer, instruments=instruments, adapters=adapters)
+    accounts = BrokerAccounts(database=database, sealer=sealer, instruments=instruments, adapters=WithPaper(with_servers, paper))
     return accounts

@@ -45,13 +45,13 @@ def as_broker_errors() -> Iterator[None]:
 
 
 class PaperBroker:
-    """Never live, never expires, needs no keys."""
+    """Never live, never expires, needs no keys. `exchange` is for those who know that it is a paper account."""
 
     name = BrokerName.PAPER
 
     def __init__(self, account_id: str, exchange: PaperExchange, clock: Clock) -> None:
         self.account_id = account_id
-        self._exchange = exchange
+        self.exchange = exchange
         self._clock = clock
 
     @property
@@ -62,13 +62,13 @@ class PaperBroker:
         return f"PaperBroker(account_id={self.account_id!r})"
 
     async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
-        return await self._exchange.place(self.account_id, order, may_send=may_send)
+        return await self.exchange.place(self.account_id, order, may_send=may_send)
 
     async def modify(self, change: ModifyRequest, *, may_send: MaySend) -> ChangeOutcome:
-        return await self._exchange.modify(self.account_id, change, may_send=may_send)
+        return await self.exchange.modify(self.account_id, change, may_send=may_send)
 
     async def cancel(self, broker_order_id: str, *, may_send: MaySend) -> ChangeOutcome:
-        return await self._exchange.cancel(self.account_id, broker_order_id, may_send=may_send)
+        return await self.exchange.cancel(self.account_id, broker_order_id, may_send=may_send)
 
     async def warm(self, connections: int) -> int:
         """The platform's own connections to its database are open already."""
@@ -77,7 +77,7 @@ class PaperBroker:
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Books]:
         with as_broker_errors():
-            async with self._exchange.reading(self.account_id) as books:
+            async with self.exchange.reading(self.account_id) as books:
                 yield books
 
     async def orders(self) -> BookSnapshot:
@@ -110,7 +110,7 @@ class PaperBroker:
             rows = [
                 row for row in await repository.holdings(books.session, self.account_id) if row.quantity or row.traded_on == today
             ]
-        seen = await self._exchange.prices.seen({InstrumentId(row.exchange, row.symbol) for row in rows})
+        seen = await self.exchange.prices.seen({InstrumentId(row.exchange, row.symbol) for row in rows})
         return tuple(position_of(row, seen.get(InstrumentId(row.exchange, row.symbol))) for row in rows)
 
     async def margins(self) -> Margins:
@@ -121,7 +121,7 @@ class PaperBroker:
 
     async def profile(self) -> Profile:
         with as_broker_errors():
-            await self._exchange.newest_sequence(self.account_id)
+            await self.exchange.newest_sequence(self.account_id)
         return Profile(broker_user_id=self.account_id, name="Paper account")
 
     async def validate_credentials(self) -> Profile:
@@ -129,7 +129,7 @@ class PaperBroker:
 
     async def ltp(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, Decimal]:
         with as_broker_errors():
-            return await self._exchange.prices.last(instruments)
+            return await self.exchange.prices.last(instruments)
 
     async def price_limits(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, PriceLimits]:
         """None are known: orders are priced by their band alone."""
@@ -137,19 +137,19 @@ class PaperBroker:
 
     @asynccontextmanager
     async def ticks(self) -> AsyncIterator[TickStream]:
-        yield PaperTicks(self._exchange, self._clock, self._clock.monotonic())
+        yield PaperTicks(self.exchange, self._clock, self._clock.monotonic())
 
     @asynccontextmanager
     async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
-        async with self._exchange.updates.follow(self.account_id) as follower:
+        async with self.exchange.updates.follow(self.account_id) as follower:
             with as_broker_errors():
-                sequence = await self._exchange.newest_sequence(self.account_id)
+                sequence = await self.exchange.newest_sequence(self.account_id)
 
             async def updates(since: int) -> AsyncIterator[BrokerOrder]:
                 while True:
                     await follower.wait()
                     with as_broker_errors():
-                        changed = await self._exchange.changed_since(self.account_id, since)
+                        changed = await self.exchange.changed_since(self.account_id, since)
                     for row in changed:
                         since = row.sequence
                         yield order_of(row)

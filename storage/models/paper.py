@@ -1,4 +1,7 @@
-"""Paper accounts: what the broker of a real account would keep. Everything of one account changes under the lock of its row."""
+"""Paper accounts: what the broker of a real account would keep. Everything of one account changes under the lock of its row.
+
+Orders and holdings refer to that row and to no other: writing them then waits for no lock but the one that is held already.
+"""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -40,7 +43,7 @@ class PaperOrder(Record):
         Index("ix_paper_orders_open", "account_id", postgresql_where=_OPEN),
     )
 
-    account_id: Mapped[str] = mapped_column(ForeignKey("broker_credentials.id"))
+    account_id: Mapped[str] = mapped_column(ForeignKey("paper_accounts.account_id"))
     # None: placed for its owner by a reset.
     tag: Mapped[str | None] = mapped_column(String(20))
     trading_day: Mapped[date] = mapped_column(Date)
@@ -95,7 +98,7 @@ class PaperHolding(Record):
     id_prefix = "pho"
     __table_args__ = (Index("uq_paper_holdings_key", "account_id", "exchange", "symbol", "product", unique=True),)
 
-    account_id: Mapped[str] = mapped_column(ForeignKey("broker_credentials.id"))
+    account_id: Mapped[str] = mapped_column(ForeignKey("paper_accounts.account_id"))
     exchange: Mapped[str] = mapped_column(String(12))
     symbol: Mapped[str] = mapped_column(String(64))
     product: Mapped[Product] = mapped_column(text_enum(Product))

@@ -5,9 +5,10 @@ import asyncio
 from sqlalchemy import select
 
 from storage.models import Alert
-from tests.listener.seeding import update_account, update_run
+from tests.listener.seeding import add_account, update_account, update_run
 from tests.listener.world import World
 from tests.waiting import DEADLINE_SECONDS, eventually
+from trading.accounts import BrokerName
 from trading.runs import RunState
 
 
@@ -161,3 +162,16 @@ async def test_the_price_of_a_quiet_symbol_stays_while_the_feed_lives_and_vanish
         async with asyncio.timeout(DEADLINE_SECONDS):
             while await world.redis.exists("price:TCS"):
                 await asyncio.sleep(0.05)
+
+
+async def test_a_paper_accounts_stop_is_watched_on_a_feed_of_somebody_else(world: World) -> None:
+    await world.log_in("alice")
+    paper = await add_account(world.database, world.user_id, broker_user_id="paper")
+    await update_account(world.database, paper, broker=BrokerName.PAPER)
+    run = await world.hold(paper)
+    world.sim.set_price("TCS", "3600")
+    async with world.desk() as heard, world.listening():
+        await world.subscribed_to("TCS")
+        world.sim.set_price("TCS", "3499.95")
+        await eventually(lambda: heard, "the message on the channel")
+    assert {(stop.run_id, stop.account_id) for stop in heard} == {(run.run_id, paper)}

@@ -79,7 +79,7 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         *_record(),
-        sa.ForeignKeyConstraint(["account_id"], ["broker_credentials.id"], name=op.f("fk_paper_orders_account_id")),
+        sa.ForeignKeyConstraint(["account_id"], ["paper_accounts.account_id"], name=op.f("fk_paper_orders_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_paper_orders")),
     )
     op.create_index("uq_paper_orders_tag", "paper_orders", ["account_id", "tag"], unique=True)
@@ -112,7 +112,7 @@ def upgrade() -> None:
         sa.Column("realised", sa.Numeric(20, 4), nullable=False),
         sa.Column("traded_on", sa.Date(), nullable=False),
         *_record(),
-        sa.ForeignKeyConstraint(["account_id"], ["broker_credentials.id"], name=op.f("fk_paper_holdings_account_id")),
+        sa.ForeignKeyConstraint(["account_id"], ["paper_accounts.account_id"], name=op.f("fk_paper_holdings_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_paper_holdings")),
     )
     op.create_index("uq_paper_holdings_key", "paper_holdings", ["account_id", "exchange", "symbol", "product"], unique=True)
