@@ -22,9 +22,11 @@ async def rounds_for_ever(
     pause_seconds: float,
     silence_seconds: float,
     begin: Callable[[], None] = lambda: None,
+    wait_seconds: float | None = None,
 ) -> None:
     """Whenever the lock is free: rounds until something fails, and then from the beginning (`begin`), for as long as the process
-    lives. A store or Temporal that is away is waited for; `name` is how the log calls this work."""
+    lives. A store or Temporal that is away is waited for; `name` is how the log calls this work. `wait_seconds`: until the lock
+    is asked for again, where that is not the pause between rounds."""
     while True:
         try:
             begin()
@@ -33,7 +35,7 @@ async def rounds_for_ever(
             _log.info("rounds_wait", of=name, error=type(error).__name__)
         except Exception as error:  # noqa: BLE001 (supervised loop: it must go on whatever one round has met)
             _log.error("rounds_broken", of=name, error=repr(error), exc_info=True)
-        await asyncio.sleep(pause_seconds)
+        await asyncio.sleep(pause_seconds if wait_seconds is None else wait_seconds)
 
 
 async def rounds_while_locked(

@@ -4,7 +4,6 @@ One process of all does the rounds. Two at once do no harm: a price fills an ord
 whenever somebody reads its account's books.
 """
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -15,7 +14,7 @@ from cache.prices import PriceCache
 from runtime.paper.books import DATABASE_AWAY, Books
 from runtime.paper.prices import SeenPrices
 from runtime.paper.updates import tell_changed
-from runtime.rounds import rounds_while_locked
+from runtime.rounds import rounds_for_ever
 from storage.database import Database
 from storage.repositories import paper as repository
 from trading.instruments import InstrumentId
@@ -47,16 +46,15 @@ class PaperMatching:
 
     async def run(self) -> None:
         """For ever."""
-        while True:
-            try:
-                await rounds_while_locked(
-                    self._database, _MATCHING_LOCK, self.round, pause_seconds=ROUND_SECONDS, silence_seconds=SILENCE_SECONDS
-                )
-            except DATABASE_AWAY as error:
-                _log.info("paper_matching_waits", error=type(error).__name__)
-            except Exception as error:  # noqa: BLE001 (supervised loop: paper orders must meet prices whatever one round met)
-                _log.error("paper_matching_broken", error=repr(error), exc_info=True)
-            await asyncio.sleep(WAIT_SECONDS)
+        await rounds_for_ever(
+            self._database,
+            _MATCHING_LOCK,
+            self.round,
+            name="paper matching",
+            pause_seconds=ROUND_SECONDS,
+            silence_seconds=SILENCE_SECONDS,
+            wait_seconds=WAIT_SECONDS,
+        )
 
     async def round(self) -> None:
         """Open orders meet prices that are new; an account none of whose instruments has one is left alone."""
