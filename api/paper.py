@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from api.deps import Caller
 from api.errors import ApiError, ErrorCode
+from api.schemas.broker import Connected
 from api.schemas.paper import PaperBooks, PaperHoldingAnswer
 from api.services import Services
 from runtime.paper.books import Books
@@ -39,6 +40,17 @@ async def open_account(services: Services, caller: Caller, *, label: str, terms:
             logged_in=True,
         )
     return account
+
+
+def connected(account: BrokerAccount) -> Connected:
+    return Connected(
+        broker_id=account.id,
+        status="connected",
+        broker_valid=True,
+        broker=account.broker,
+        environment=account.environment,
+        login_url=None,
+    )
 
 
 async def books(services: Services, account: BrokerAccount) -> PaperBooks:

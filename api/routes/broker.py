@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 import structlog
 from fastapi import APIRouter, Body, Depends
 
-from api import connecting
+from api import connecting, paper
 from api.answers import account_answer, broker_order_answer, position_answer
 from api.declared import BODY, BROKER_CALL, IDEMPOTENT, SIGNED_IN, errors
 from api.deps import BrokerId, Caller, CurrentCaller, Platform, idempotency_key
@@ -23,7 +23,7 @@ from api.schemas.broker import (
     MarginsAnswer,
     Positions,
 )
-from api.schemas.connecting import Connect, NewSession
+from api.schemas.connecting import Connect, ConnectPaper, NewSession
 from api.services import Services
 from api.starting import SESSION_EXPIRED
 from storage.models import BrokerAccount
@@ -46,7 +46,10 @@ _READ_THROUGH = errors(SIGNED_IN, BROKER_CALL, ErrorCode.BROKER_NOT_FOUND, Error
 )
 async def connect(body: Annotated[Connect, Body()], caller: CurrentCaller, platform: Platform) -> Connected:
     """Check the credentials with the broker and store them sealed; PINs and one-time codes are used and forgotten. The same
-    broker user again renews the account. Each broker takes fields of its own; without `broker` it is Zerodha."""
+    broker user again renews the account. Each broker takes fields of its own; without `broker` it is Zerodha. `paper` needs no
+    broker at all."""
+    if isinstance(body, ConnectPaper):
+        return paper.connected(await paper.open_account(platform, caller, label=body.label, terms=body.terms()))
     connected = await connecting.connect(
         platform,
         caller,

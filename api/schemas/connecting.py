@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, Secret
 from pydantic_core import PydanticCustomError
 
 from api.schemas.common import Body
+from api.schemas.paper import Terms
 from trading.accounts import Credentials, LoginAnswer
 
 _BROKER = AliasChoices("broker", "broker_name")
@@ -184,7 +185,14 @@ class ConnectFyers(_Named):
         return LoginAnswer(code=_plain(self.auth_code), access_token=_plain(self.access_token))
 
 
-_KINDS = ("zerodha", "dhan", "angel_one", "fyers")
+class ConnectPaper(Terms):
+    """A paper account: no broker, no keys, no login; prices of whatever feed the platform has. Each call opens another one."""
+
+    broker: Annotated[Literal["paper"], BeforeValidator(_lower)] = Field(validation_alias=_BROKER)
+    label: str = Field("", max_length=100, description="Your own name for it", examples=["Try"])
+
+
+_KINDS = ("zerodha", "dhan", "angel_one", "fyers", "paper")
 
 
 def _kind(value: Any) -> str:
@@ -198,7 +206,8 @@ Connect = Annotated[
     Annotated[ConnectZerodha, Tag("zerodha")]
     | Annotated[ConnectDhan, Tag("dhan")]
     | Annotated[ConnectAngelOne, Tag("angel_one")]
-    | Annotated[ConnectFyers, Tag("fyers")],
+    | Annotated[ConnectFyers, Tag("fyers")]
+    | Annotated[ConnectPaper, Tag("paper")],
     Discriminator(_kind),
 ]
 

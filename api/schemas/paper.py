@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -45,13 +45,6 @@ class Terms(StrictBody):
 
     def terms(self) -> PaperTerms:
         return PaperTerms(self.cash, PaperRules(self.slippage_percent, self.largest_fill))
-
-
-class ConnectPaper(Terms):
-    """A paper account: no broker, no keys, no login; prices of whatever feed the platform has. Each call opens another one."""
-
-    broker: Annotated[Literal["paper"], BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)]
-    label: str = Field("", max_length=100, description="Your own name for it", examples=["Try"])
 
 
 class PaperHoldingAnswer(Answer):
