@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from api.schemas.common import Answer, Exact, Instant, Quantity, Rupees, StrictBody, number_only
+from api.schemas.common import LARGEST_QUANTITY, Answer, Exact, Instant, Rupees, StrictBody, number_only
 from api.schemas.trading import Amount
 from runtime.paper.opening import PaperTerms
 from trading.instruments import Product
@@ -22,6 +22,18 @@ def _percent(value: Decimal) -> Decimal:
     return value.quantize(Decimal("0.0001"))
 
 
+def _shares(value: int) -> int:
+    if not 0 < value <= LARGEST_QUANTITY:
+        raise PydanticCustomError("INVALID_VALUE", "must be between 1 and one crore")
+    return value
+
+
+Shares = Annotated[
+    int,
+    BeforeValidator(number_only),
+    AfterValidator(_shares),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST_QUANTITY}),
+]
 Percent = Annotated[
     Decimal,
     BeforeValidator(number_only),
@@ -39,7 +51,7 @@ class Terms(StrictBody):
     slippage_percent: Percent = Field(
         PaperRules().slippage_percent, description="Lost on every fill, of the price that was seen", examples=[0.02]
     )
-    largest_fill: Quantity | None = Field(
+    largest_fill: Shares | None = Field(
         None, description="Most shares that one price seen can fill of an order; null: all of them", examples=[None]
     )
 

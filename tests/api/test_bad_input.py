@@ -146,7 +146,7 @@ async def test_a_failure_of_ours_is_a_500_in_the_same_shape_without_its_cause(pl
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a detail nobody should see")
 
-    object.__setattr__(platform.services.accounts, "supported", broken)
+    object.__setattr__(platform.services.accounts, "with_servers", broken)
     response = await user.call("POST", "/broker/connect", json={"api_key": "a", "api_secret": "b"}, expect=500)
     assert response.json()["error"] == "INTERNAL_ERROR"
     assert "nobody should see" not in response.text

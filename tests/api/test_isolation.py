@@ -27,8 +27,6 @@ OWNED: dict[Route, Any] = {
     ("POST", "/strategy/stop/{strategy_id}"): {},
     ("GET", "/strategy/status/{strategy_id}"): None,
     ("PATCH", "/strategy/{strategy_id}/running"): {"stop_loss": 3400},
-    ("GET", "/broker/{broker_id}/paper"): None,
-    ("POST", "/broker/{broker_id}/paper/reset"): {"cash": 1000},
     ("GET", "/strategy/{strategy_id}/runs"): None,
     ("GET", "/strategy/{strategy_id}/timeline"): None,
     ("GET", "/strategy/{strategy_id}/stream"): None,
@@ -72,6 +70,8 @@ OWN_ONLY: set[Route] = {
 }
 # Tested in files of their own, with two users where it matters.
 ELSEWHERE: set[Route] = {
+    ("GET", "/broker/{broker_id}/paper"),
+    ("POST", "/broker/{broker_id}/paper/reset"),
     ("GET", "/stream"),
     ("POST", "/kill-switch"),
     ("DELETE", "/kill-switch"),

@@ -128,3 +128,13 @@ async def test_a_user_has_many_and_not_any_number(platform: Platform) -> None:
     await user.refused("POST", "/broker/connect", 400, "INVALID_VALUE", json={"broker": "paper"})
     await user.call("DELETE", f"/broker/{opened[0]}", expect=200)
     await open_paper(user)
+
+
+async def test_somebody_elses_paper_account_is_not_there(platform: Platform) -> None:
+    owner, stranger = await platform.user(), await platform.user()
+    broker_id = await open_paper(owner, cash=1000)
+    await open_paper(stranger)
+    await stranger.refused("GET", f"/broker/{broker_id}/paper", 404, "BROKER_NOT_FOUND")
+    await stranger.refused("POST", f"/broker/{broker_id}/paper/reset", 404, "BROKER_NOT_FOUND", json={})
+    await stranger.refused("GET", "/broker/brk_00000000000000000000000000/paper", 404, "BROKER_NOT_FOUND")
+    assert (await owner.get(f"/broker/{broker_id}/paper"))["cash"] == 1000
