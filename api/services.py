@@ -21,7 +21,6 @@ from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
 from runtime.clock_watch import ClockWatch
-from runtime.crypto import KeyRing
 from runtime.day_readiness import DayReadiness
 from runtime.instruments import InstrumentDirectory
 from runtime.instruments_job import InstrumentJob
