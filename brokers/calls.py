@@ -32,8 +32,10 @@ class Call:
 
     @property
     def kind(self) -> str:
-        """Without the ids a path may end with, such as `POST /orders`."""
-        return f"{self.method} /{self.path.lstrip('/').partition('/')[0]}"
+        """Without the ids a path may end with, and without what leads to its version: such as `POST /orders`."""
+        parts = self.path.strip("/").split("/")
+        versions = [place for place, part in enumerate(parts[:-1]) if part[:1] == "v" and part[1:].isdigit()]
+        return f"{self.method} /{parts[versions[-1] + 1 if versions else 0]}"
 
 
 Observer: TypeAlias = Callable[[Call], None]

@@ -28,6 +28,7 @@ from brokers.angel_one.stream import AngelOneTickStream
 from brokers.angel_one.symbols import AngelInstrument
 from brokers.angel_one.ticks import Mode
 from brokers.angel_one.updates import order_updates
+from brokers.answers import Answered, WireResult
 from brokers.environments import check_environment
 from brokers.exact_json import encode_json
 from brokers.instrument_tokens import InstrumentTokens
@@ -61,7 +62,8 @@ NOT_LOGGED_IN = "there is no access token: the user has to log in"
 # Handshakes answered so: the token is dead, or this app may not have the socket.
 _FORBIDDEN = (401, 403)
 _ORDERS = "/rest/secure/angelbroking/order/v1"
-_QUOTES = "/rest/secure/angelbroking/market/v1/quote/"
+_QUOTES = "/rest/secure/angelbroking/market/v1/quote"
+_ELSEWHERE = (301, 307, 308, 404, 405)
 _FUNDS = "/rest/secure/angelbroking/user/v1/getRMS"
 
 
@@ -105,6 +107,7 @@ class AngelOneBroker(ABC):
         self._book = SharedRead(self._fetch_book, pace=book)
         self._trades = SharedRead(self._fetch_trades, pace=trades)
         self._positions = SharedRead(self._fetch_positions, pace=positions)
+        self._quotes_path = f"{_QUOTES}/"
         self._quotes = Pace(clock=clock, gap_seconds=limits.QUOTE_GAP_SECONDS)
 
     @property
@@ -152,7 +155,8 @@ class AngelOneBroker(ABC):
         except BrokerError as error:
             return Refused(RefusalKind.NOT_SENT, f"the order's own particulars could not be read: {error}")
         if handle is None:
-            return Refused(RefusalKind.GONE, "the broker's book knows no such order")
+            # Not gone: a book that does not show it may be late.
+            return Refused(RefusalKind.NOT_SENT, "the broker's book does not show the order")
         path, written = f"{_ORDERS}/{call}", encode_json(body(handle))
         return change_outcome(await self._transport.write("POST", path, json=written, may_send=may_send))
 
@@ -232,7 +236,15 @@ class AngelOneBroker(ABC):
             body = encode_json(shapes.quote_body(mode, [found for _, found in some]))
             self._check_logged_in()
             await self._quotes.turn()
-            yield read_data(await self._transport.ask(_QUOTES, json=body)), asked
+            yield read_data(await self._ask_quotes(body)), asked
+
+    async def _ask_quotes(self, body: bytes) -> WireResult:
+        """The documentation's address has a slash at its end and the official client's has none: a server may know but one."""
+        result = await self._transport.ask(self._quotes_path, json=body)
+        if isinstance(result, Answered) and result.status in _ELSEWHERE:
+            self._quotes_path = _QUOTES if self._quotes_path.endswith("/") else f"{_QUOTES}/"
+            result = await self._transport.ask(self._quotes_path, json=body)
+        return result
 
     async def _list(self, path: str, *, nothing: str | None = None) -> object:
         self._check_logged_in()

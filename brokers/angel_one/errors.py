@@ -170,7 +170,7 @@ def read_list(result: WireResult, *, nothing: str | None = None) -> object:
     if failure is not None and nothing is not None and failure.code == nothing:
         return []
     data = read_data(result)
-    return [] if data is None else data
+    return [] if data in (None, "") else data
 
 
 def _read_error(failure: Failure) -> Exception:

@@ -1,5 +1,7 @@
 """Whoever measures is told of every call, and can neither learn a secret nor harm the answer."""
 
+import pytest
+
 from brokers.answers import Answered
 from brokers.calls import Call, CallOutcome
 from brokers.transport import ConnectionPool, Transport
@@ -33,6 +35,22 @@ async def test_every_call_is_told_with_its_outcome_and_without_headers_or_query(
     ]
     assert (told[0].account_id, told[0].kind, told[0].path) == ("brk_1", "PUT /orders", "/orders/regular/2611")
     assert "secret" not in repr(told)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/orders", "GET /orders"),
+        ("/orders/regular/2611", "GET /orders"),
+        ("/rest/secure/angelbroking/order/v1/getOrderBook", "GET /getOrderBook"),
+        ("/rest/secure/angelbroking/order/v1/details/34reqfachdfih", "GET /details"),
+        ("/rest/secure/angelbroking/market/v1/quote/", "GET /quote"),
+        ("/v2", "GET /v2"),
+        ("/", "GET /"),
+    ],
+)
+def test_a_kind_of_call_names_no_id(path: str, kind: str) -> None:
+    assert Call("here", "brk_1", "GET", path, CallOutcome.OK, 200, 0.1).kind == kind
 
 
 async def test_an_observer_that_fails_costs_nobody_the_answer_of_an_order() -> None:

@@ -153,7 +153,7 @@ def test_an_internal_error_is_in_doubt_whatever_it_says() -> None:
 def test_reads_give_the_data_null_included_and_a_list_of_null_is_empty() -> None:
     assert read_data(success(None)) is None
     assert read_data(success([1])) == [1]
-    assert read_list(success(None)) == []
+    assert read_list(success(None)) == read_list(success("")) == []
     assert read_list(success([1])) == [1]
     assert read_list(failure(NO_POSITION, "Position not found"), nothing=NO_POSITION) == []
 
