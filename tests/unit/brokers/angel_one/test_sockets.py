@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from brokers.angel_one import heartbeat
+from brokers.angel_one import stream as stream_module
 from brokers.angel_one.adapter import SimulatedAngelOneBroker
 from brokers.angel_one.limits import LIMITS
 from brokers.instrument_tokens import InstrumentTokens
@@ -219,6 +220,47 @@ async def test_heartbeats_are_sent_and_only_their_answers_move_the_time_last_hea
         assert stream.last_heard_at == before
         answering.set()
         await eventually(lambda: stream.last_heard_at > before)
+
+
+async def test_a_connection_that_died_does_not_hide_behind_the_others(pool: ConnectionPool) -> None:
+    many = [listed(InstrumentId("NSE", f"S{n}"), f"NSE|{n}|S{n}-EQ") for n in range(LIMITS.instruments_per_feed + 1)]
+    opened: list[ServerConnection] = []
+    answers = 0
+
+    async def handler(connection: ServerConnection) -> None:
+        nonlocal answers
+        opened.append(connection)
+        async for message in connection:
+            if message == "ping" and connection is opened[0]:
+                await connection.send("pong")
+                answers += 1
+
+    async with server(handler) as url, broker(url, pool, tokens=InstrumentTokens(many)).ticks() as stream:
+        await stream.subscribe([one.instrument.id for one in many])
+        # From the first answer on the other connection is the one that was heard longest ago.
+        await eventually(lambda: len(opened) == 2 and answers >= 2)
+        heard_at, before = stream.last_heard_at, answers
+        await eventually(lambda: answers >= before + 3)
+        assert stream.last_heard_at == heard_at
+
+
+async def test_a_stream_that_is_left_in_the_middle_leaves_nobody_reading(
+    pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "_WAITING_MESSAGES", 1)
+    before = asyncio.all_tasks()
+
+    async def handler(connection: ServerConnection) -> None:
+        for _ in range(5):
+            await connection.send("pong")
+        await connection.wait_closed()
+
+    async with server(handler) as url:
+        async with broker(url, pool).ticks() as stream:
+            assert isinstance(stream, stream_module.AngelOneTickStream)
+            await eventually(stream._arrived.full)
+        left = {task.get_coro() for task in asyncio.all_tasks() - before}
+        assert not [coroutine for coroutine in left if "_listen" in repr(coroutine) or "_beat" in repr(coroutine)]
 
 
 @pytest.mark.parametrize("status", [401, 403])
