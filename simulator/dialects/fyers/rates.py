@@ -40,10 +40,14 @@ class FyersLimiter(RateLimiter):
         """A new day: nobody is blocked any more."""
         self._breaches.clear()
 
+    def breaches(self, account: str) -> int:
+        """In how many minutes of this day the account went over the limit."""
+        broken = self._breaches.get(account)
+        return 0 if broken is None else broken.count
+
     def is_blocked(self, account: str) -> bool:
         """Whether the account has broken the limit of a minute too often today."""
-        broken = self._breaches.get(account)
-        return broken is not None and broken.count > FORGIVEN_BREACHES
+        return self.breaches(account) > FORGIVEN_BREACHES
 
     def allow(self, account: str, kinds: tuple[str, ...], mode: str) -> bool:
         """Whether a request of these kinds fits all its windows; if so it is counted."""
