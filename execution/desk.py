@@ -29,15 +29,12 @@ from trading.ports.broker import Broker, BrokerError, SessionExpired
 
 _log = structlog.get_logger()
 
-# How soon the book is read (seconds): after a hint, while something is in doubt, while something is alive with or without a
-# connected stream, and while the tag of an absent order is looked for.
+# How soon the book is read (seconds): after a hint, while something is alive with or without a connected stream, and while the
+# tag of an absent order is looked for.
 AFTER_HINT = 0.02
-IN_DOUBT = 0.7
 ALIVE = 0.8
 ALIVE_WITH_STREAM = 2.0
 WATCHING = 10.0
-# While shares are held the day's trades are compared with ours, also when nothing of ours is under way.
-HOLDING = 15.0
 LONGEST_BACKOFF = 5.0
 # How long a fill may wait for the answer to its own order, so that it is told after it.
 ANSWER_FIRST = 0.2
@@ -84,6 +81,7 @@ class Desk:
         self._look_wanted = asyncio.Event()
         self._look_wanted.set()
         self._stream_is_up = False
+        self._last_look: LookResult | None = None
         self._sends: set[asyncio.Task[None]] = set()
         self._answers: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
@@ -205,6 +203,8 @@ class Desk:
         while True:
             await self._until_look_is_due()
             await self._tools.rush.pass_by()
+            # Fills first: until they are stored their shares are not covered.
+            await self._tools.hints.pass_by()
             started = self._tools.clock.monotonic()
             try:
                 result = await self._take_a_look()
@@ -251,6 +251,7 @@ class Desk:
         if self.broker is None:
             return LookResult(in_doubt=0, alive=0, watched=0)
         result = await self._look.take(self.broker)
+        self._last_look = result
         for followed in result.followed:
             self._host.followed(followed)
             await self._tools.notices.followed(followed)
@@ -260,14 +261,19 @@ class Desk:
     def _pause_after(self, result: LookResult) -> float | None:
         if result.unfinished:
             return SHORTEST_PAUSE
-        if result.in_doubt:
-            return IN_DOUBT
+        alive = ALIVE_WITH_STREAM if self._stream_is_up else ALIVE
+        if result.doubt_again_at is not None:
+            doubt = max((result.doubt_again_at - self._tools.clock.now()).total_seconds(), 0.0)
+            return min(doubt, alive) if result.alive else doubt
         if result.alive:
-            return ALIVE_WITH_STREAM if self._stream_is_up else ALIVE
+            return alive
+        settle = self._tools.pace.settle.total_seconds()
         if result.unsettled:
-            return self._tools.pace.settle.total_seconds()
+            return settle
         if result.holding:
-            return HOLDING
+            # What was due and could not be done (a stale book) waits a settle time as well.
+            due = self._look.comparison_due_in()
+            return due if due > 0 else settle
         return WATCHING if result.watched else None
 
     # --- the account's own order stream -------------------------------------------------------------------------------
@@ -282,7 +288,7 @@ class Desk:
             try:
                 async with self.broker.order_updates() as updates:
                     self._stream_is_up, failures = True, 0
-                    self.look_soon()
+                    self._look_after_a_gap()
                     async for seen in updates:
                         await self._on_update(seen)
             except (BrokerError, SQLAlchemyError, OSError, TimeoutError) as error:
@@ -292,6 +298,14 @@ class Desk:
             self._stream_is_up = False
             failures += 1
             await asyncio.sleep(min(0.2 * 2**failures, LONGEST_BACKOFF))
+
+    def _look_after_a_gap(self) -> None:
+        """Ask the books what the stream would have told before it was connected; for what is in doubt they are read when that is
+        of use, not before."""
+        last = self._last_look
+        if last is not None and (last.alive or (last.holding and not last.in_doubt)):
+            self._look.others_may_have_traded()
+            self.look_soon()
 
     async def _on_update(self, seen: BrokerOrder) -> None:
         answer = self._answers.get(seen.tag or "")

@@ -1,11 +1,11 @@
 """One look at the broker's book: read it, then bring every order that is alive, in doubt or watched up to date with it."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.alarms import Alarm, raise_alarm
@@ -13,11 +13,12 @@ from execution.change import settle_change
 from execution.claim import ClaimedOrder
 from execution.follow import Followed, Sight, record_look
 from execution.ledger import Ledger
-from execution.resolve import Absence, BookRead, is_healthy, judge_absence, matches, record_missing
+from execution.resolve import Absence, BookRead, is_healthy, judge_absence, matches, next_read, record_missing
 from execution.tools import Tools
 from storage.models import Order
 from trading.fills import trades_of
 from trading.instruments import InstrumentId
+from trading.ledger import LedgerKey
 from trading.orders import IN_DOUBT_STATES, LIVE_STATES, BookSnapshot, BrokerOrder, BrokerTrade, Leg, OrderState
 from trading.ports.broker import Broker
 from trading.sessions import INDIA
@@ -25,6 +26,27 @@ from trading.sessions import INDIA
 _log = structlog.get_logger()
 
 DOUBT_ALARM_AFTER = timedelta(seconds=10)
+# While shares are held the day's trades are compared with ours this often (seconds), also when nothing of ours is under way.
+COMPARED_EVERY = 15.0
+
+# Built once: every look of every desk asks them.
+_UNDER_WAY = (
+    select(Order)
+    .where(
+        Order.account_id == bindparam("account_id"),
+        or_(
+            Order.state.in_([OrderState.SENDING, OrderState.UNKNOWN, OrderState.OPEN]),
+            (Order.watched_until > bindparam("now")) & Order.state.in_([OrderState.ABSENT, OrderState.REJECTED]),
+        ),
+    )
+    .order_by(Order.id)
+)
+_KNOWN = select(Order.broker_order_id).where(
+    Order.account_id == bindparam("account_id"),
+    Order.broker_order_id.is_not(None),
+    Order.acknowledged_at > bindparam("midnight"),
+    Order.acknowledged_at < bindparam("until"),
+)
 
 
 @dataclass(slots=True)
@@ -35,6 +57,7 @@ class LookResult:
     alive: int
     watched: int
     looked: bool = False
+    doubt_again_at: datetime | None = None  # when the book is worth reading again for what is in doubt
     holding: bool = False  # some run has shares that somebody else could sell
     unfinished: bool = False  # book and trades did not agree yet
     unsettled: bool = False  # a second look, a settle time from now, decides whether shares are missing
@@ -59,6 +82,8 @@ class Look:
         self._by_tag: dict[str, _Expected] = {}
         # Buys of ours that may still fill, by instrument: an exchange cancels a sale that would meet one of them.
         self._resting_buys: dict[str, InstrumentId] = {}
+        # Monotonic seconds of the last comparison with the day's trades. None: one is due.
+        self._compared_at: float | None = None
 
     def expect(self, claimed: ClaimedOrder) -> None:
         self._by_tag[claimed.request.tag] = _Expected(claimed.order_id, claimed.run_id)
@@ -76,6 +101,8 @@ class Look:
     async def take_hint(self, seen: BrokerOrder) -> Followed | None:
         """Store what an update says of fills; only a look makes an order terminal."""
         expected = self._by_tag.get(seen.tag or "")
+        if expected is None:
+            self.others_may_have_traded()
         if expected is not None and (seen.status.is_terminal or seen.filled_quantity >= seen.quantity):
             self._resting_buys.pop(expected.order_id, None)
         if expected is None or seen.filled_quantity == 0:
@@ -86,44 +113,56 @@ class Look:
         """Raises what the broker's reads raise; nothing is concluded from a read that failed."""
         async with self._tools.database.unhurried() as session:
             rows = await self._rows(session)
-            holding = await self._ledger.has_positions(session)
-            known_ids = await self._known_ids(session) if rows or holding else []
-        result = LookResult(in_doubt=0, alive=0, watched=0)
+            held = await self._ledger.held(session)
+        result = LookResult(in_doubt=0, alive=0, watched=0, holding=bool(held))
         self._by_tag = {row.tag: _Expected(row.id, row.run_id) for row in rows}
         self._resting_buys = {row.id: InstrumentId(row.exchange, row.symbol) for row in rows if _rests(row)}
-        if not rows and not holding:
+        if not rows and not held:
             return result
-        result.holding = holding
         read = BookRead(*await _read_book(broker, self._tools))
         result.looked = True
-        trades = await broker.trades() if holding or _needs_trades(rows, read.snapshot) else None
-        healthy = is_healthy(read.snapshot, known_ids)
+        comparing = self._compares(rows, held)
+        trades = await broker.trades() if comparing or _needs_trades(rows, read.snapshot) else None
+        lacking = any(not matches(row, read.snapshot) for row in rows)
+        healthy = await self._is_healthy(read) if comparing or lacking else True
         for row in rows:
             await self._compare(row, read, trades, healthy, broker, result)
-        if holding and healthy and trades is not None:
+        if comparing and healthy and trades is not None:
             result.followed += await self._ledger.compare(broker, read.snapshot, trades, now=read.requested_at)
-            result.unsettled = self._ledger.is_unsettled
+            self._compared_at = self._tools.clock.monotonic()
+        result.unsettled = self._ledger.is_unsettled
         return result
 
-    async def _rows(self, session: AsyncSession) -> Sequence[Order]:
-        now = self._tools.clock.now()
-        wanted = or_(
-            Order.state.in_([OrderState.SENDING, OrderState.UNKNOWN, OrderState.OPEN]),
-            (Order.watched_until > now) & Order.state.in_([OrderState.ABSENT, OrderState.REJECTED]),
-        )
-        return (await session.scalars(select(Order).where(Order.account_id == self._account_id, wanted).order_by(Order.id))).all()
+    def _compares(self, rows: Sequence[Order], held: Set[LedgerKey]) -> bool:
+        """Whether this look asks who else has sold our shares: at once if somebody traded or an exit is under way, else now and
+        then. Beside an order in doubt nothing could be concluded."""
+        doubtful = {
+            LedgerKey(InstrumentId(row.exchange, row.symbol), row.product) for row in rows if row.state in IN_DOUBT_STATES
+        }
+        if not held - doubtful:
+            return False
+        if self._ledger.is_unsettled or any(row.leg is Leg.EXIT for row in rows):
+            return True
+        return self.comparison_due_in() <= 0
 
-    async def _known_ids(self, session: AsyncSession) -> list[str]:
-        """Orders the broker acknowledged today, old enough to be in every healthy book."""
-        now = self._tools.clock.now()
-        midnight = now.astimezone(INDIA).replace(hour=0, minute=0, second=0, microsecond=0)
-        query = select(Order.broker_order_id).where(
-            Order.account_id == self._account_id,
-            Order.broker_order_id.is_not(None),
-            Order.acknowledged_at > midnight,
-            Order.acknowledged_at < now - self._tools.pace.settle,
-        )
-        return [broker_order_id for broker_order_id in await session.scalars(query) if broker_order_id is not None]
+    def comparison_due_in(self) -> float:
+        """Seconds until the day's trades are to be compared with ours again."""
+        return 0.0 if self._compared_at is None else self._compared_at + COMPARED_EVERY - self._tools.clock.monotonic()
+
+    def others_may_have_traded(self) -> None:
+        """The next look compares the day's trades with ours."""
+        self._compared_at = None
+
+    async def _rows(self, session: AsyncSession) -> Sequence[Order]:
+        return (await session.scalars(_UNDER_WAY, {"account_id": self._account_id, "now": self._tools.clock.now()})).all()
+
+    async def _is_healthy(self, read: BookRead) -> bool:
+        """Whether the book has every order the broker acknowledged today, a settle time before it was asked for."""
+        midnight = read.requested_at.astimezone(INDIA).replace(hour=0, minute=0, second=0, microsecond=0)
+        until = read.requested_at - self._tools.pace.settle
+        async with self._tools.database.unhurried() as session:
+            known = await session.scalars(_KNOWN, {"account_id": self._account_id, "midnight": midnight, "until": until})
+            return is_healthy(read.snapshot, [broker_order_id for broker_order_id in known if broker_order_id is not None])
 
     async def _compare(
         self,
@@ -169,24 +208,37 @@ class Look:
             result.alive += row.state is OrderState.OPEN
             result.watched += row.state is OrderState.ABSENT
             return
-        result.in_doubt += 1
         if row.claimed_at is not None and read.requested_at - row.claimed_at > DOUBT_ALARM_AFTER:
             result.long_in_doubt.append((row.id, row.run_id))
         if not healthy:
             _log.warning("book_is_stale", account_id=self._account_id)
-            return
-        if not self._may_prove_absence(row, read):
+        if not healthy or not self._may_prove_absence(row, read):
+            self._still_in_doubt(row, read, row.missing_since, result)
             return
         pace = self._tools.pace
         async with self._tools.database.transaction() as session:
             absence = await record_missing(
                 session, order_id=row.id, run_id=row.run_id, read=read, timeout=pace.timeout, settle=pace.settle
             )
-        if absence.value == "proven":
-            result.in_doubt -= 1
+        if absence is Absence.PROVEN:
             result.watched += 1
             result.doubt_ended.append(row.id)
             result.followed.append(Followed(row.run_id, changed=True, ended=True))
+        else:
+            self._still_in_doubt(row, read, row.missing_since or read.requested_at, result)
+
+    def _still_in_doubt(self, row: Order, read: BookRead, missing_since: datetime | None, result: LookResult) -> None:
+        result.in_doubt += 1
+        pace = self._tools.pace
+        again = next_read(
+            claimed_at=row.claimed_at or read.requested_at,
+            send_by=row.send_by or read.requested_at,
+            missing_since=missing_since,
+            requested_at=read.requested_at,
+            timeout=pace.timeout,
+            settle=pace.settle,
+        )
+        result.doubt_again_at = again if result.doubt_again_at is None else min(again, result.doubt_again_at)
 
     def _may_prove_absence(self, row: Order, read: BookRead) -> bool:
         """False: a book asked for this early proves nothing, and after a crash amid a herd every transaction saved counts."""

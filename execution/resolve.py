@@ -57,6 +57,30 @@ def judge_absence(
     return Absence.PROVEN if requested_at >= missing_since + settle else Absence.UNSETTLED
 
 
+# An order in doubt is read again this soon, and, as it grows older, when its age has grown by half.
+SOON = timedelta(seconds=0.7)
+
+
+def next_read(
+    *,
+    claimed_at: datetime,
+    send_by: datetime,
+    missing_since: datetime | None,
+    requested_at: datetime,
+    timeout: timedelta,
+    settle: timedelta,
+) -> datetime:
+    """When a book that did not list an order is worth reading again.
+
+    Most orders that arrived are listed at once and some late, so reads grow rarer. One more comes as soon as the next step of the
+    proof of absence can be made, and not a moment later: an exit may be waiting for it.
+    """
+    may_show_up = requested_at + max(SOON, (requested_at - claimed_at) / 2)
+    # The proof wants a request later than the last moment on the wire, not at it.
+    proves_more = max(send_by + timeout + timedelta(milliseconds=1), (missing_since or send_by) + settle)
+    return min(may_show_up, proves_more) if proves_more > requested_at else may_show_up
+
+
 def matches(order: Order, book: BookSnapshot) -> tuple[BrokerOrder, ...]:
     """The broker's orders that are this attempt: by the broker's id once it is known, by the tag until then."""
     if order.broker_order_id is not None:

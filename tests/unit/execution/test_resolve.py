@@ -1,9 +1,10 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
-from execution.resolve import Absence, end_of_day, is_healthy, judge_absence, matches
+from execution.resolve import Absence, end_of_day, is_healthy, judge_absence, matches, next_read
 from storage.models import Order
 from trading.instruments import InstrumentId, Product
 from trading.orders import BookSnapshot, BrokerOrder, BrokerOrderStatus, Side
@@ -48,6 +49,58 @@ def test_absence_takes_two_late_looks_a_settle_time_apart(
         send_by=SEND_BY, missing_since=missing_since, requested_at=requested_at, timeout=TIMEOUT, settle=SETTLE
     )
     assert judged is verdict
+
+
+CLAIMED = SEND_BY - timedelta(seconds=2)
+
+
+def reads_until_proven(asked: list[datetime], *, read_takes: timedelta = timedelta(0)) -> list[datetime]:
+    """The instants at which books are asked for that never list the order; `asked` has those so far."""
+    missing_since: datetime | None = None
+    while True:
+        at = asked[-1]
+        absence = judge_absence(send_by=SEND_BY, missing_since=missing_since, requested_at=at, timeout=TIMEOUT, settle=SETTLE)
+        if absence is Absence.PROVEN:
+            return asked
+        if absence is Absence.FIRST_SIGHT:
+            missing_since = at
+        again = next_read(
+            claimed_at=CLAIMED,
+            send_by=SEND_BY,
+            missing_since=missing_since,
+            requested_at=at,
+            timeout=TIMEOUT,
+            settle=SETTLE,
+        )
+        asked.append(again + read_takes)
+
+
+def test_absence_is_proven_in_the_first_moment_in_which_it_can_be() -> None:
+    asked = reads_until_proven([CLAIMED])
+    assert LAST_ON_THE_WIRE < asked[-2] <= LAST_ON_THE_WIRE + timedelta(milliseconds=1)
+    assert asked[-1] == asked[-2] + SETTLE
+
+
+def test_a_doubt_is_read_soon_at_first_and_ever_more_rarely() -> None:
+    asked = reads_until_proven([CLAIMED])[:-2]
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
+    assert pauses[0] < timedelta(seconds=1)
+    assert pauses == sorted(pauses)
+    assert len(asked) < 8
+
+
+def test_a_doubt_left_by_another_is_read_once_per_step_of_the_proof() -> None:
+    at = LAST_ON_THE_WIRE - timedelta(seconds=1)
+    assert len(reads_until_proven([at])) == 3
+
+
+def test_a_book_that_proves_nothing_for_long_is_read_again_for_ever() -> None:
+    """Stale books, and those of the next day, never prove absence: the order may still show up."""
+    late = LAST_ON_THE_WIRE + timedelta(minutes=1)
+    again = next_read(
+        claimed_at=CLAIMED, send_by=SEND_BY, missing_since=SEND_BY, requested_at=late, timeout=TIMEOUT, settle=SETTLE
+    )
+    assert late < again < late + timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""Storing for many runs in one transaction what came for each by itself.
+
+A herd that buys on one second is answered and filled on the next: a transaction for each would leave the last of a thousand
+positions without its stop for many seconds. Whoever comes alone is stored alone, at once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from execution.rush import Rush
+from storage.database import Database
+
+# Their runs are locked together, and a crossed stop may have to wait for one of them: some tens of milliseconds.
+AT_ONCE = 25
+# Who lets the stored go first waits no longer than this (seconds).
+LONGEST_WAIT = 1.0
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Item, Result]):
+    item: Item
+    run_id: str
+    stored: "asyncio.Future[Result]"
+
+    def answer(self, result: Result) -> None:
+        if not self.stored.done():
+            self.stored.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.stored.done():
+            self.stored.set_exception(error)
+
+
+class Together(Generic[Item, Result]):
+    """One per process and kind of item.
+
+    `store_all` is given items of different runs and waits for nobody: None where a run is locked by somebody else.
+    `store_one` waits for its locks.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        rush: Rush,
+        *,
+        run_of: Callable[[Item], str],
+        store_all: Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Result | None]]],
+        store_one: Callable[[AsyncSession, Item], Awaitable[Result]],
+    ) -> None:
+        self._database = database
+        self._rush = rush
+        self._run_of = run_of
+        self._store_each = store_one
+        self._store_many = store_all
+        self._waiting: deque[_Waiting[Item, Result]] = deque()
+        self._storing: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
+
+    async def store(self, item: Item) -> Result:
+        """What became of it. Raises what `store_one` and the database raise."""
+        waiting: _Waiting[Item, Result] = _Waiting(item, self._run_of(item), asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.create_task(self._store_all())
+        return await waiting.stored
+
+    async def pass_by(self) -> None:
+        """Wait until what waits to be stored is, and no longer than `LONGEST_WAIT`."""
+        if self._storing is not None and not self._storing.done():
+            await asyncio.wait([self._storing], timeout=LONGEST_WAIT)
+
+    async def _store_all(self) -> None:
+        while self._waiting:
+            batch: list[_Waiting[Item, Result]] = []
+            try:
+                await self._rush.pass_by()
+                batch = self._take_batch()
+                await self._store_together(batch)
+            except Exception as error:  # noqa: BLE001 (nothing is lost: each is tried alone, and tells whoever waits)
+                self._after_failure(batch, error)
+            except BaseException as error:  # the process is ending
+                for waiting in (*batch, *self._waiting):
+                    waiting.fail(error)
+                raise
+
+    def _take_batch(self) -> list[_Waiting[Item, Result]]:
+        """The first that wait, one of each run: the second of a run is decided on what the first has changed."""
+        batch: dict[str, _Waiting[Item, Result]] = {}
+        later: list[_Waiting[Item, Result]] = []
+        while self._waiting and len(batch) < AT_ONCE:
+            waiting = self._waiting.popleft()
+            if waiting.stored.done():
+                continue  # nobody waits for it any more: its desk is closed
+            if waiting.run_id in batch:
+                later.append(waiting)
+            else:
+                batch[waiting.run_id] = waiting
+        self._waiting.extendleft(reversed(later))
+        return list(batch.values())
+
+    async def _store_together(self, batch: list[_Waiting[Item, Result]]) -> None:
+        if not batch:
+            return
+        async with self._database.transaction() as session:
+            results = await self._store_many(session, [waiting.item for waiting in batch])
+        for waiting, result in zip(batch, results, strict=True):
+            if result is None:
+                self._wait_alone(waiting)
+            else:
+                waiting.answer(result)
+
+    def _after_failure(self, batch: list[_Waiting[Item, Result]], error: Exception) -> None:
+        for waiting in batch:
+            if _is_away(error):
+                waiting.fail(error)
+            else:
+                self._wait_alone(waiting)
+
+    def _wait_alone(self, waiting: _Waiting[Item, Result]) -> None:
+        """Beside the others: whoever holds its rows, stuck perhaps, holds nobody else up."""
+        task = asyncio.create_task(self._store_alone(waiting))
+        self._alone.add(task)
+        task.add_done_callback(self._alone.discard)
+
+    async def _store_alone(self, waiting: _Waiting[Item, Result]) -> None:
+        try:
+            async with self._database.transaction() as session:
+                result = await self._store_each(session, waiting.item)
+        except BaseException as error:
+            waiting.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            waiting.answer(result)
+
+
+def _is_away(error: Exception) -> bool:
+    """The database cannot be reached: asking once for each of them would only take longer."""
+    return isinstance(error, OSError | TimeoutError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
