@@ -209,7 +209,8 @@ class Feed:
             return
         await connection.stream.unsubscribe(instruments)
         connection.subscribed -= instruments
-        self._intake.forget(list(instruments))
+        # Another broker's feed may carry it still, and what is known of its prices is shared.
+        self._intake.forget([instrument for instrument in instruments if not self._wanted.anywhere(instrument)])
 
     async def _mind(self, connection: Connection, account: FeedAccount) -> None:
         """Ends the connection when it is silent, or when another account is to be used."""

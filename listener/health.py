@@ -82,7 +82,7 @@ class Health:
             "connected": any(feed.connection is not None for feed in observed.feeds),
             "healthy": all(feed.is_healthy for feed in observed.feeds if observed.wanted.of(feed.name)),
             "account_id": next((feed.connection.account_id for feed in observed.feeds if feed.connection), None),
-            "trouble": next((feed.trouble for feed in observed.feeds if feed.trouble), ""),
+            "trouble": next((feed.trouble for feed in observed.feeds if feed.trouble and observed.wanted.of(feed.name)), ""),
             "feed_age_ms": round(max(ages) * 1000) if ages else None,
             "symbols": sum(len(feed.connection.subscribed) for feed in observed.feeds if feed.connection),
             "symbols_stale": self._stale(),

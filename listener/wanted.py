@@ -25,6 +25,9 @@ class Wanted:
     def of(self, broker: BrokerName) -> Sequence[InstrumentId]:
         return self._instruments.get(broker, ())
 
+    def anywhere(self, instrument: InstrumentId) -> bool:
+        return any(instrument in wanted for wanted in self._instruments.values())
+
     async def newer_than(self, version: int) -> None:
         """Returns once there is something newer than that version."""
         while self.version == version:

@@ -1,7 +1,7 @@
 """What can be traded, in memory: filled from the `instruments` table, which is filled from the brokers' public masters.
 
-Only rows of the newest load count. An instrument that has left the master can no longer be found, and a token that a broker
-has given to another instrument means the new one.
+Only rows that some broker's newest list names count. An instrument that has left all of them can no longer be found, and a token
+that a broker has given to another instrument means the new one.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,8 +37,7 @@ class InstrumentDirectory:
         self._instruments: dict[InstrumentId, Instrument] = {}
         self._own_tokens: dict[BrokerName, InstrumentTokens] = {}
         self.tokens = tokens_of or self._own
-        self._loaded_at: datetime | None = None
-        self._listed_on: date | None = None
+        self._newest: repository.NewestLoad | None = None
 
     def find(self, instrument: InstrumentId) -> Instrument | None:
         """The instrument, or None when it is not listed. Raises InstrumentsNotLoaded while nothing is loaded at all."""
@@ -65,22 +64,22 @@ class InstrumentDirectory:
     @property
     def listed_on(self) -> date | None:
         """The exchange date of the list in memory."""
-        return self._listed_on
+        return None if self._newest is None else self._newest.listed_on
 
     async def refresh(self) -> bool:
         """Read the table if a newer list was loaded since the last time; whether the content changed."""
         async with self._database.transaction() as session:
             newest = await repository.newest_load(session)
-            if newest is None or newest.loaded_at == self._loaded_at:
+            if newest is None or newest == self._newest:
                 return False
             reader = _Reader()
-            async for rows in repository.listed_rows(session, listed_on=newest.listed_on):
+            async for rows in repository.listed_rows(session):
                 reader.read(rows)
         self._instruments = reader.instruments
         for broker in BrokerName:
             self.tokens(broker).replace(reader.listed.get(broker, ()))
-        self._loaded_at, self._listed_on = newest.loaded_at, newest.listed_on
-        log.info("instruments_in_memory", count=self.count, listed_on=str(self._listed_on))
+        self._newest = newest
+        log.info("instruments_in_memory", count=self.count, listed_on=str(self.listed_on))
         return True
 
 

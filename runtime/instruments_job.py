@@ -67,8 +67,9 @@ class InstrumentJob:
         """Load what is due, then read what is new."""
         async with self._database.transaction() as session:
             newest = await repository.newest_load(session)
-        due = is_due(newest.loaded_at if newest else None, now=self._clock.now(), boot=self._started_at)
+        loads = newest.by_broker if newest else {}
         for master in self._masters:
+            due = is_due(loads.get(master.name.value), now=self._clock.now(), boot=self._started_at)
             if due or master.name in self.report.failures:
                 await self._load(master)
         await self._directory.refresh()

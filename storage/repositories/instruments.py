@@ -1,7 +1,7 @@
 """The instruments table: stored in bulk from a broker's master, read in portions."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -22,6 +22,7 @@ _LOADED = "instruments.loaded"
 # Two processes that load together would only do the work twice; any constant will do.
 _LOAD_LOCK = 7_203_114_552
 
+# What one broker's list does not say (circuit limits, freeze quantities) another's of the same day has said.
 _STORE = text("""
     INSERT INTO instruments (id, exchange, symbol, name, segment, tick_size, lot_size, freeze_quantity, has_derivatives,
                              lower_circuit, upper_circuit, broker_tokens, listed_on)
@@ -32,8 +33,13 @@ _STORE = text("""
         freeze_quantity integer, has_derivatives boolean, lower_circuit numeric, upper_circuit numeric, token text)
     ON CONFLICT (exchange, symbol) DO UPDATE SET
         name = excluded.name, segment = excluded.segment, tick_size = excluded.tick_size, lot_size = excluded.lot_size,
-        freeze_quantity = excluded.freeze_quantity, has_derivatives = excluded.has_derivatives,
-        lower_circuit = excluded.lower_circuit, upper_circuit = excluded.upper_circuit,
+        freeze_quantity = coalesce(excluded.freeze_quantity, instruments.freeze_quantity),
+        has_derivatives = excluded.has_derivatives
+            OR (instruments.has_derivatives AND instruments.listed_on = excluded.listed_on),
+        lower_circuit = coalesce(excluded.lower_circuit,
+            CASE WHEN instruments.listed_on = excluded.listed_on THEN instruments.lower_circuit END),
+        upper_circuit = coalesce(excluded.upper_circuit,
+            CASE WHEN instruments.listed_on = excluded.listed_on THEN instruments.upper_circuit END),
         broker_tokens = instruments.broker_tokens || excluded.broker_tokens,
         listed_on = excluded.listed_on, updated_at = now()
 """)
@@ -47,8 +53,11 @@ _FORGET_TOKENS = text("""
 
 @dataclass(frozen=True, slots=True)
 class NewestLoad:
+    """The newest list of any broker, and when each broker's own was stored last."""
+
     listed_on: date
     loaded_at: datetime
+    by_broker: Mapping[str, datetime]
 
 
 async def store(
@@ -62,11 +71,15 @@ async def store(
         portion = json.dumps(rows[start : start + STORE_ROWS])
         await session.execute(_STORE, {"rows": portion, "broker": broker.value, "listed_on": listed_on})
     await session.execute(_FORGET_TOKENS, {"broker": broker.value})
-    await _mark(session, listed_on=listed_on, now=now)
+    await _mark(session, broker=broker, listed_on=listed_on, now=now)
 
 
-async def _mark(session: AsyncSession, *, listed_on: date, now: datetime) -> None:
-    value = {"listed_on": listed_on.isoformat(), "loaded_at": now.isoformat()}
+async def _mark(session: AsyncSession, *, broker: BrokerName, listed_on: date, now: datetime) -> None:
+    """The lock of `store` is held: nobody else marks meanwhile."""
+    newest = await newest_load(session)
+    loads = {**(newest.by_broker if newest else {}), broker.value: now}
+    by_broker = {name: at.isoformat() for name, at in loads.items()}
+    value = {"listed_on": listed_on.isoformat(), "loaded_at": now.isoformat(), "by_broker": by_broker}
     statement = insert(Setting).values(id=new_id(Setting.id_prefix), name=_LOADED, value=value)
     await session.execute(statement.on_conflict_do_update(index_elements=[Setting.name], set_={"value": value}))
 
@@ -76,11 +89,13 @@ async def newest_load(session: AsyncSession) -> NewestLoad | None:
     value = await session.scalar(select(Setting.value).where(Setting.name == _LOADED))
     if value is None:
         return None
-    return NewestLoad(date.fromisoformat(value["listed_on"]), datetime.fromisoformat(value["loaded_at"]))
+    by_broker = {name: datetime.fromisoformat(at) for name, at in value.get("by_broker", {}).items()}
+    return NewestLoad(date.fromisoformat(value["listed_on"]), datetime.fromisoformat(value["loaded_at"]), by_broker)
 
 
-async def listed_rows(session: AsyncSession, *, listed_on: date) -> AsyncIterator[list[Row[Any]]]:
-    """Rows of that day's list, in portions, so that a process with orders in hand never stalls on them."""
+async def listed_rows(session: AsyncSession) -> AsyncIterator[list[Row[Any]]]:
+    """Rows that the newest list of at least one broker names, in portions, so that a process with orders in hand never stalls on
+    them. A broker whose list could not be read this morning keeps the one before."""
     columns = (
         InstrumentRow.exchange,
         InstrumentRow.symbol,
@@ -94,7 +109,7 @@ async def listed_rows(session: AsyncSession, *, listed_on: date) -> AsyncIterato
         InstrumentRow.upper_circuit,
         InstrumentRow.broker_tokens,
     )
-    stream = await session.stream(select(*columns).where(InstrumentRow.listed_on == listed_on))
+    stream = await session.stream(select(*columns).where(InstrumentRow.broker_tokens != {}))
     async for rows in stream.partitions(READ_ROWS):
         yield list(rows)
 

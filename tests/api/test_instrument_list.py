@@ -26,9 +26,8 @@ class HeldClock:
 
 
 class ListMaster:
-    name = BrokerName.ZERODHA
-
-    def __init__(self, *listed: ListedInstrument) -> None:
+    def __init__(self, *listed: ListedInstrument, name: BrokerName = BrokerName.ZERODHA) -> None:
+        self.name = name
         self.listed = listed
         self.down = False
         self.reads = 0
@@ -153,6 +152,68 @@ async def test_a_second_process_follows_what_the_first_has_loaded(database: Data
     directory = InstrumentDirectory(database)
     await InstrumentJob(database, directory, masters=[second], clock=clock).step()
     assert (second.reads, directory.count) == (0, 1)
+
+
+async def test_each_broker_has_a_key_of_its_own_for_one_instrument(database: Database) -> None:
+    await load_master(database, ListMaster(listed("TCS", "2953217")), clock=HeldClock())
+    await load_master(database, ListMaster(listed("TCS", "11536"), name=BrokerName.DHAN), clock=HeldClock())
+    directory = InstrumentDirectory(database)
+    await directory.refresh()
+    assert directory.count == 1
+    assert [directory.token(name, TCS) for name in (BrokerName.ZERODHA, BrokerName.DHAN, BrokerName.FYERS)] == [
+        "2953217",
+        "11536",
+        None,
+    ]
+
+
+async def test_a_broker_whose_list_cannot_be_read_this_morning_keeps_yesterdays(database: Database) -> None:
+    clock = HeldClock()
+    own = InstrumentId("NSE", "ONLYHERE")
+    zerodha = ListMaster(listed("TCS", "1"), listed("ONLYHERE", "2"))
+    dhan = ListMaster(listed("TCS", "11"), name=BrokerName.DHAN)
+    directory = InstrumentDirectory(database)
+    job = InstrumentJob(database, directory, masters=[zerodha, dhan], clock=clock)
+    await job.step()
+    clock.at += timedelta(days=1)
+    zerodha.down = True
+    await job.step()
+    assert job.report.failures == {BrokerName.ZERODHA: "connection refused"}
+    assert directory.token(BrokerName.ZERODHA, own) == "2"
+    assert directory.find(own) is not None
+    zerodha.down, zerodha.listed = False, (listed("TCS", "1"),)
+    await job.step()
+    assert directory.find(own) is None
+
+
+async def test_a_process_that_dies_between_two_lists_leaves_the_second_due(database: Database) -> None:
+    clock = HeldClock()
+    await load_master(database, ListMaster(listed("TCS", "1")), clock=clock)
+    zerodha, dhan = ListMaster(listed("TCS", "1")), ListMaster(listed("TCS", "11"), name=BrokerName.DHAN)
+    await InstrumentJob(database, InstrumentDirectory(database), masters=[zerodha, dhan], clock=clock).step()
+    assert (zerodha.reads, dhan.reads) == (0, 1)
+
+
+async def test_what_one_list_does_not_say_another_of_the_same_day_has_said(database: Database) -> None:
+    clock = HeldClock()
+    limits = {"lower_circuit": Decimal(90), "upper_circuit": Decimal(110), "has_derivatives": True}
+    told = Instrument(TCS, "TATA", Segment.CASH, Decimal("0.05"), freeze_quantity=500, **limits)
+    untold = Instrument(TCS, "TATA", Segment.CASH, Decimal("0.05"))
+    first = ListMaster(ListedInstrument(told, "1"))
+    second = ListMaster(ListedInstrument(untold, "11"), name=BrokerName.DHAN)
+    directory = InstrumentDirectory(database)
+    await load_master(database, first, clock=clock)
+    await load_master(database, second, clock=clock)
+    await directory.refresh()
+    assert directory.find(TCS) == told
+    clock.at += timedelta(days=1)
+    await load_master(database, second, clock=clock)
+    await directory.refresh()
+    found = directory.find(TCS)
+    assert found is not None
+    assert (found.lower_circuit, found.upper_circuit, found.has_derivatives) == (None, None, False), (
+        "yesterday's limits are not today's"
+    )
 
 
 def india(day: int, hour: int, minute: int) -> datetime:

@@ -39,12 +39,17 @@ async def add_user(database: Database, email: str = "trader@example.org") -> str
 
 
 async def add_account(
-    database: Database, user_id: str, *, broker_user_id: str = "AB0001", expires_in: timedelta | None = timedelta(hours=8)
+    database: Database,
+    user_id: str,
+    *,
+    broker_user_id: str = "AB0001",
+    expires_in: timedelta | None = timedelta(hours=8),
+    broker: BrokerName = BrokerName.ZERODHA,
 ) -> str:
     """An account that is logged in, or, with `expires_in` None, one that never was."""
     account = BrokerAccount(
         user_id=user_id,
-        broker=BrokerName.ZERODHA,
+        broker=broker,
         environment=Environment.SIMULATED,
         broker_user_id=broker_user_id,
         sealed_api_key="-",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import httpx
 from redis.asyncio import Redis
@@ -26,10 +26,11 @@ from runtime.settings import Settings
 from simulator.testing import RunningSimulator
 from storage.database import Database
 from storage.models import BrokerAccount
+from tests.contract.world import credentials_of
 from tests.listener.fakes import FakeTemporal
 from tests.listener.seeding import Seeded, add_account, add_holding_run, add_user
 from tests.waiting import DEADLINE_SECONDS
-from trading.accounts import BrokerName, Credentials
+from trading.accounts import BrokerName
 
 KEY = base64.b64encode(bytes(32)).decode()
 
@@ -42,21 +43,26 @@ class World:
     accounts: BrokerAccounts
     user_id: str
     settings: Settings
+    brokers: tuple[BrokerName, ...] = (BrokerName.ZERODHA,)
     temporal: FakeTemporal = field(default_factory=FakeTemporal)
     published: list[StopCrossed] = field(default_factory=list)
 
-    async def log_in(self, name: str, *, expires_in: timedelta = timedelta(hours=8)) -> str:
+    async def log_in(
+        self, name: str, *, expires_in: timedelta = timedelta(hours=8), broker: BrokerName = BrokerName.ZERODHA
+    ) -> str:
         """An account of that name at the exchange, connected and logged in here; its id."""
-        theirs = self.sim.account(name)
-        account_id = await add_account(self.database, self.user_id, broker_user_id=theirs.user_id, expires_in=expires_in)
+        theirs = self.sim.account(name, dialect=broker.value)
+        account_id = await add_account(
+            self.database, self.user_id, broker_user_id=theirs.user_id, expires_in=expires_in, broker=broker
+        )
         await self.renew_login(name, account_id)
         return account_id
 
     async def renew_login(self, name: str, account_id: str) -> None:
-        theirs = self.sim.account(name)
         async with self.database.transaction() as session:
             account = await session.get_one(BrokerAccount, account_id)
-            self.accounts.seal(account, Credentials(theirs.api_key, theirs.api_secret, theirs.access_token))
+            theirs = self.sim.account(name, dialect=account.broker.value)
+            self.accounts.seal(account, credentials_of(theirs))
             account.session_version += 1
             account.token_expires_at = datetime.now(UTC) + timedelta(hours=8)
 
@@ -79,7 +85,7 @@ class World:
             redis=redis or self.redis,
             temporal=cast(Client, self.temporal),
             accounts=self.accounts,
-            brokers=(BrokerName.ZERODHA,),
+            brokers=self.brokers,
             market=Market(self.accounts.instruments, calendar=AlwaysOpen(), clock=clock),
             clock=clock,
             metrics=PrometheusMetrics(),
@@ -129,19 +135,17 @@ class World:
 
 
 @asynccontextmanager
-async def make_world(database: Database, redis: Redis, sim: RunningSimulator) -> AsyncIterator[World]:
-    settings = Settings(
-        _env_file=None,
-        zerodha_api_url=sim.kite_url,
-        zerodha_ws_url=sim.kite_ws_url,
-        zerodha_login_url=f"{sim.kite_url}/connect/login",
-        aes_master_keys=f"k1:{KEY}",
-    )
+async def make_world(
+    database: Database, redis: Redis, sim: RunningSimulator, *, brokers: tuple[BrokerName, ...] = (BrokerName.ZERODHA,)
+) -> AsyncIterator[World]:
+    urls: dict[str, Any] = {f"{name.value}_{kind}": url for name in brokers for kind, url in sim.urls(name.value).items()}
+    settings = Settings(_env_file=None, aes_master_keys=f"k1:{KEY}", **urls)
     clock = SystemClock()
     accounts = open_accounts(settings, database, clock)
     try:
-        await load_master(database, accounts.master(BrokerName.ZERODHA), clock=clock)
+        for master in accounts.masters():
+            await load_master(database, master, clock=clock)
         await accounts.instruments.refresh()
-        yield World(database, redis, sim, accounts, await add_user(database), settings)
+        yield World(database, redis, sim, accounts, await add_user(database), settings, brokers)
     finally:
         await accounts.close()
