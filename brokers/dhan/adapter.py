@@ -11,11 +11,13 @@ from brokers.dhan import orders as shapes
 from brokers.dhan.errors import change_outcome, not_there, place_outcome, read_data
 from brokers.dhan.limits import LIMITS
 from brokers.dhan.session import session_headers
-from brokers.dhan.stream import DhanTickStream, connected, open_feed
+from brokers.dhan.stream import DhanTickStream, Key, connected, open_feed
 from brokers.dhan.updates import introduce, order_updates
 from brokers.environments import check_environment
 from brokers.exact_json import encode_json
 from brokers.instrument_tokens import InstrumentTokens
+from brokers.lines import Lines
+from brokers.sockets import AttentiveConnection
 from brokers.transport import ConnectionPool, Transport
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
@@ -57,6 +59,7 @@ class DhanBroker(ABC):
         clock: Clock,
         connections: ConnectionPool,
         silence_seconds: float = SILENCE_SECONDS,
+        instruments_per_feed: int = LIMITS.instruments_per_feed,
     ) -> None:
         """Raises ValueError when the URL and the environment contradict each other."""
         check_environment(self.environment, api_url=urls.api_url, own_domains=OWN_DOMAINS)
@@ -67,6 +70,7 @@ class DhanBroker(ABC):
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._silence_seconds = silence_seconds
+        self._instruments_per_feed = instruments_per_feed
         self._transport = Transport(
             base_url=urls.api_url,
             connections=connections,
@@ -177,11 +181,14 @@ class DhanBroker(ABC):
     @asynccontextmanager
     async def ticks(self) -> AsyncIterator[TickStream]:
         await self._check_session()
-        connection = await open_feed(self._urls.ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds)
-        try:
-            yield DhanTickStream(connection, self._tokens, self._clock)
-        finally:
-            await connection.close()
+        async with self._lines() as lines:
+            yield DhanTickStream(lines, self._tokens, self._clock)
+
+    def _lines(self) -> Lines[Key]:
+        async def one_more() -> AttentiveConnection:
+            return await open_feed(self._urls.ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds)
+
+        return Lines(one_more, keys_per_line=self._instruments_per_feed, most_lines=LIMITS.feeds_per_key)
 
     @asynccontextmanager
     async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:

@@ -6,14 +6,15 @@ The access token travels in the URL: nothing here logs a URL, follows a redirect
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypeAlias
 from urllib.parse import urlencode
 
 from brokers.dhan import words
-from brokers.dhan.limits import LIMITS
 from brokers.dhan.ticks import PAISA, Goodbye, decode_prices, price, trade_time
 from brokers.exact_json import Encodable, encode_json
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.sockets import AttentiveConnection, HandshakeRefused, open_socket, receive, send
+from brokers.lines import Lines
+from brokers.sockets import AttentiveConnection, HandshakeRefused, open_socket, send
 from trading.accounts import Credentials
 from trading.instruments import InstrumentId
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, Tick
@@ -31,6 +32,9 @@ _GOODBYES = {
     809: "the access token is wrong",
     810: "the client id is wrong",
 }
+
+# As packets name an instrument: segment byte and security id.
+Key: TypeAlias = tuple[int, int]
 
 
 def feed_url(ws_url: str, *, credentials: Credentials) -> str:
@@ -58,45 +62,36 @@ async def connected(url: str, *, open_seconds: float) -> AttentiveConnection:
 
 @dataclass(slots=True)
 class DhanTickStream:
-    """Prices of what was subscribed, one message of the socket at a time."""
+    """Prices of what was subscribed, one message of a socket at a time."""
 
-    connection: AttentiveConnection
+    lines: Lines[Key]
     tokens: InstrumentTokens
     clock: Clock
-    _known: dict[tuple[int, int], tuple[InstrumentId, Decimal]] = field(default_factory=dict, init=False)
+    _known: dict[Key, tuple[InstrumentId, Decimal]] = field(default_factory=dict, init=False)
 
     @property
     def last_heard_at(self) -> float:
-        return self.connection.heard_at
+        return self.lines.heard_at
 
     async def subscribe(self, instruments: Iterable[InstrumentId]) -> None:
         wanted = {instrument: self.tokens.token_of(instrument) for instrument in instruments}
-        found = {instrument: token for instrument, token in wanted.items() if token is not None}
-        keys = {_key(token): (instrument, self._tick(instrument)) for instrument, token in found.items()}
-        if len(self._known.keys() | keys.keys()) > LIMITS.instruments_per_feed:
-            raise BrokerRefused(f"one connection carries at most {LIMITS.instruments_per_feed} instruments")
-        self._known.update(keys)
-        await self._send(SUBSCRIBE, list(found.values()))
+        found = {_key(token): instrument for instrument, token in wanted.items() if token is not None}
+        for connection, keys in await self.lines.spread(found):
+            self._known.update({key: (found[key], self.tokens.tick_of(found[key]) or PAISA) for key in keys})
+            await _request(connection, SUBSCRIBE, keys)
         unknown = [str(instrument) for instrument, token in wanted.items() if token is None]
         if unknown:
             raise BrokerRefused(f"not in the broker's instrument list: {', '.join(unknown)}")
 
-    def _tick(self, instrument: InstrumentId) -> Decimal:
-        return self.tokens.tick_of(instrument) or PAISA
-
     async def unsubscribe(self, instruments: Iterable[InstrumentId]) -> None:
-        leaving = [token for instrument in instruments if (token := self.tokens.token_of(instrument)) is not None]
-        leaving = [token for token in leaving if self._known.pop(_key(token), None) is not None]
-        await self._send(UNSUBSCRIBE, leaving)
-
-    async def _send(self, code: int, tokens: Sequence[str]) -> None:
-        for start in range(0, len(tokens), INSTRUMENTS_PER_MESSAGE):
-            message = _message(code, tokens[start : start + INSTRUMENTS_PER_MESSAGE])
-            await send(self.connection, encode_json(message).decode())
+        leaving = set(instruments)
+        for connection, keys in self.lines.drop(key for key, (instrument, _) in self._known.items() if instrument in leaving):
+            for key in keys:
+                del self._known[key]
+            await _request(connection, UNSUBSCRIBE, keys)
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Tick]]:
-        while True:
-            message = await receive(self.connection)
+        async for message in self.lines.messages():
             if isinstance(message, bytes):
                 ticks = self._ticks(message)
                 if ticks:
@@ -122,16 +117,20 @@ class DhanTickStream:
 _SEGMENT_BYTES = {word: number for number, word in words.FEED_SEGMENTS.items()}
 
 
-def _key(token: str) -> tuple[int, int]:
-    """As packets name an instrument: segment byte and security id."""
+def _key(token: str) -> Key:
     segment, security_id = words.split_token(token)
-    return _SEGMENT_BYTES.get(segment, -1), int(security_id)
+    return _SEGMENT_BYTES[segment], int(security_id)
 
 
-def _message(code: int, tokens: Sequence[str]) -> dict[str, Encodable]:
-    listed = [words.split_token(token) for token in tokens]
-    return {
-        "RequestCode": code,
-        "InstrumentCount": len(listed),
-        "InstrumentList": [{"ExchangeSegment": segment, "SecurityId": security_id} for segment, security_id in listed],
-    }
+async def _request(connection: AttentiveConnection, code: int, keys: Sequence[Key]) -> None:
+    """Raises BrokerUnavailable when the connection is lost."""
+    for start in range(0, len(keys), INSTRUMENTS_PER_MESSAGE):
+        some = keys[start : start + INSTRUMENTS_PER_MESSAGE]
+        message: dict[str, Encodable] = {
+            "RequestCode": code,
+            "InstrumentCount": len(some),
+            "InstrumentList": [
+                {"ExchangeSegment": words.FEED_SEGMENTS[byte], "SecurityId": str(number)} for byte, number in some
+            ],
+        }
+        await send(connection, encode_json(message).decode())

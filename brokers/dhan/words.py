@@ -79,7 +79,8 @@ FEED_SEGMENTS: dict[int, str] = {
     7: "BSE_CURRENCY",
     8: "BSE_FNO",
 }
-# The instrument list and the order updates write exchange and segment apart.
+# The instrument list and the order updates write exchange and segment apart. NSE's commodities have no number in the feed that
+# is known, so they are not listed.
 _SPLIT_SEGMENTS: dict[tuple[str, str], str] = {
     ("NSE", "E"): "NSE_EQ",
     ("BSE", "E"): "BSE_EQ",
@@ -88,7 +89,6 @@ _SPLIT_SEGMENTS: dict[tuple[str, str], str] = {
     ("NSE", "C"): "NSE_CURRENCY",
     ("BSE", "C"): "BSE_CURRENCY",
     ("MCX", "M"): "MCX_COMM",
-    ("NSE", "M"): "NSE_COMM",
     ("NSE", "I"): "IDX_I",
     ("BSE", "I"): "IDX_I",
 }

@@ -36,6 +36,8 @@ NAMED = {
     ("brokers/fyers/adapter.py", "price_limits", "BrokerRefused"),
     # The server did not say that it heard; what it tells from now on shows whether it did.
     ("brokers/fyers/order_socket.py", "subscribe", "TimeoutError"),
+    # As for Angel One's stream: the loss is raised where the messages are taken.
+    ("brokers/lines.py", "_listen", "BrokerError"),
     # "This is not Kite's envelope" is the answer; every caller judges such a body as no answer at all.
     ("brokers/zerodha/errors.py", "envelope", "ValueError"),
     # One line of the public list that describes no instrument; a list without any raises.

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from brokers.answers import Answered
+from brokers.dhan.adapter import SimulatedDhanBroker
 from brokers.dhan.errors import read_data
 from brokers.dhan.instruments import parse_master
 from brokers.dhan.postback import claimed_user_id, read_postback
@@ -25,7 +26,7 @@ from simulator.dialects.dhan.session import PIN, WRONG_CODE
 from simulator.exchange.listing import equity
 from tests.contract.suite import BrokerContract
 from tests.contract.suite_market_data import first_tick
-from tests.contract.world import OWNER, TCS, World, credentials_of, new_world, yes
+from tests.contract.world import OWNER, TCS, SystemClock, World, credentials_of, new_world, yes
 from tests.unit.brokers.raw_server import Connection, raw_server
 from trading.accounts import BrokerName, Credentials, LoginAnswer
 from trading.instruments import InstrumentId
@@ -341,6 +342,39 @@ async def test_many_instruments_are_subscribed_in_messages_the_server_takes(worl
                 many -= {tick.instrument for tick in batch}
                 if not many:
                     break
+
+
+async def test_more_than_one_connection_carries_is_spread_over_several_and_no_more_than_five(world: World) -> None:
+    everything = [entry.instrument.id for entry in world.listed]
+    account = SimulatedDhanBroker(
+        account_id="brk_contract",
+        credentials=credentials_of(world.account),
+        urls=world.urls,
+        tokens=world.registry().tokens(world.name),
+        timeout_seconds=5,
+        clock=SystemClock(),
+        connections=world.connections,
+        instruments_per_feed=20,
+    )
+    hub = dialect(world).hub
+    async with account.ticks() as stream:
+        await stream.subscribe(everything[:50])
+        await stream.subscribe(everything[30:70])
+        assert hub.count(world.account.key) == 4
+        missing = set(everything[:70])
+        async with asyncio.timeout(30):
+            async for batch in stream:
+                missing -= {tick.instrument for tick in batch}
+                if not missing:
+                    break
+        await stream.unsubscribe(everything[:70])
+        await world.sim.wait_for(lambda: not hub.subscribers("NSE:TCS"))
+        await stream.subscribe([TCS])
+        assert hub.count(world.account.key) == 4, "there was room again"
+        world.fault("cut")
+        with pytest.raises(BrokerUnavailable):
+            await first_tick(stream, "0.05")
+    await world.sim.wait_for(lambda: hub.count(world.account.key) == 0)
 
 
 async def test_both_forms_of_the_list_and_its_parts_say_the_same(world: World) -> None:
