@@ -49,6 +49,7 @@ def _for_a_person(title: str, *, severity: Severity = Severity.CRITICAL) -> Alar
 
 KINDS: Mapping[str, AlarmKind] = {
     "account_frozen": _of_owner("Nothing is sent for an account", "the broker's book has been compared with our rows"),
+    "audit_log_broken": _of_everybody("The audit log is not as it was sealed", "a check finds the whole log in order"),
     "broker_down": _of_owner("A broker does not answer", "it answers again, or the account has nothing open"),
     "clock_off": _of_everybody("A clock is wrong", "no clock can be shown to be wrong any more"),
     "daily_loss_limit": _of_owner("The day's loss has reached its limit", "a person releases the account's kill switch"),

@@ -26,6 +26,7 @@ from trading.accounts import Environment
 from trading.instruments import InstrumentId
 from trading.orders import BrokerOrder, Leg, OrderState, Placed, RefusalKind, Refused, Unknown
 from trading.ports.broker import Broker, BrokerError, SessionExpired
+from trading.runs import ExitReason
 
 _log = structlog.get_logger()
 
@@ -178,6 +179,9 @@ class Desk:
         metrics.count("orders_sent", leg=leg, outcome=outcome, fired_by=sent.claimed.fired_by)
         if sent.late_ms is not None:
             metrics.observe("order_lateness_seconds", sent.late_ms / 1000, leg=leg)
+        # Later attempts are wanted since the tick as well, and say how long a refusal was repaired, not how fast a stop leaves.
+        if sent.sent_at is not None and sent.claimed.reason is ExitReason.STOP_LOSS and sent.claimed.attempt == 1:
+            metrics.observe("stop_latency_seconds", max((sent.sent_at - sent.claimed.wanted_at).total_seconds(), 0.0))
 
     async def _on_refusal(self, refused: Refused, claimed: ClaimedOrder) -> None:
         if refused.kind in (RefusalKind.INPUT, RefusalKind.OTHER) and self.broker is not None:

@@ -1,9 +1,11 @@
-"""What one process of all does for the others, off every path: it chains the audit log and removes what was kept long enough."""
+"""What one process of all does for the others, off every path: it chains the audit log, checks the chain, and removes what was
+kept long enough."""
 
 from datetime import timedelta
 
 import structlog
 
+from execution.alarms import Alarm, clear_alarm, raise_alarm
 from runtime.rounds import rounds_for_ever
 from storage.database import Database
 from storage.repositories import audit_chain, measurements, platform_log
@@ -15,6 +17,9 @@ ROUND_SECONDS = 2.0
 # Who hangs is followed by another after this long. Two that seal at once do it one after the other.
 SILENCE_SECONDS = 30.0
 CLEAN_SECONDS = 300.0
+# The whole log is read for it.
+CHECK_SECONDS = 3600.0
+BROKEN_CHAIN = "audit_log_broken"
 KEEP_MEASUREMENTS = timedelta(days=14)
 KEEP_LOG = timedelta(days=30)
 # Any constant nobody else uses (tests/architecture/test_advisory_locks.py).
@@ -26,6 +31,9 @@ class Upkeep:
         self._database = database
         self._clock = clock
         self._cleaned_at = float("-inf")
+        self._checked_at = float("-inf")
+        # The end of the chain when this process last found it whole: a chain that was made anew is another one.
+        self._noted: audit_chain.Head | None = None
 
     async def run(self) -> None:
         """For ever."""
@@ -39,7 +47,7 @@ class Upkeep:
         )
 
     async def round(self) -> None:
-        """Seal what was written; now and then, clean."""
+        """Seal what was written; now and then, clean and check."""
         if await audit_chain.seal_all(self._database):
             async with self._database.transaction() as session:
                 head = await audit_chain.read_head(session)
@@ -48,6 +56,20 @@ class Upkeep:
         if self._clock.monotonic() - self._cleaned_at >= CLEAN_SECONDS:
             await self._clean()
             self._cleaned_at = self._clock.monotonic()
+        if self._clock.monotonic() - self._checked_at >= CHECK_SECONDS:
+            await self._check()
+            self._checked_at = self._clock.monotonic()
+
+    async def _check(self) -> None:
+        chain = await audit_chain.check(self._database, noted=self._noted)
+        async with self._database.transaction() as session:
+            if chain.broken_at is None:
+                self._noted = chain.head
+                await clear_alarm(session, BROKEN_CHAIN)
+                return
+            message = f"At entry {chain.broken_at}: {chain.why}"
+            if await raise_alarm(session, Alarm(BROKEN_CHAIN, BROKEN_CHAIN, message)):
+                _log.error("audit_log_broken", sequence=chain.broken_at, why=chain.why)
 
     async def _clean(self) -> None:
         now = self._clock.now()

@@ -45,6 +45,7 @@ class Order(Record):
         Index("ix_orders_watched", "account_id", postgresql_where=text("watched_until IS NOT NULL")),
         Index("ix_orders_broker_order_id", "account_id", "broker_order_id"),
         Index("ix_orders_user_list", "user_id", "created_at", "id"),
+        Index("ix_orders_trading_day", "trading_day", "account_id"),
     )
 
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
@@ -141,6 +142,7 @@ class OrderLog(Record):
 
     __tablename__ = "order_logs"
     id_prefix = "log"
+    # Times are looked for by id, which begins with one: no index burdens the order path for it.
     __table_args__ = (Index("ix_order_logs_order", "order_id", "created_at"),)
 
     order_id: Mapped[str] = mapped_column(String(40))

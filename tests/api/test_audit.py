@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
-from storage.models import AuditEntry, AuditSeal
+from runtime.upkeep import Upkeep
+from storage.models import Alert, AuditEntry, AuditSeal
 from storage.repositories import audit, audit_chain
 from storage.repositories.audit_chain import Chain
 from tests.api.conftest import Platform
@@ -186,3 +187,41 @@ async def test_the_audit_log_can_be_checked_on_the_machine(platform: Platform) -
     await execute(platform, "UPDATE audit_log SET action = 'x' WHERE sequence = 1")
     broken = await asyncio.to_thread(run_cli, platform, "check-audit")
     assert (broken.exit_code, "entry 1" in broken.output) == (1, True)
+
+
+async def alarms(platform: Platform) -> list[str]:
+    async with platform.services.database.transaction() as session:
+        return list(await session.scalars(select(Alert.message).where(Alert.cleared_at.is_(None))))
+
+
+async def test_a_chain_that_was_tampered_with_raises_an_alarm_until_it_is_whole_again(platform: Platform) -> None:
+    user = await platform.user()
+    for _ in range(3):
+        await user.create()
+    upkeep = Upkeep(platform.services.database, platform.clock)
+    await upkeep.round()
+    assert await alarms(platform) == []
+    await execute(platform, "UPDATE audit_log SET action = 'strategy.delete' WHERE sequence = 3")
+    await upkeep.round()
+    assert await alarms(platform) == [], "the whole log is read once an hour"
+    platform.clock.advance(hours=1)
+    await upkeep.round()
+    assert await alarms(platform) == ["At entry 3: the entry is not as it was sealed"]
+    await execute(platform, "UPDATE audit_log SET action = 'strategy.create' WHERE sequence = 3")
+    platform.clock.advance(hours=1)
+    await upkeep.round()
+    assert await alarms(platform) == []
+
+
+async def test_a_chain_that_was_made_anew_is_noticed_by_whoever_remembers_the_old_one(platform: Platform) -> None:
+    user = await platform.user()
+    await user.create()
+    upkeep = Upkeep(platform.services.database, platform.clock)
+    await upkeep.round()
+    await execute(platform, "DELETE FROM audit_seals", "DELETE FROM audit_log WHERE sequence = 2")
+    await execute(platform, "UPDATE audit_log SET sequence = NULL, previous_hash = NULL, hash = NULL")
+    await user.create()
+    platform.clock.advance(hours=1)
+    await upkeep.round()
+    (message,) = await alarms(platform)
+    assert message.startswith("At entry 2")

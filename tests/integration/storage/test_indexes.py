@@ -1,6 +1,7 @@
 """What the database itself refuses, whatever the code above it forgets."""
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from storage.database import Database
@@ -146,3 +147,11 @@ async def test_an_e_mail_address_has_one_living_user_however_it_is_written(rows:
         await rows.store(User(email="Alice@Example.org", password_hash="-"))
     await rows.change(first, deleted_at=NOW)
     await rows.store(User(email="Alice@Example.org", password_hash="-"))
+
+
+async def test_orders_of_a_day_are_found_without_reading_all_others(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = "EXPLAIN SELECT account_id, count(*) FROM orders WHERE trading_day >= '2026-11-20' GROUP BY account_id"
+        found = "\n".join((await session.scalars(text(plan))).all())
+    assert "ix_orders_trading_day" in found

@@ -18,6 +18,8 @@ async def test_a_run_that_hits_its_stop_sells_once_and_ends_flat(world: World) -
     assert world.requests("cancel") == world.requests("modify") == []
     hits = [line for line in await world.timeline(run.id) if line.startswith("stop_hit")]
     assert hits == ["stop_hit: Stop-loss hit at ₹3,490.00"], "told once, whoever knew first"
+    ((_, latency),) = world.readings("stop_latency_seconds")
+    assert latency.value == 1, "measured once, from the tick to the order"
 
 
 async def test_a_run_sells_at_its_sell_time(world: World) -> None:

@@ -1,7 +1,7 @@
 """Everything that trades, for one test: a simulated exchange, the stores, a floor with desks, and a Temporal worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -25,7 +25,7 @@ from runtime.calendar import AlwaysOpen
 from runtime.clock import SystemClock
 from runtime.guard import Guard
 from runtime.instruments import load_master
-from runtime.metrics import PrometheusMetrics
+from runtime.metrics import PrometheusMetrics, Reading
 from runtime.settings import Settings
 from runtime.temporal_worker import make_worker
 from runtime.trading import TradingRoom, open_trading_room
@@ -273,6 +273,12 @@ class World:
     def requests(self, action: str, name: str = "alice") -> list[dict[str, Any]]:
         """The exchange's own log of order requests of that account: place, modify or cancel."""
         return [row for row in self.sim.log.since(0, action=action, account=f"sim-{name}") if row.get("via_api", True)]
+
+    def readings(self, metric: str) -> list[tuple[Mapping[str, str], Reading]]:
+        """What this worker has measured."""
+        metrics = self.room.tools.metrics
+        assert isinstance(metrics, PrometheusMetrics)
+        return list(metrics.readings(metric))
 
     def sides(self, name: str = "alice") -> list[str]:
         """What was placed, in order of arrival."""
