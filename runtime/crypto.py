@@ -45,20 +45,32 @@ class KeyRing:
         return cls(keys)
 
     def seal(self, secret: str, *, bound_to: str) -> str:
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = self._ciphers[self._newest].encrypt(nonce, secret.encode(), bound_to.encode())
-        return f"{_VERSION}.{self._newest}.{base64.b64encode(nonce + sealed).decode()}"
+        key_id, sealed = self.seal_bytes(secret.encode(), bound_to=bound_to)
+        return f"{_VERSION}.{key_id}.{base64.b64encode(sealed).decode()}"
 
     def open(self, sealed: str, *, bound_to: str) -> str:
         version, _, rest = sealed.partition(".")
         key_id, _, encoded = rest.rpartition(".")
+        if version != _VERSION:
+            raise SealBroken("sealed in a way that is not known here")
+        try:
+            return self.open_bytes(key_id, base64.b64decode(encoded, validate=True), bound_to=bound_to).decode()
+        except ValueError as error:
+            raise SealBroken("the sealed value does not open here") from error
+
+    def seal_bytes(self, content: bytes, *, bound_to: str) -> tuple[str, bytes]:
+        """The id of the key that was used, and nonce with ciphertext."""
+        nonce = os.urandom(NONCE_BYTES)
+        return self._newest, nonce + self._ciphers[self._newest].encrypt(nonce, content, bound_to.encode())
+
+    def open_bytes(self, key_id: str, sealed: bytes, *, bound_to: str) -> bytes:
+        """What `seal_bytes` was given. Raises SealBroken."""
         cipher = self._ciphers.get(key_id)
-        if version != _VERSION or cipher is None:
+        if cipher is None:
             raise SealBroken("sealed with a key that is not in the ring")
         try:
-            raw = base64.b64decode(encoded, validate=True)
-            return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound_to.encode()).decode()
-        except (InvalidTag, binascii.Error, ValueError) as error:
+            return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to.encode())
+        except (InvalidTag, ValueError) as error:
             raise SealBroken("the sealed value does not open here") from error
 
     def needs_rotation(self, sealed: str) -> bool:

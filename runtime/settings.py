@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     # Temporal
     temporal_address: str = Field("127.0.0.1:7233", description="Temporal frontend, host:port")
     temporal_namespace: str = Field("default", description="Temporal namespace")
+    temporal_payloads: Literal["plain", "sealed", "opened"] = Field(
+        "plain",
+        description="What Temporal keeps: `plain` JSON, or `sealed` with `AES_MASTER_KEYS`; `opened` writes plain and reads "
+        "sealed. The same in every process",
+    )
     temporal_ui_url: str = Field("http://127.0.0.1:8233", description="Where operators open Temporal's Web UI")
     task_queue: str = Field("strategies", description="Temporal task queue shared by the workers")
     max_cached_workflows: int = Field(12_000, ge=1, description="Running strategies one worker keeps in memory (60-75 KiB each)")
