@@ -8,13 +8,15 @@ from fastapi import FastAPI
 
 def allowed_methods(app: FastAPI, path: str) -> str:
     """`DELETE, GET`; empty when the address is not in the document."""
-    found = {method for pattern, methods in _addresses(app) if pattern.fullmatch(path) for method in methods}
+    fitting = [(address, methods) for address, pattern, methods in _addresses(app) if pattern.fullmatch(path)]
+    # A fixed word comes before an id in the same place, as it does in the router.
+    _, found = min(fitting, key=lambda one: one[0].count("{"), default=("", ()))
     return ", ".join(sorted(found))
 
 
 @lru_cache(maxsize=4)
-def _addresses(app: FastAPI) -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
+def _addresses(app: FastAPI) -> tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...]:
     return tuple(
-        (re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(path))), tuple(method.upper() for method in methods))
+        (path, re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(path))), tuple(method.upper() for method in methods))
         for path, methods in app.openapi()["paths"].items()
     )

@@ -5,26 +5,22 @@ Only successes are kept: what was refused has changed nothing and is judged anew
 
 import hashlib
 import re
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 
 from api.access import admit, get_services
 from api.deps import IDEMPOTENCY_KEY_PATTERN
 from api.errors import ApiError, ErrorCode
 from api.services import Services
+from api.strict_json import Handler, StrictRequest, StrictRoute
 from storage.repositories import idempotency
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 MUTATIONS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 REPLAYED = "Idempotency-Replayed"
 RETRY_AFTER_SECONDS = 1
 
 
-class IdempotentRoute(APIRoute):
+class IdempotentRoute(StrictRoute):
     """A route whose mutations honour the header."""
 
     def get_route_handler(self) -> Handler:
@@ -34,6 +30,7 @@ class IdempotentRoute(APIRoute):
             key = request.headers.get("idempotency-key")
             if key is None or request.method not in MUTATIONS or not re.fullmatch(IDEMPOTENCY_KEY_PATTERN, key):
                 return await handle(request)
+            request = StrictRequest(request.scope, request.receive)
             # An answer that was kept is given only to who may still call.
             caller = await admit(request)
             if caller is None:

@@ -13,13 +13,14 @@ from api.errors import ApiError, ErrorCode
 from api.routes.tags import AUTH
 from api.schemas.auth import ChangePassword, LoggedOut, Login, Logout, Me, PasswordChanged, Refresh, Register, Tokens
 from api.services import Services
+from api.strict_json import StrictRoute
 from api.tokens import ACCESS, new_refresh_token, refresh_token_hash
 from storage.ids import new_id
 from storage.models import User, UserState
 from storage.repositories import audit, recovery_codes, sessions, switches, users
 from storage.repositories.sessions import Device
 
-router = APIRouter(prefix="/auth", tags=[AUTH])
+router = APIRouter(prefix="/auth", tags=[AUTH], route_class=StrictRoute)
 
 
 @router.post(

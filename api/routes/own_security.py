@@ -27,11 +27,12 @@ from api.schemas.auth import (
     Sessions,
 )
 from api.services import Services
+from api.strict_json import StrictRoute
 from api.tokens import API_KEY_SHOWN, api_key_hash, new_api_key
 from storage.models import ApiKey
 from storage.repositories import api_keys, audit, sessions, users
 
-router = APIRouter(prefix="/auth", tags=[AUTH])
+router = APIRouter(prefix="/auth", tags=[AUTH], route_class=StrictRoute)
 
 MOST_API_KEYS = 20
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.schemas.auth import Email, NewPassword
-from api.schemas.common import Answer, Instant, StrictBody
+from api.schemas.common import Answer, Instant, StrictBody, YesNo
 from api.schemas.strategy import ID_EXAMPLE, PlanAnswer, RunAnswer, Stopped
 from storage.models import Role, UserState
 from trading.accounts import BrokerName
@@ -64,7 +64,7 @@ class ForceStop(StrictBody):
     reason: str = Field(
         min_length=3, max_length=500, description="The owner reads it", examples=["Your broker asked us to end this position"]
     )
-    square_off: bool = Field(True, description="Sell what is held; false leaves the position and only cancels what rests")
+    square_off: YesNo = Field(True, description="Sell what is held; false leaves the position and only cancels what rests")
 
 
 class ForceStopped(Answer):

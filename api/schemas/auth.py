@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from api import passwords
 from api.roles import Scope
-from api.schemas.common import Answer, Body, Instant
+from api.schemas.common import Answer, Body, Count, Instant, YesNo
 from storage.models import Role
 
 
@@ -112,7 +112,7 @@ class SecondFactorOff(Answer):
 class NewApiKey(Proof):
     name: str = Field(min_length=1, max_length=100, description="What it is for", examples=["My server in Mumbai"])
     scopes: Sequence[Scope] = Field(min_length=1, max_length=len(Scope), examples=[["read", "trade"]])
-    expires_in_days: int | None = Field(None, ge=1, le=3_650, description="Left out: it works until it is revoked")
+    expires_in_days: Count | None = Field(None, ge=1, le=3_650, description="Left out: it works until it is revoked")
 
 
 class ApiKeyAnswer(Answer):
@@ -143,7 +143,7 @@ class Refresh(Body):
 
 
 class Logout(Body):
-    everywhere: bool = Field(False, description="End every session of yours, on all devices")
+    everywhere: YesNo = Field(False, description="End every session of yours, on all devices")
 
 
 class Tokens(Answer):

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    Strict,
     WithJsonSchema,
     model_validator,
 )
@@ -138,6 +139,12 @@ def number_only(value: object) -> object:
     return value
 
 
+def _no_truth(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "must be a whole number")
+    return value
+
+
 def rounded(value: Decimal) -> float:
     """A price as clients get it: a number of at most two decimals."""
     return float(value.quantize(PAISA, ROUND_HALF_EVEN))
@@ -160,7 +167,16 @@ def _day(value: object) -> object:
 
 
 Day = Annotated[date, BeforeValidator(_day)]
+
+
 # Instants are answered in UTC, whatever zone they were reckoned in.
+def dated(value: object) -> object:
+    """For instants: a bare number would be taken for seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and not re.match(_DAY, value)):
+        raise PydanticCustomError("datetime_parsing", "must be a time with its date, such as 2026-08-03T09:15:00+05:30")
+    return value
+
+
 Instant = Annotated[datetime, AfterValidator(lambda value: value.astimezone(UTC))]
 _PRICE_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,4})?$"}]}
 StopPrice = Annotated[
@@ -184,6 +200,10 @@ Quantity = Annotated[
     AfterValidator(_quantity),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST_QUANTITY, "examples": [10]}),
 ]
+# Only true and false: 0, 1, "yes" and "off" mean what whoever wrote them thought.
+YesNo = Annotated[bool, Strict()]
+# JSON true is no number.
+Count = Annotated[int, BeforeValidator(_no_truth)]
 Rupees = Annotated[Decimal, PlainSerializer(rounded, return_type=float), WithJsonSchema({"type": "number", "examples": [3512.5]})]
 # Tick sizes have more decimals in some segments and must not be rounded.
 Exact = Annotated[Decimal, PlainSerializer(float, return_type=float), WithJsonSchema({"type": "number", "examples": [0.05]})]

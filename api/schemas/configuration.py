@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from api.schemas.common import Answer, Instant, StrictBody
+from api.schemas.common import Answer, Instant, StrictBody, YesNo
 from runtime.setting_origins import Origin
 from storage.repositories.switches import Flag
 from trading.accounts import BrokerName
@@ -46,5 +46,5 @@ class Configuration(Answer):
 
 
 class SetSwitch(StrictBody):
-    on: bool
+    on: YesNo
     reason: str = Field("", max_length=500, description="Shown to those whose start is refused")

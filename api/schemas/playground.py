@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from api.schemas.common import (
     Answer,
+    Count,
     Day,
     Exchange,
     Instant,
@@ -20,6 +21,7 @@ from api.schemas.common import (
     StrictBody,
     Symbol,
     TimeOfDay,
+    YesNo,
     number_only,
 )
 from storage.models import JobKind, JobState
@@ -94,10 +96,10 @@ class RulesToTry(StrictBody):
     """How the past is judged; docs/playground.md has every rule."""
 
     slippage_bps: BasisPoints = Field(Decimal(5), description="Hundredths of a percent lost on each side")
-    stale_after_seconds: int = Field(
+    stale_after_seconds: Count = Field(
         120, ge=0, le=3_600, description="A price that comes later than this after its moment is none"
     )
-    with_charges: bool = Field(True, description="Estimate what broker, exchange and state would take")
+    with_charges: YesNo = Field(True, description="Estimate what broker, exchange and state would take")
     broker: BrokerName = Field(BrokerName.ZERODHA, description="Whose rates the charges are estimated by")
 
 
@@ -132,7 +134,7 @@ class Backtest(StrictBody):
 class MadeUpDay(StrictBody):
     """A seeded random walk, one price a second. The same values make the same day."""
 
-    seed: int = Field(1, ge=0, le=2**31 - 1)
+    seed: Count = Field(1, ge=0, le=2**31 - 1)
     start_price: StopPrice = Field(Decimal(1000))
     step_percent: Percent = Field(Decimal("0.02"), le=5, description="How far the price moves in a second at most")
 

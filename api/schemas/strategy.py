@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from api.schemas.common import (
     Answer,
     Body,
+    Count,
     Exact,
     Exchange,
     Instant,
@@ -22,6 +23,7 @@ from api.schemas.common import (
     TimeOfDay,
     TrailingPercent,
     TrailingRupees,
+    YesNo,
 )
 from trading.accounts import Environment
 from trading.instruments import Product
@@ -68,7 +70,7 @@ class CreateStrategy(_Trailing):
     name: str = Field("", max_length=120, examples=["Morning TCS"])
     broker_id: str | None = Field(None, max_length=40, description="May be left out by users with one broker account")
     repeat: Repeat = Repeat.ONCE
-    max_lateness_seconds: int | None = Field(
+    max_lateness_seconds: Count | None = Field(
         None, ge=0, le=86_400, description="If the platform was down at the buy time: buy at most this much later"
     )
 
@@ -88,7 +90,7 @@ class UpdateStrategy(_Trailing):
     name: str | None = Field(None, max_length=120)
     broker_id: str | None = Field(None, max_length=40)
     repeat: Repeat | None = None
-    max_lateness_seconds: int | None = Field(None, ge=0, le=86_400)
+    max_lateness_seconds: Count | None = Field(None, ge=0, le=86_400)
 
 
 class PlanWarning(Answer):
@@ -139,7 +141,7 @@ class StartOne(StartBody):
 
 
 class StopBody(StrictBody):
-    square_off: bool = Field(True, description="Sell what is held; false leaves the position and only cancels what rests")
+    square_off: YesNo = Field(True, description="Sell what is held; false leaves the position and only cancels what rests")
 
 
 class StopOne(StopBody):

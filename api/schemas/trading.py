@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from api.schemas.common import LARGEST_PRICE, Answer, Exact, Instant, Rupees, StrictBody, TimeOfDay, number_only
+from api.schemas.common import LARGEST_PRICE, Answer, Count, Exact, Instant, Rupees, StrictBody, TimeOfDay, YesNo, number_only
 from storage.models import KillScope, Severity
 from trading.instruments import Product, Segment
 from trading.orders import Leg, OrderState, Side
@@ -138,7 +138,7 @@ class EngageKillSwitch(StrictBody):
 
     scope: KillScope = KillScope.USER
     scope_id: str | None = Field(None, max_length=40)
-    square_off: bool = Field(True, description="Sell what is held; false only stops new orders")
+    square_off: YesNo = Field(True, description="Sell what is held; false only stops new orders")
     reason: str = Field("", max_length=500)
 
 
@@ -192,9 +192,9 @@ class SetRiskLimits(StrictBody):
     broker_id: str | None = Field(None, max_length=40, description="May be left out by users with one broker account")
     max_order_value: Amount | None = None
     max_open_value: Amount | None = None
-    max_orders_per_day: int | None = Field(None, ge=1, le=100_000)
+    max_orders_per_day: Count | None = Field(None, ge=1, le=100_000)
     max_daily_loss: Amount | None = None
-    square_off_on_loss: bool = Field(
+    square_off_on_loss: YesNo = Field(
         False, description="At the daily loss: false locks the account, true also sells what is held"
     )
 

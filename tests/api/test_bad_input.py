@@ -5,7 +5,8 @@ import json
 import pytest
 
 from api.errors import ErrorCode
-from tests.api.conftest import PLAN, Client, Platform
+from tests.api.conftest import PLAN, PREFIX, Client, Platform, openapi_document
+from tests.api.test_admin import as_admin
 
 JSON = {"Content-Type": "application/json"}
 
@@ -80,6 +81,42 @@ async def test_a_body_of_just_64_kib_is_read(platform: Platform) -> None:
     await user.call("POST", "/strategy/create", content=padded, headers=JSON, expect=201)
 
 
+def routes_with_json() -> list[tuple[str, str]]:
+    ids = dict.fromkeys(("strategy_id", "broker_id", "user_id", "target_id"), "x") | {"broker": "zerodha", "flag": "registration"}
+    return [
+        (method.upper(), path.removeprefix(PREFIX).format(**ids))
+        for path, operations in openapi_document()["paths"].items()
+        for method, operation in operations.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+        # What brokers send is signed as it came, and judged by its signature.
+        and not path.endswith("/postback/{broker}")
+    ]
+
+
+async def test_a_field_that_is_named_twice_is_refused_on_every_route(platform: Platform) -> None:
+    admin = await as_admin(platform)
+    for method, path in routes_with_json():
+        for headers in (JSON, {**JSON, "Idempotency-Key": "twice"}):
+            response = await admin.call(method, path, content=b'{"a": {"quantity": 1, "quantity": 1000}}', headers=headers)
+            found = (method, path, response.status_code, response.json()["error"])
+            assert found == (method, path, 400, "MALFORMED_JSON"), response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/auth/logout", {"everywhere": 0}),
+        ("/auth/logout", {"everywhere": "yes"}),
+        ("/strategy/create", {**PLAN, "max_lateness_seconds": False}),
+        ("/strategy/create", {**PLAN, "quantity": True}),
+        ("/kill-switch", {"square_off": 0}),
+        ("/kill-switch", {"square_off": "off"}),
+    ],
+)
+async def test_only_true_and_false_are_yes_and_no_and_neither_is_a_number(platform: Platform, path: str, body: object) -> None:
+    await (await platform.user()).refused("POST", path, 422, "INVALID_INPUT", json=body)
+
+
 @pytest.mark.parametrize("length", ["-1", "abc", "9" * 50, "1e3", ""])
 async def test_a_length_that_is_no_number_is_no_crash(platform: Platform, length: str) -> None:
     user = await platform.user()
@@ -111,6 +148,12 @@ async def test_a_query_that_makes_no_sense(platform: Platform, path: str) -> Non
     assert response.json()["error"] in {code.value for code in ErrorCode}
 
 
+@pytest.mark.parametrize("path", ["/admin/audit", "/admin/logs"])
+@pytest.mark.parametrize("to", ["0.5", "1", "1e9", "-1"])
+async def test_a_bare_number_is_no_instant(platform: Platform, path: str, to: str) -> None:
+    await (await as_admin(platform)).refused("GET", f"{path}?to={to}", 422, "INVALID_INPUT")
+
+
 async def test_a_timeline_of_a_run_id_with_nul_is_no_crash(platform: Platform) -> None:
     user = await platform.user()
     response = await user.call("GET", f"/strategy/{await user.create()}/timeline", params={"run_id": "\0"})
@@ -132,6 +175,8 @@ async def test_what_is_not_there_has_the_same_shape(platform: Platform) -> None:
     await user.refused("PUT", "/auth/me", 405, "METHOD_NOT_ALLOWED")
     response = await user.call("PATCH", "/kill-switch", expect=405)
     assert response.headers["allow"] == "DELETE, GET, POST"
+    response = await user.call("OPTIONS", "/strategy/create", expect=405)
+    assert response.headers["allow"] == "POST", "a fixed word comes before an id in the same place"
 
 
 async def test_an_answer_to_bad_input_repeats_none_of_it(platform: Platform) -> None:

@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+
+from api.schemas.common import dated
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
@@ -18,6 +20,9 @@ def _in_reach(value: datetime | None) -> datetime | None:
 From = Annotated[
     AwareDatetime | None,
     AfterValidator(_in_reach),
+    BeforeValidator(dated),
     Query(alias="from", description="Not before this instant, with its zone", examples=["2026-11-20T03:45:00Z"]),
 ]
-To = Annotated[AwareDatetime | None, AfterValidator(_in_reach), Query(alias="to", description="Before this instant")]
+To = Annotated[
+    AwareDatetime | None, AfterValidator(_in_reach), BeforeValidator(dated), Query(alias="to", description="Before this instant")
+]

@@ -17,13 +17,14 @@ from api.paging import Cursor, Limit, read_id_cursor
 from api.routes.tags import ADMIN
 from api.schemas.admin import ChangeUser, CreateUser, UserAnswer, UserDeleted
 from api.schemas.common import Page, storable
+from api.strict_json import StrictRoute
 from execution.suspending import stop_entries
 from storage.models import Role, Run, User, UserState
 from storage.repositories import audit, sessions, users
 from storage.repositories.users import UserFilter
 
 router = APIRouter(prefix="/admin", tags=[ADMIN], route_class=IdempotentRoute, dependencies=[Depends(idempotency_key)])
-reading = APIRouter(prefix="/admin", tags=[ADMIN])
+reading = APIRouter(prefix="/admin", tags=[ADMIN], route_class=StrictRoute)
 
 Search = Annotated[
     str | None, AfterValidator(lambda text: None if text is None else storable(text)), Query(max_length=100, alias="query")
