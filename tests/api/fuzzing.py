@@ -50,6 +50,8 @@ async def served(platform: Platform) -> AsyncIterator[str]:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(platform.app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
+        # Made once, before anybody waits for it.
+        await asyncio.to_thread(platform.app.openapi)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -84,6 +86,7 @@ def _config(settings: Fuzz) -> str:
         f"hooks = {json.dumps(HOOKS)}",
         "continue-on-failure = true",
         "max-stream-events = 1",
+        "wait-for-schema = 60",
         "request-timeout = 20",
         # What is well-formed but unacceptable is 400 by design. 422 for what the document allows would be its fault.
         f"checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTANCE)}",

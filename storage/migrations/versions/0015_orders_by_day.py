@@ -1,13 +1,13 @@
 """orders are found by day
 
 Revision ID: 0015
-Revises: 0007
+Revises: 0014
 """
 
 from alembic import op
 
 revision = "0015"
-down_revision = "0007"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
