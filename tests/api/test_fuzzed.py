@@ -15,7 +15,7 @@ from tests.api.fakes import TCS
 from tests.api.fuzzing import ACCEPTANCE, EXPLORE_SECONDS, Fuzz, fuzz, served, table
 from tests.api.test_isolation import everything_of
 
-TIMEOUT = 300 + 2 * EXPLORE_SECONDS
+TIMEOUT = 900 + 2 * EXPLORE_SECONDS
 # Not the one of the document's examples: whoever sends those would change it.
 PASSWORD = "not in any example 7"
 
