@@ -4,7 +4,6 @@ A line that cannot be written (the disk is full, the reader is gone) is lost and
 """
 
 import logging
-import re
 import sys
 from contextlib import suppress
 from typing import TextIO, cast
@@ -12,20 +11,18 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from runtime.redaction import hidden, hidden_text
 from runtime.settings import Settings
 
-_SECRET_KEYS = re.compile(r"(secret|password|token|api_key|authorization|checksum)", re.IGNORECASE)
-# Query strings and headers that carry credentials at the brokers we know.
-_SECRET_TEXT = re.compile(r"((?:access_token|api_key|request_token|enctoken|Authorization)[=:]\s*)[^&\s\"']+", re.IGNORECASE)
+# They are made by the processors themselves.
+_OURS = frozenset({"level", "timestamp"})
 
 
 def hide_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replace values under secret-looking names, and credentials inside text, by three dots."""
+    """Replace secrets by three dots, wherever in the event they are (runtime/redaction.py)."""
     for key, value in event.items():
-        if _SECRET_KEYS.search(key) and isinstance(value, str):
-            event[key] = "..."
-        elif isinstance(value, str):
-            event[key] = _SECRET_TEXT.sub(r"\1...", value)
+        if key not in _OURS and not key.startswith("_"):
+            event[key] = hidden_text(value) if key == "event" and isinstance(value, str) else hidden(key, value)
     return event
 
 
