@@ -1,13 +1,13 @@
 """orders are found by day
 
 Revision ID: 0015
-Revises: 0013
+Revises: 0012
 """
 
 from alembic import op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
