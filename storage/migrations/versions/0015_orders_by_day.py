@@ -1,13 +1,13 @@
 """orders are found by day
 
 Revision ID: 0015
-Revises: 0012
+Revises: 0016
 """
 
 from alembic import op
 
 revision = "0015"
-down_revision = "0012"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
