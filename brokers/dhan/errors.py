@@ -80,10 +80,13 @@ def failure(value: object) -> Failure | None:
     if isinstance(code, str | int) and code:
         message = value.get("errorMessage")
         return Failure(str(code), message if isinstance(message, str) else str(code))
-    inside = value.get("data")
+    inside, message = value.get("data"), value.get("message")
     if _says_failed(value) and isinstance(inside, dict) and inside:
         found, text = next(iter(inside.items()))
         return Failure(str(found), text if isinstance(text, str) else str(found))
+    if _says_failed(value) and isinstance(message, str):
+        # Without a code it refuses nothing for certain, but for a login.
+        return Failure("", message)
     return None
 
 
@@ -231,7 +234,7 @@ def login_data(result: WireResult) -> object:
     except SessionExpired as expired:
         raise BrokerRefused(str(expired)) from None
     except BrokerUnavailable:
-        found = _failure(result) if isinstance(result, Answered) and 400 <= result.status < 429 else None
+        found = _failure(result) if isinstance(result, Answered) and result.status < 429 else None
         if found is None or found.code in INDEFINITE:
             raise
         raise BrokerRefused(found.message) from None

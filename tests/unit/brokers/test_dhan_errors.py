@@ -54,6 +54,8 @@ IN_DOUBT: list[WireResult] = [
     answer(b"<html>moved</html>", 302),
     answer(b"Forbidden", 403),
     answer({"message": "Unauthorized"}, 401),
+    answer({"status": "error", "message": "Something went wrong"}),
+    answer({"status": "error", "message": "Something went wrong"}, 400),
     *(error(code) for code in sorted(INDEFINITE)),
 ]
 
@@ -190,6 +192,9 @@ def test_a_bad_login_is_a_refusal_not_an_expired_session() -> None:
     for status, code in ((400, "DH-906"), (401, "DH-901"), (400, "DH-1234")):
         with pytest.raises(BrokerRefused, match="Invalid TOTP"):
             login_data(error(code, "Invalid TOTP", status))
+    for status in (200, 400, 401):
+        with pytest.raises(BrokerRefused, match="Invalid TOTP"):
+            login_data(answer({"status": "error", "message": "Invalid TOTP"}, status))
     for result in (NoAnswer("timed out"), error("DH-908", status=500), error("DH-909"), error("DH-904", status=429)):
         with pytest.raises(BrokerUnavailable):
             login_data(result)
