@@ -218,13 +218,13 @@ def _raise_for(found: Failure, *, answer: Answered) -> None:
 
 
 def not_there(result: WireResult) -> bool:
-    """Whether a read of one thing was answered with a definite 'there is none'."""
+    """Whether a lookup was answered with 'there is none': 404 in whatever form, or an error that says so."""
     if not isinstance(result, Answered) or not 400 <= result.status < 500:
         return False
     found = _failure(result)
     if found is None:
-        return False
-    return found.code == NOTHING_THERE or result.status == 404 or (found.code == "DH-907" and not found.says(_DOUBTFUL))
+        return result.status == 404
+    return result.status == 404 or found.code == NOTHING_THERE or (found.code == "DH-907" and not found.says(_DOUBTFUL))
 
 
 def login_data(result: WireResult) -> object:
