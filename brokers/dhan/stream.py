@@ -17,16 +17,17 @@ from brokers.lines import Lines
 from brokers.sockets import AttentiveConnection, HandshakeRefused, open_socket, send
 from trading.accounts import Credentials
 from trading.instruments import InstrumentId
-from trading.ports.broker import BrokerRefused, BrokerUnavailable, Tick
+from trading.ports.broker import BrokerError, BrokerRefused, BrokerUnavailable, Tick
 from trading.ports.clock import Clock
 
 SUBSCRIBE, UNSUBSCRIBE = 15, 16
 INSTRUMENTS_PER_MESSAGE = 100
 # The server pings every ten seconds, too seldom to notice a dead line in time: our own pings are answered at once.
 PING_SECONDS = 2.0
+NO_DATA_PLAN = 806
 _GOODBYES = {
     805: "too many connections of this user",
-    806: "this account has no market data plan",
+    NO_DATA_PLAN: "this account has no market data plan",
     807: "the access token has expired",
     808: "the client id or the access token is wrong",
     809: "the access token is wrong",
@@ -102,7 +103,7 @@ class DhanTickStream:
         ticks: list[Tick] = []
         for one in decode_prices(frame):
             if isinstance(one, Goodbye):
-                raise BrokerUnavailable(f"the market feed says goodbye: {_GOODBYES.get(one.reason, f'code {one.reason}')}")
+                raise _farewell(one.reason)
             # A packet that was on its way when its instrument was unsubscribed is nobody's.
             if (known := self._known.get((one.segment, one.security_id))) is None:
                 continue
@@ -112,6 +113,12 @@ class DhanTickStream:
             if last > 0:
                 ticks.append(Tick(instrument, last, received_at, trade_time(one.seconds, now=received_at)))
         return ticks
+
+
+def _farewell(reason: int) -> BrokerError:
+    """A dead token shows itself as such when the next connection is made; an account without prices must not be tried again."""
+    words = f"the market feed says goodbye: {_GOODBYES.get(reason, f'code {reason}')}"
+    return BrokerRefused(words) if reason == NO_DATA_PLAN else BrokerUnavailable(words)
 
 
 _SEGMENT_BYTES = {word: number for number, word in words.FEED_SEGMENTS.items()}
