@@ -19,12 +19,12 @@ from brokers.angel_one.errors import (
     read_list,
 )
 from brokers.angel_one.handles import Handles
-from brokers.angel_one.heartbeat import kept_alive
+from brokers.angel_one.heartbeat import keep_alive
 from brokers.angel_one.limits import LIMITS
 from brokers.angel_one.login import PROFILE
 from brokers.angel_one.session import session_headers, socket_headers
 from brokers.angel_one.shared_read import Pace, SharedRead
-from brokers.angel_one.stream import AngelOneTickStream
+from brokers.angel_one.stream import AngelOneTickStream, Key
 from brokers.angel_one.symbols import AngelInstrument
 from brokers.angel_one.ticks import Mode
 from brokers.angel_one.updates import order_updates
@@ -32,6 +32,7 @@ from brokers.answers import Answered, WireResult
 from brokers.environments import check_environment
 from brokers.exact_json import encode_json
 from brokers.instrument_tokens import InstrumentTokens
+from brokers.lines import Lines
 from brokers.sockets import AttentiveConnection, HandshakeRefused, open_socket
 from brokers.transport import ConnectionPool, Transport
 from brokers.urls import BrokerUrls
@@ -263,18 +264,24 @@ class AngelOneBroker(ABC):
         def connect() -> Awaitable[AttentiveConnection]:
             return self._connect(self._urls.ws_url)
 
-        async with AngelOneTickStream(connect, self._tokens, clock=self._clock, mode=self._tick_mode) as stream:
-            yield stream
+        each, most = LIMITS.instruments_per_feed, LIMITS.feeds_per_key
+        lines: Lines[Key] = Lines(connect, keys_per_line=each, most_lines=most)
+        async with lines:
+            yield AngelOneTickStream(lines, self._tokens, self._clock, self._tick_mode)
 
     @asynccontextmanager
     async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
-        async with kept_alive(await self._connect(self._urls.orders_ws_url)) as connection:
+        connection = await self._connect(self._urls.orders_ws_url)
+        try:
             yield order_updates(connection, silence_seconds=self._silence_seconds)
+        finally:
+            await connection.close()
 
     async def _connect(self, url: str) -> AttentiveConnection:
         self._check_logged_in()
         try:
-            return await open_socket(url, headers=socket_headers(self._credentials), open_seconds=self._timeout_seconds)
+            headers = socket_headers(self._credentials)
+            return keep_alive(await open_socket(url, headers=headers, open_seconds=self._timeout_seconds))
         except HandshakeRefused as refused:
             if refused.status not in _FORBIDDEN:
                 raise BrokerUnavailable(f"the socket answered HTTP {refused.status}") from None

@@ -1,8 +1,6 @@
 """SmartAPI's two sockets live on a text `ping` from us, answered with `pong`."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from brokers.sockets import AttentiveConnection, send
 
@@ -10,21 +8,26 @@ from brokers.sockets import AttentiveConnection, send
 HEARTBEAT_SECONDS = 2.0
 PING, PONG = "ping", "pong"
 
+# The event loop alone would not keep them from being collected.
+_beating: set["asyncio.Task[None]"] = set()
 
-@asynccontextmanager
-async def kept_alive(connection: AttentiveConnection) -> AsyncIterator[AttentiveConnection]:
-    """Sends heartbeats as long as the block lasts, then closes."""
-    beating = asyncio.create_task(_beat(connection))
-    try:
-        yield connection
-    finally:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
-        await connection.close()
+
+def keep_alive(connection: AttentiveConnection) -> AttentiveConnection:
+    """Heartbeats from now on until the connection ends."""
+    task = asyncio.create_task(_beat(connection))
+    _beating.add(task)
+    task.add_done_callback(_ended)
+    return connection
 
 
 async def _beat(connection: AttentiveConnection) -> None:
-    """Ends with the connection; whoever reads from it meets the loss."""
-    while True:
-        await asyncio.sleep(HEARTBEAT_SECONDS)
+    closed = asyncio.create_task(connection.wait_closed())
+    while not (await asyncio.wait([closed], timeout=HEARTBEAT_SECONDS))[0]:
         await send(connection, PING)
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    """A loss is met by whoever reads from the connection: here it is only taken note of."""
+    _beating.discard(task)
+    if not task.cancelled():
+        task.exception()

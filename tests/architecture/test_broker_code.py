@@ -13,8 +13,6 @@ NAMED = {
     ("brokers/angel_one/instruments.py", "_listed", "UnreadableAnswer"),
     # Not of this form: the next is tried, and when none fits the time is unreadable.
     ("brokers/angel_one/fields.py", "_parsed", "ValueError"),
-    # The loss is put where the ticks are taken from, and raised there.
-    ("brokers/angel_one/stream.py", "_listen", "BrokerError"),
     # A socket may be well while a call fails; and a dead token, the one thing looked for, is raised.
     ("brokers/dhan/adapter.py", "_check_session", "(BrokerUnavailable, BrokerRefused, UnreadableAnswer)"),
     # As for Kite's envelope.
