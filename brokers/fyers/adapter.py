@@ -206,7 +206,7 @@ class FyersBroker(ABC):
     ) -> Row:
         if not self._credentials.access_token:
             raise SessionExpired(NOT_LOGGED_IN)
-        self._pace.ask(need)
+        await self._pace.ask(need)
         return read_body(self._heard(await (transport or self._transport).read(path, query=query)))
 
     def _heard(self, result: WireResult) -> WireResult:

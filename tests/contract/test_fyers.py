@@ -1,17 +1,16 @@
 """Fyers' adapter against its dialect: the shared suite, and what is peculiar to Fyers."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import count
 
 import pytest
 
 from brokers.fields import Row, row
-from brokers.fyers import frames
+from brokers.fyers import frames, pace
 from brokers.fyers.errors import read_body
-from brokers.fyers.pace import Need
 from brokers.fyers.session import claimed_text, session_headers
 from brokers.fyers.stream import authenticate
 from brokers.fyers.symbols import Key
@@ -25,7 +24,6 @@ from tests.contract.world import OWNER, World, credentials_of, new_world, yes
 from trading.accounts import BrokerName, Credentials, Environment
 from trading.instruments import InstrumentId, Product
 from trading.orders import Accepted, BrokerOrderStatus, ModifyRequest, Placed, RefusalKind, Refused, Unknown
-from trading.ports.broker import BrokerUnavailable
 
 
 @pytest.fixture
@@ -67,6 +65,17 @@ async def test_a_refusal_is_definite_only_for_codes_that_leave_no_order(
         assert isinstance(outcome, Refused)
         assert outcome.kind is kind
     assert world.attempts("place", tag=request.tag) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class TurningClock:
+    seconds: Callable[[], float]
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds()
 
 
 async def feed_of(world: World, key: str) -> dict[str, int | Decimal]:
@@ -171,15 +180,19 @@ async def test_however_often_the_book_is_asked_for_the_minute_of_the_broker_is_k
     world.sim.account(OWNER, rate_limits="on", dialect="fyers")
     dialect = world.sim.simulator.dialects["fyers"]
     assert isinstance(dialect, FyersDialect)
-    # At the exchange the calls come nine a second, so that only the limit of the minute can be broken.
-    arrivals = count(1)
-    monkeypatch.setattr(dialect.limiter, "_clock", lambda: next(arrivals) / 18)
-    answered = 0
-    for _ in range(250):
-        with contextlib.suppress(BrokerUnavailable):
-            await world.broker.orders()
-            answered += 1
-    assert answered == Need.BOOK
+    seconds = 0.0
+
+    async def sleep(wait: float) -> None:
+        nonlocal seconds
+        seconds += wait
+
+    # Time passes only where the adapter waits for its turn, on both sides.
+    monkeypatch.setattr(pace, "sleep", sleep)
+    monkeypatch.setattr(world.broker, "_pace", pace.Pace(TurningClock(lambda: seconds)))
+    monkeypatch.setattr(dialect.limiter, "_clock", lambda: seconds)
+    for _ in range(400):
+        await world.broker.orders()
+    assert seconds > 120
     assert dialect.limiter.breaches(world.account.key) == 0
 
 

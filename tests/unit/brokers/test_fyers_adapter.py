@@ -231,12 +231,15 @@ async def test_limits_are_read_one_by_one_and_what_fails_does_not_spoil_the_rest
 async def test_reads_stop_in_time_and_orders_still_go_out(pool: ConnectionPool) -> None:
     async with raw_server(answering(lambda path: PLACED if "sync" in path else book())) as server:
         account = broker(server.url, pool)
-        for _ in range(Need.BOOK):
-            await account.orders()
+        clock = account._clock
+        assert isinstance(clock, HeldClock)
+        for _ in range(Need.BOOK.calls_before):
+            clock.seconds += 0.3
+            assert await account.place(ORDER, may_send=always) == Placed("808")
         with pytest.raises(BrokerUnavailable, match="kept for orders"):
             await account.orders()
         assert await account.place(ORDER, may_send=always) == Placed("808")
-    assert len(server.requests) == Need.BOOK + 1
+    assert len(server.requests) == Need.BOOK.calls_before + 1
 
 
 async def test_two_complaints_of_the_broker_end_the_reading_of_prices_for_the_day(pool: ConnectionPool) -> None:
