@@ -9,6 +9,7 @@ from aiohttp import web
 from simulator.dialects.common.dialect import SimulatedAccount
 from simulator.dialects.common.gateway import Gateway
 from simulator.dialects.dhan.call import Call, DhanReader
+from simulator.dialects.dhan.control import KillSwitches, MarginEndpoints
 from simulator.dialects.dhan.errors import DhanError, bad_input
 from simulator.dialects.dhan.feed import Feed
 from simulator.dialects.dhan.hub import Hub
@@ -58,6 +59,7 @@ class DhanDialect:
         self._registry = registry
         self._updates = Updates(exchange, self.shapes, self.hub, faults)
         self._session = SessionEndpoints(self.sessions, registry, redirect_url=settings.redirect_url)
+        self._switches = KillSwitches()
         self._feed = Feed(self.hub, self.sessions, self.ids)
         exchange.on_event.append(self._updates.observe)
         exchange.on_prices.append(self.hub.publish)
@@ -82,8 +84,9 @@ class DhanDialect:
         await self._updates.close()
 
     def forget(self) -> None:
-        """Drop remembered rows, at the end of a day."""
+        """Drop what was remembered of a day."""
         self.shapes.forget()
+        self._switches.forget()
 
     def connections(self, api_key: str | None = None) -> int:
         """How many sockets are open, of one account or of all."""
@@ -136,7 +139,8 @@ class DhanDialect:
         router.add_get("/v2/profile", endpoint("profile", session.profile))
 
     def _add_order_routes(self, router: web.UrlDispatcher) -> None:
-        endpoint, orders = self.gateway.endpoint, OrderEndpoints(self._exchange, self.shapes, self.ids)
+        endpoint = self.gateway.endpoint
+        orders = OrderEndpoints(self._exchange, self.shapes, self.ids, may_trade=self._switches.check)
         router.add_get("/v2/orders", endpoint("orders", orders.book))
         router.add_post("/v2/orders", endpoint("place", orders.place, limits=("order",)))
         router.add_post("/v2/orders/slicing", endpoint("place", orders.place_slices, limits=("order",)))
@@ -151,6 +155,9 @@ class DhanDialect:
     def _add_portfolio_routes(self, router: web.UrlDispatcher) -> None:
         endpoint, portfolio = self.gateway.endpoint, PortfolioEndpoints(self._exchange, self.shapes, self.ids)
         router.add_get("/v2/fundlimit", endpoint("margins", portfolio.funds))
+        router.add_post("/v2/margincalculator", endpoint("margins", MarginEndpoints(self.ids).margin))
+        router.add_post("/v2/killswitch", endpoint("profile", self._switches.turn))
+        router.add_get("/v2/killswitch", endpoint("profile", self._switches.state))
         router.add_get("/v2/positions", endpoint("positions", portfolio.positions))
         router.add_post("/v2/positions/convert", endpoint("positions", portfolio.convert))
         router.add_get("/v2/holdings", endpoint("holdings", portfolio.holdings))

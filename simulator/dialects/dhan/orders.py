@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import orjson
@@ -12,6 +13,7 @@ from simulator.dialects.dhan.call import Call
 from simulator.dialects.dhan.errors import BUSY, DhanError, bad_input, no_such_order
 from simulator.dialects.dhan.segments import SecurityIds
 from simulator.dialects.dhan.shapes import ORDER_TYPES, PRODUCTS, SIDES, Row, Shapes, status_word
+from simulator.exchange.accounts import Account
 from simulator.exchange.engine import Exchange
 from simulator.exchange.orders import ModifyRequest, Order, OrderRequest, OrderType, Validity
 from simulator.exchange.placing import DEFAULT_REJECTION
@@ -35,10 +37,12 @@ def answer(data: object, *, status: int = 200) -> Reply:
 class OrderEndpoints:
     """Place, modify, cancel, and the books."""
 
-    def __init__(self, exchange: Exchange, shapes: Shapes, ids: SecurityIds) -> None:
+    def __init__(self, exchange: Exchange, shapes: Shapes, ids: SecurityIds, *, may_trade: Callable[[Account], None]) -> None:
+        """`may_trade` raises WireError for an account that takes no orders."""
         self._exchange = exchange
         self._shapes = shapes
         self._ids = ids
+        self._may_trade = may_trade
 
     def place(self, call: Call) -> Reply:
         """`POST /orders`."""
@@ -74,6 +78,7 @@ class OrderEndpoints:
     def _request(self, call: Call) -> OrderRequest:
         """An order from the fields of the place body. Raises DhanError, Refusal."""
         call.check_client()
+        self._may_trade(call.account)
         tag = call.optional_text("correlationId")
         if tag is not None and (len(tag) > _LONGEST_TAG or not _TAG.match(tag)):
             raise bad_input("Invalid correlationId.")

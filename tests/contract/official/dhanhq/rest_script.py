@@ -103,6 +103,17 @@ def orders(dhan: dhanhq) -> dict[str, Any]:
     }
 
 
+def control(dhan: dhanhq) -> dict[str, Any]:
+    """What an order would block; and the client's own kill switch, which wants an account without positions."""
+    return {
+        "margin": dhan.margin_calculator(TCS, dhan.NSE, dhan.BUY, 10, dhan.INTRA, 3600)["data"],
+        "status": dhan.status_kill_switch()["data"]["killSwitchStatus"],
+        "on": dhan.kill_switch("activate")["data"]["killSwitchStatus"],
+        "refused": dhan.place_order(TCS, dhan.NSE, dhan.BUY, 1, dhan.LIMIT, dhan.INTRA, 3600)["remarks"],
+        "off": dhan.kill_switch("deactivate")["data"]["killSwitchStatus"],
+    }
+
+
 def refusals(dhan: dhanhq, given: dict[str, str]) -> dict[str, Any]:
     """How the client shows each refusal."""
 
@@ -137,7 +148,13 @@ def main() -> None:
     Security.COMPACT_CSV_URL = given["master"]
     token, session = logins(given)
     dhan = dhanhq(DhanContext(given["client_id"], token))
-    result = {"session": session, "market": market(dhan), "orders": orders(dhan), "refusals": refusals(dhan, given)}
+    result = {
+        "session": session,
+        "control": control(dhan),
+        "market": market(dhan),
+        "orders": orders(dhan),
+        "refusals": refusals(dhan, given),
+    }
     sys.stdout.write("\n" + json.dumps(result, default=str) + "\n")
 
 

@@ -87,6 +87,7 @@ async def day(python: Path, sim: RunningSimulator, tmp_path: Path) -> Row:
 
 async def test_a_trading_day_over_rest(day: Row) -> None:
     check_session(day["session"])
+    check_control(day["control"])
     check_market(day["market"])
     check_orders(day["orders"])
     check_refusals(day["refusals"])
@@ -103,6 +104,14 @@ def check_session(found: Row) -> None:
     assert (found["profile"]["dhanClientId"], found["profile"]["dataPlan"]) == ("1000000001", "Active")
     assert found["set ip"]["data"] == {"message": "IP saved successfully", "status": "SUCCESS"}
     assert found["ip"]["data"]["primaryIP"] == "10.200.10.10"
+
+
+def check_control(found: Row) -> None:
+    assert (found["margin"]["totalMargin"], found["margin"]["leverage"]) == (7200, "5.00")
+    assert found["status"] == "DEACTIVATE"
+    assert "successfully activated" in found["on"]
+    assert found["refused"]["error_code"] == "DH-906"
+    assert "successfully deactivated" in found["off"]
 
 
 def check_market(found: Row) -> None:
