@@ -119,6 +119,8 @@ def _listed(entry: Row, underlyings: set[object]) -> ListedInstrument | None:
     except UnreadableAnswer:
         return None
     segment = Segment.INDEX if is_index else _SEGMENTS[exchange]
+    if tick <= 0 and segment is not Segment.INDEX:
+        return None
     title = optional_name(entry, "name") or symbol
     instrument = Instrument(
         id=found,

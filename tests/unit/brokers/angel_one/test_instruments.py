@@ -101,6 +101,8 @@ def test_entries_that_cannot_be_read_are_left_out() -> None:
         entry("A-EQ", ""),
         entry("", "1"),
         entry("B-EQ", "2", tick_size=None),
+        entry("E-EQ", "6", tick_size="0.000000"),
+        entry("F-EQ", "7", tick_size="-1.000000"),
         entry("C-EQ", "3", lotsize="x"),
         entry("D-EQ", "4", exch_seg="NYSE"),
         entry("-EQ", "5"),
