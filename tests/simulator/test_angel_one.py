@@ -115,6 +115,20 @@ async def test_a_token_of_another_dialect_or_another_app_opens_nothing(sim: Runn
         assert (status, answer["success"], answer["errorCode"], answer["data"]) == (200, False, "AG8001", "")
 
 
+async def test_a_made_up_account_logs_in_by_its_key_and_its_refresh_token_dies_with_the_session(smart: Smart) -> None:
+    body = {"clientcode": "sim-dave", "password": "1234", "totp": "123456"}
+    login = "/rest/auth/angelbroking/user/v1/loginByPassword"
+    _, answer = await smart.ask("POST", login, headers={"X-PrivateKey": "sim-dave"}, json=body)
+    headers = {"Authorization": f"Bearer {answer['data']['jwtToken']}", "X-PrivateKey": "sim-dave"}
+    renewal = {"refreshToken": answer["data"]["refreshToken"]}
+    path = "/rest/auth/angelbroking/jwt/v1/generateTokens"
+    _, renewed = await smart.ask("POST", path, headers=headers, json=renewal)
+    assert renewed["data"]["jwtToken"] != answer["data"]["jwtToken"]
+    assert (await smart.ask("POST", path, headers=headers, json=renewal))[1]["errorCode"] == "AG8001"
+    headers["Authorization"] = f"Bearer {renewed['data']['jwtToken']}"
+    assert (await smart.ask("POST", path, headers=headers, json=renewal))[1]["errorcode"] == "AB8050"
+
+
 async def test_the_publishers_page_goes_back_with_the_tokens(smart: Smart) -> None:
     query = {"api_key": "sim-carol", "state": "a&b", "redirect_url": "http://127.0.0.1:1/back?x=1"}
     async with smart.session.get(smart.urls["login_url"], params=query, allow_redirects=False) as answer:

@@ -29,6 +29,11 @@ def pin_of(account: Account) -> str:
     return account.api_secret if _PIN.match(account.api_secret) else DEFAULT_PIN
 
 
+def is_client_code(account: Account, given: str) -> bool:
+    """The account's user id; made-up accounts may go by their key."""
+    return given.upper() in (account.user_id.upper(), account.api_key.upper())
+
+
 def refresh_token(access_token: str) -> str:
     """Belongs to one access token."""
     return "r" + hashlib.sha256(f"{access_token}.refresh".encode()).hexdigest()
@@ -73,7 +78,7 @@ class SessionEndpoints:
     def log_in(self, call: Call) -> Reply:
         """`POST loginByPassword`."""
         account = self._registry.find(call.request.headers.get("X-PrivateKey", ""))
-        if account is None or call.text("clientcode").upper() != account.user_id.upper():
+        if account is None or not is_client_code(account, call.text("clientcode")):
             raise AngelError("AB1007", "Invalid Client Code or Api Key")
         if call.text("password") != pin_of(account):
             raise AngelError("AB1007", "LoginId and password mismatch")
@@ -92,7 +97,7 @@ class SessionEndpoints:
 
     def close(self, call: Call) -> Reply:
         """`POST logout`."""
-        if call.text("clientcode").upper() != call.account.user_id.upper():
+        if not is_client_code(call.account, call.text("clientcode")):
             raise AngelError("AB1000", "Invalid Client Code")
         self._registry.end_session(call.account)
         return success("")

@@ -8,7 +8,7 @@ from aiohttp import WSMsgType, web
 from simulator.dialects.angel_one.call import NAME, authenticated
 from simulator.dialects.angel_one.hub import PONG, Hub, Socket, Subscription
 from simulator.dialects.angel_one.packets import DEPTH, LTP, QUOTE, SNAP_QUOTE
-from simulator.dialects.angel_one.session import feed_token
+from simulator.dialects.angel_one.session import feed_token, is_client_code
 from simulator.dialects.angel_one.tokens import EXCHANGE_TYPES
 from simulator.dialects.common.frames import text_frame
 from simulator.exchange.accounts import Account
@@ -76,14 +76,14 @@ class Streaming:
         account = authenticated(self._registry, authorization, headers.get("x-api-key", ""))
         if account is None or for_orders:
             return account
-        client = headers.get("x-client-code", "").upper()
-        return account if client == account.user_id.upper() and _is_feed_token(account, headers.get("x-feed-token", "")) else None
+        known = is_client_code(account, headers.get("x-client-code", ""))
+        return account if known and _is_feed_token(account, headers.get("x-feed-token", "")) else None
 
     def _by_query(self, client_code: str, given: str, api_key: str) -> Account | None:
         account = self._registry.find(api_key)
         if account is None or self._registry.living_token(account, NAME) is None:
             return None
-        return account if client_code.upper() == account.user_id.upper() and _is_feed_token(account, given) else None
+        return account if is_client_code(account, client_code) and _is_feed_token(account, given) else None
 
     async def _serve(self, websocket: web.WebSocketResponse, socket: Socket) -> None:
         async for incoming in websocket:
