@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from cache.channels import publish_paper_changed
 from cache.connection import connect
 from runtime.paper.books import Books
 from runtime.paper.opening import PaperTerms
@@ -36,6 +37,14 @@ async def test_whoever_follows_the_orders_hears_of_every_change_whichever_proces
         (BrokerOrderStatus.OPEN, 8, 0),
         (BrokerOrderStatus.COMPLETE, 8, 8),
     ]
+
+
+async def test_another_accounts_orders_are_not_told(world: PaperWorld) -> None:
+    async with world.broker().order_updates() as updates:
+        waiting = asyncio.create_task(_next(updates))
+        await publish_paper_changed(world.redis, ["brk_somebody_else"])
+        order = await world.place(world.order())
+        assert (await waiting).broker_order_id == order.broker_order_id
 
 
 async def _next(updates: object) -> BrokerOrder:

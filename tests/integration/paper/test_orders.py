@@ -197,6 +197,20 @@ async def test_a_change_beyond_the_money_is_refused_and_changes_nothing(world: P
     assert (await world.broker().order(order.broker_order_id)).quantity == 10
 
 
+async def test_an_impossible_price_is_refused_as_input_and_changes_nothing(world: PaperWorld) -> None:
+    order = await world.place(world.order(price="3400"))
+    for price in ("3400.03", "0", "-5"):
+        outcome = await world.broker().modify(ModifyRequest(order.broker_order_id, 10, Decimal(price)), may_send=yes)
+        assert isinstance(outcome, Refused)
+        assert outcome.kind is RefusalKind.INPUT
+    assert await world.broker().order(order.broker_order_id) == order
+
+
+async def test_a_book_is_stamped_before_it_was_asked_for_and_an_unused_tag_is_not_in_it(world: PaperWorld) -> None:
+    assert (await world.broker().orders()).requested_at == world.clock.monotonic()
+    assert await world.broker().find_by_tag("t325b0nobody") == ()
+
+
 async def test_an_order_nobody_knows_cannot_be_changed_or_read(world: PaperWorld) -> None:
     for outcome in (
         await world.broker().cancel("por_nobody", may_send=yes),
