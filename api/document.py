@@ -1,7 +1,8 @@
-"""`python -m api.document`: writes the tables of errors and of roles into docs/api.md, between their markers."""
+"""`python -m api.document`: writes docs/openapi.json, and the tables of errors and of roles into docs/api.md."""
 
 from pathlib import Path
 
+from api import contract
 from api.errors import MEANINGS
 from api.roles import RULES, Rule
 from storage.models import Role
@@ -47,4 +48,5 @@ def with_tables(guide: str) -> str:
 
 
 if __name__ == "__main__":
+    contract.write()
     GUIDE.write_text(with_tables(GUIDE.read_text(encoding="utf-8")), encoding="utf-8")
