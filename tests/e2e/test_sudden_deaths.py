@@ -117,3 +117,28 @@ def test_the_only_worker_killed_in_the_middle_of_many_exits_leaves_every_run_fla
 
 def _fills(platform: Platform, name: str) -> list[dict[str, object]]:
     return list(platform.control("GET", f"/log?action=fill&account=sim-{name}&limit=1000")["entries"])
+
+
+def test_a_paper_trade_outlives_its_worker_and_its_listener_and_sends_nothing_to_anybody(platform: Platform) -> None:
+    answer = platform.api(
+        "POST", "/auth/register", {"email": "paula@example.com", "password": "a long password", "name": "paula"}
+    )
+    platform.token = answer["token"]
+    broker_id = platform.api("POST", "/broker/connect", {"broker": "paper", "cash": 100_000})["broker_id"]
+    platform.control("POST", "/prices", {"ITC": 400})
+    sent_before = len(platform.control("GET", "/log?action=place&limit=1000")["entries"])
+    strategy = platform.start_now(symbol="ITC", stop_loss=380)
+    platform.until(strategy, _is_covered, "bought and covered")
+    platform.kill("worker-1")
+    platform.kill("listener")
+    platform.control("POST", "/prices", {"ITC": 370})
+    platform.until(strategy, lambda status: status["status"] == "completed", "stopped out")
+    books = platform.api("GET", f"/broker/{broker_id}/paper")
+    assert [holding["quantity"] for holding in books["holdings"]] == [0]
+    assert books["value"] == books["cash"] < 100_000 - 10 * 30
+    placed = platform.api("GET", f"/broker/{broker_id}/orders")["items"]
+    assert [(order["side"], order["status"], order["ours"]) for order in placed] == [
+        ("BUY", "complete", True),
+        ("SELL", "complete", True),
+    ]
+    assert len(platform.control("GET", "/log?action=place&limit=1000")["entries"]) == sent_before
