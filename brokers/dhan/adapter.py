@@ -41,6 +41,7 @@ OWN_DOMAINS = ("dhan.co",)
 # Several missed pongs.
 SILENCE_SECONDS = 10.0
 NOT_LOGGED_IN = "there is no access token: the user has to log in"
+LIST_NOT_LOADED = "Dhan's instrument list is not loaded yet"
 
 
 class DhanBroker(ABC):
@@ -113,10 +114,11 @@ class DhanBroker(ABC):
 
     async def orders(self) -> BookSnapshot:
         requested_at = self._clock.monotonic()
-        return BookSnapshot(shapes.read_orders(await self._read("/orders"), instrument_of=self._instrument_of), requested_at)
+        data = await self._read_by_instrument("/orders")
+        return BookSnapshot(shapes.read_orders(data, instrument_of=self._instrument_of), requested_at)
 
     async def order(self, broker_order_id: str) -> BrokerOrder:
-        found = await self._read(_path("/orders", broker_order_id))
+        found = await self._read_by_instrument(_path("/orders", broker_order_id))
         return shapes.read_one(found, broker_order_id=broker_order_id, instrument_of=self._instrument_of)
 
     async def find_by_tag(self, tag: str) -> tuple[BrokerOrder, ...]:
@@ -132,10 +134,10 @@ class DhanBroker(ABC):
         return shapes.read_tagged(read_data(result), tag=tag, instrument_of=self._instrument_of)
 
     async def trades(self) -> tuple[BrokerTrade, ...]:
-        return shapes.read_trades(await self._read("/trades"), instrument_of=self._instrument_of)
+        return shapes.read_trades(await self._read_by_instrument("/trades"), instrument_of=self._instrument_of)
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
-        return shapes.read_positions(await self._read("/positions"), instrument_of=self._instrument_of)
+        return shapes.read_positions(await self._read_by_instrument("/positions"), instrument_of=self._instrument_of)
 
     async def margins(self) -> Margins:
         return shapes.read_margins(await self._read("/fundlimit"))
@@ -167,6 +169,13 @@ class DhanBroker(ABC):
 
     def _instrument_of(self, token: str) -> InstrumentId | None:
         return self._tokens.instrument_of(token)
+
+    async def _read_by_instrument(self, path: str) -> object:
+        """Rows name their instruments by number. Without the list an order of ours could pass for another's, and a book in which
+        it cannot be recognized must not be read as one that lacks it."""
+        if len(self._tokens) == 0:
+            raise BrokerUnavailable(LIST_NOT_LOADED)
+        return await self._read(path)
 
     async def _read(self, path: str) -> object:
         if not self._credentials.access_token:
@@ -228,7 +237,7 @@ class SimulatedDhanBroker(DhanBroker):
 def _not_listed(instrument: InstrumentId, *, list_is_loaded: bool) -> Refused:
     """Orders name instruments by a number that only the list tells."""
     if not list_is_loaded:
-        return Refused(RefusalKind.NOT_SENT, "Dhan's instrument list is not loaded yet")
+        return Refused(RefusalKind.NOT_SENT, LIST_NOT_LOADED)
     return Refused(RefusalKind.INPUT, f"{instrument} is not in Dhan's instrument list")
 
 

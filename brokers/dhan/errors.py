@@ -218,13 +218,14 @@ def _raise_for(found: Failure, *, answer: Answered) -> None:
 
 
 def not_there(result: WireResult) -> bool:
-    """Whether a lookup was answered with 'there is none': 404 in whatever form, or an error that says so."""
+    """Whether a lookup was answered with 'there is none': an error that says so, or a 404 that is empty or JSON of whatever
+    form. A 404 of anything else may come from something in between."""
     if not isinstance(result, Answered) or not 400 <= result.status < 500:
         return False
+    if result.status == 404:
+        return not result.body or _parsed(result.body) is not None
     found = _failure(result)
-    if found is None:
-        return result.status == 404
-    return result.status == 404 or found.code == NOTHING_THERE or (found.code == "DH-907" and not found.says(_DOUBTFUL))
+    return found is not None and (found.code == NOTHING_THERE or (found.code == "DH-907" and not found.says(_DOUBTFUL)))
 
 
 def login_data(result: WireResult) -> object:

@@ -30,7 +30,7 @@ from tests.contract.world import OWNER, TCS, SystemClock, World, credentials_of,
 from tests.unit.brokers.raw_server import Connection, raw_server
 from trading.accounts import BrokerName, Credentials, LoginAnswer
 from trading.instruments import InstrumentId
-from trading.orders import BrokerOrderStatus, Placed, RefusalKind, Refused, Unknown
+from trading.orders import Accepted, BrokerOrderStatus, Placed, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
 
 
@@ -199,13 +199,19 @@ async def test_a_lookup_that_did_not_succeed_proves_nothing(world: World, fault:
         await world.broker.find_by_tag("t215b01contract99999")
 
 
-async def test_without_the_instrument_list_nothing_is_sent(world: World) -> None:
+async def test_without_the_instrument_list_nothing_is_sent_and_no_book_is_read_as_empty(world: World) -> None:
+    order_id = await world.place(world.resting())
     registry = world.registry()
     registry.tokens(world.name).replace([])
-    outcome = await world._build(registry, credentials_of(world.account)).place(world.resting(), may_send=yes)
+    bare = world._build(registry, credentials_of(world.account))
+    outcome = await bare.place(world.resting(), may_send=yes)
     assert isinstance(outcome, Refused)
     assert outcome.kind is RefusalKind.NOT_SENT
-    assert world.attempts("place") == 0
+    assert world.attempts("place") == 1
+    for reading in (bare.orders(), bare.order(order_id), bare.find_by_tag("t1"), bare.trades(), bare.positions()):
+        with pytest.raises(BrokerUnavailable, match="instrument list"):
+            await reading
+    assert await bare.cancel(order_id, may_send=yes) == Accepted()
 
 
 async def test_the_documented_limits_answer_as_rate_limited_and_place_nothing(world: World) -> None:
