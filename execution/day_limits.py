@@ -36,6 +36,10 @@ class _Reading:
     day: date | None = None
     limits: PriceLimits = field(default_factory=PriceLimits)
 
+    @property
+    def turn(self) -> tuple[bool, float]:
+        return self.day is not None, self.due_at
+
 
 class DayLimits:
     """Per environment: the limits at a stand-in exchange say nothing about the real one."""
@@ -69,9 +73,11 @@ class DayLimits:
         self._wanted_at_once.clear()
 
     async def keep_fresh(self, wanted: Iterable[InstrumentId], broker: Broker) -> None:
-        """Read those that are due. A read that fails changes nothing."""
+        """Read those that are due, those never read first: a broker may answer for some of them only. A read that fails changes
+        nothing."""
         now = self._clock.monotonic()
-        due = [instrument for instrument in wanted if self._reading(broker.environment, instrument).due_at <= now]
+        waiting = {instrument: self._reading(broker.environment, instrument) for instrument in wanted}
+        due = sorted((each for each, reading in waiting.items() if reading.due_at <= now), key=lambda each: waiting[each].turn)
         if not due:
             return
         for instrument in due:

@@ -14,6 +14,7 @@ from brokers.fyers import order_socket
 from brokers.fyers import orders as shapes
 from brokers.fyers import stream as feed
 from brokers.fyers.errors import change_outcome, is_minute_breach, place_outcome, read_body
+from brokers.fyers.frames import Reply
 from brokers.fyers.limits import LIMITS
 from brokers.fyers.pace import Need, Pace
 from brokers.fyers.session import TRADING_APP_SUFFIX, authorization, claimed_text, session_headers
@@ -176,18 +177,16 @@ class FyersBroker(ABC):
         return prices
 
     async def price_limits(self, instruments: Sequence[InstrumentId]) -> Mapping[InstrumentId, PriceLimits]:
-        """In the market depth only: one request per instrument, as many as the minute has room for."""
+        """In the market depth only: one request per instrument, as many as there are turns for in a moment. The rest is absent,
+        and found when it is asked for again."""
         limits: dict[InstrumentId, PriceLimits] = {}
         for ticker, instrument in self._tickers(instruments).items():
+            if limits and self._pace.wait_for(Need.COMFORT) > 0:
+                return limits
             try:
                 body = await self._quote("/depth", [("symbol", ticker), ("ohlcv_flag", "1")])
             except BrokerRefused:
                 continue
-            except BrokerUnavailable:
-                if limits:
-                    # The rest is asked for again soon; what was read is worth having now.
-                    return limits
-                raise
             if (found := shapes.read_price_limits(body, ticker)) is not None:
                 limits[instrument] = found
         return limits
@@ -223,15 +222,23 @@ class FyersBroker(ABC):
             raise await self._feed_refusal("the access token carries no key for market data")
         connection = await self._connect(self._urls.ws_url, headers={}, ping_seconds=feed.PING_SECONDS)
         try:
-            try:
-                reply = await feed.authenticate(connection, hsm_key, within_seconds=self._timeout_seconds)
-            except feed.FeedForbidden:
-                raise await self._feed_refusal("the market data socket does not accept this session") from None
+            reply = await self._show(connection, hsm_key)
             stream = feed.FyersTickStream(connection, self._tokens, self._clock, reply.acknowledge_every)
             async with stream.kept_alive():
                 yield stream
         finally:
             await connection.close()
+
+    async def _show(self, connection: AttentiveConnection, hsm_key: str) -> Reply:
+        """Open the feed with its key."""
+        try:
+            return await feed.authenticate(connection, hsm_key, within_seconds=self._timeout_seconds)
+        except feed.FeedForbidden:
+            raise await self._feed_refusal("the market data socket does not accept this session") from None
+        except feed.FeedSilent:
+            # A dead token makes this read say so. With a living one whoever watches the prices sees whether they come.
+            await self.profile()
+            return feed.NO_REPLY
 
     @asynccontextmanager
     async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:

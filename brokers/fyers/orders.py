@@ -245,13 +245,18 @@ def _optional_id(source: Row, key: str) -> str | None:
     return optional_text(source, key)
 
 
+_TIME_FORMATS = ("%d-%b-%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S")
+
+
 def _time(source: Row, key: str) -> datetime:
-    """`18-Dec-2023 13:51:30`, Indian time, as aware UTC."""
+    """`18-Dec-2023 13:51:30`, Indian time, as aware UTC; also with the date in digits."""
     value = text(source, key)
-    try:
-        return datetime.strptime(value, "%d-%b-%Y %H:%M:%S").replace(tzinfo=INDIA).astimezone(UTC)
-    except ValueError:
-        raise UnreadableAnswer(f"{key} is not a time") from None
+    for form in _TIME_FORMATS:
+        try:
+            return datetime.strptime(value, form).replace(tzinfo=INDIA).astimezone(UTC)
+        except ValueError:
+            continue
+    raise UnreadableAnswer(f"{key} is not a time")
 
 
 def _optional_time(source: Row, key: str) -> datetime | None:

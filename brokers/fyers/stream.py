@@ -27,15 +27,22 @@ KEEP_ALIVE_SECONDS = 10.0
 # The server is asked for signs of life more often: their absence has to be noticed within seconds.
 PING_SECONDS = 2.0
 
+# What a server that says nothing to the key is taken to have said.
+NO_REPLY = Reply(frames.AUTH, accepted=False)
+
 _log = structlog.get_logger()
 
 
 class FeedForbidden(Exception):
-    """The socket did not take the key, or said nothing to it, which is what a dead token meets. Only a REST call can tell."""
+    """The socket did not take the key. Only a REST call can tell whether the token is dead."""
+
+
+class FeedSilent(Exception):
+    """The socket said nothing to the key, which is what a dead token meets. Only a REST call can tell."""
 
 
 async def authenticate(connection: ClientConnection, hsm_key: str, *, within_seconds: float) -> Reply:
-    """Show the key. Raises FeedForbidden when it is not taken in time, BrokerUnavailable when the connection breaks."""
+    """Show the key. Raises FeedForbidden, FeedSilent, and BrokerUnavailable when the connection breaks."""
     await send(connection, frames.auth_frame(hsm_key))
     try:
         async with asyncio.timeout(within_seconds):
@@ -45,7 +52,7 @@ async def authenticate(connection: ClientConnection, hsm_key: str, *, within_sec
                     reply = frames.read_reply(message)
                     break
     except TimeoutError:
-        raise FeedForbidden from None
+        raise FeedSilent from None
     if not reply.accepted:
         raise FeedForbidden
     await send(connection, frames.mode_frame(frames.FULL_MODE))

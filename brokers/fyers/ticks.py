@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from trading.ports.broker import UnreadableAnswer
 
@@ -62,8 +62,7 @@ class Snapshot:
         return self.topic.partition("|")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """New values by position, NO_VALUE where nothing changed. A lite update has the last price alone."""
 
     topic_id: int
@@ -73,8 +72,7 @@ class Update:
 Item: TypeAlias = Snapshot | Update
 
 
-@dataclass(frozen=True, slots=True)
-class DataFrame:
+class DataFrame(NamedTuple):
     message_number: int
     items: tuple[Item, ...]
 
@@ -143,8 +141,7 @@ class _Topic:
     values: list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(NamedTuple):
     """The last price of a topic after an item, rupees. `event_time` is that of its last trade, or of an index's calculation."""
 
     topic: str

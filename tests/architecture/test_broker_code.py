@@ -32,6 +32,8 @@ NAMED = {
     ("brokers/fyers/session.py", "claims", "(ValueError, binascii.Error)"),
     # A symbol the broker does not know is absent from prices and limits, by the port.
     ("brokers/fyers/adapter.py", "price_limits", "BrokerRefused"),
+    # Not of this form: the next is tried, and when none fits the time is unreadable.
+    ("brokers/fyers/orders.py", "_time", "ValueError"),
     # The server did not say that it heard; what it tells from now on shows whether it did.
     ("brokers/fyers/order_socket.py", "subscribe", "TimeoutError"),
     # As for Angel One's stream: the loss is raised where the messages are taken.

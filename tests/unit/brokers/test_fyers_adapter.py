@@ -212,20 +212,30 @@ async def test_what_the_list_does_not_know_is_not_asked_for(pool: ConnectionPool
     assert targets(server) == ["GET /data/quotes?symbols=NSE:M%26M-EQ"]
 
 
-async def test_limits_are_read_one_by_one_and_what_fails_does_not_spoil_the_rest(pool: ConnectionPool) -> None:
+async def test_limits_are_read_one_by_one_and_an_unknown_symbol_has_none(pool: ConnectionPool) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.answer_json({"s": "error", "code": -300, "message": "Invalid symbol"}, status=400)
         await connection.request()
         await connection.answer_json({"s": "ok", "d": {"NSE:M&M-EQ": {"lower_ckt": 90, "upper_ckt": 110}}})
-        await connection.request()
-        await connection.answer(status=502, body=b"<html>", content_type="text/html")
 
-    wanted = [InstrumentId("NSE", "GONE"), SHARE, InstrumentId("NSE", "TCS")]
+    wanted = [InstrumentId("NSE", "GONE"), SHARE]
     async with raw_server(script) as server:
         assert await broker(server.url, pool).price_limits(wanted) == {SHARE: PriceLimits(Decimal(90), Decimal(110))}
-        with pytest.raises(BrokerUnavailable):
-            await broker("http://127.0.0.1:1", pool).price_limits(wanted)
+    assert targets(server)[1] == "GET /data/depth?symbol=NSE:M%26M-EQ&ohlcv_flag=1"
+    with pytest.raises(BrokerUnavailable):
+        await broker("http://127.0.0.1:1", pool).price_limits(wanted)
+
+
+async def test_limits_of_many_come_as_far_as_there_are_turns_for_them(pool: ConnectionPool) -> None:
+    def depth(path: str) -> object:
+        ticker = path.partition("symbol=")[2].partition("&")[0]
+        return {"s": "ok", "d": {ticker: {"lower_ckt": 90, "upper_ckt": 110}}}
+
+    many = [InstrumentId("NSE", f"S{number}") for number in range(10)]
+    async with raw_server(answering(depth)) as server:
+        assert list(await broker(server.url, pool).price_limits(many)) == many[: Need.COMFORT.reads_at_once]
+    assert len(server.requests) == Need.COMFORT.reads_at_once
 
 
 async def test_reads_stop_in_time_and_orders_still_go_out(pool: ConnectionPool) -> None:

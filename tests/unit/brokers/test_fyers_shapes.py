@@ -129,6 +129,10 @@ def test_a_row_of_the_book_is_read_whole() -> None:
     assert order.updated_at == datetime(2023, 3, 9, 4, 4, 38, tzinfo=UTC)
 
 
+def test_a_date_in_digits_is_read_as_well() -> None:
+    assert read_order(order_row(orderDateTime="2023-03-09 09:34:38")).updated_at == datetime(2023, 3, 9, 4, 4, 38, tzinfo=UTC)
+
+
 def test_numbers_as_text_and_what_is_left_out_are_read() -> None:
     changed = order_row(
         id=23030900015105, qty="4", filledQty="4.0", side="-1", status="2", limitPrice="6.95", fyToken=101000000014366

@@ -189,18 +189,32 @@ async def silent(connection: ServerConnection) -> None:
 
 
 @pytest.mark.parametrize("handler", [feed(reply=b"\x00\x06\x01\x01\x01\x00\x01E"), silent], ids=["refused", "ignored"])
-@pytest.mark.parametrize(
-    ("answer", "status", "error"),
-    [({"s": "error", "code": -16, "message": "dead"}, 401, SessionExpired), (PROFILE, 200, BrokerRefused)],
-    ids=["dead token", "living token"],
-)
-async def test_a_key_that_is_not_taken_is_asked_about(
-    pool: ConnectionPool, handler: Handler, answer: object, status: int, error: type[Exception]
-) -> None:
-    async with account_server(answer, status) as root, server_of(handler) as url:
-        with pytest.raises(error):
+async def test_a_key_that_a_dead_token_carries_is_found_out(pool: ConnectionPool, handler: Handler) -> None:
+    answer = {"s": "error", "code": -16, "message": "dead"}
+    async with account_server(answer, 401) as root, server_of(handler) as url:
+        with pytest.raises(SessionExpired):
             async with broker(url, pool, root=root, timeout=1).ticks():
                 pass
+
+
+async def test_a_living_token_whose_key_is_refused_may_not_see_prices(pool: ConnectionPool) -> None:
+    async with account_server(PROFILE) as root, server_of(feed(reply=b"\x00\x06\x01\x01\x01\x00\x01E")) as url:
+        with pytest.raises(BrokerRefused):
+            async with broker(url, pool, root=root).ticks():
+                pass
+
+
+async def test_a_server_that_does_not_answer_to_a_living_token_is_given_its_chance(pool: ConnectionPool) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        async for message in connection:
+            if message[2] == frames.SUBSCRIBE:
+                await connection.send(data(snapshot(sbin())))
+
+    async with account_server(PROFILE) as root, server_of(handler) as url:
+        account = broker(url, pool, root=root, timeout=1)
+        async with account.ticks() as stream:
+            await stream.subscribe([SBIN])
+            assert [str(tick.last_price) for tick in await ticks_of(stream, 1)] == ["1068.45"]
 
 
 async def test_a_token_without_a_key_is_not_shown_to_the_feed(pool: ConnectionPool) -> None:
