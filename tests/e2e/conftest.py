@@ -33,6 +33,7 @@ class Platform:
     state: Path
     api_url: str
     control_url: str
+    task_queue: str
     token: str = ""
 
     def api(self, method: str, path: str, body: object = None) -> Any:
@@ -108,7 +109,12 @@ def platform(temporal_address: str, tmp_path_factory: pytest.TempPathFactory) ->
             [sys.executable, "-m", "local", "up"], cwd=ROOT, env=environment, stdout=terminal, stderr=subprocess.STDOUT, text=True
         )
     made = Platform(
-        process, output, state, f"http://{LOOPBACK}:{ports['API_PORT']}", f"http://{LOOPBACK}:{ports['SIMULATOR_CONTROL_PORT']}"
+        process,
+        output,
+        state,
+        f"http://{LOOPBACK}:{ports['API_PORT']}",
+        f"http://{LOOPBACK}:{ports['SIMULATOR_CONTROL_PORT']}",
+        environment["TASK_QUEUE"],
     )
     try:
         deadline = time.monotonic() + START_SECONDS
