@@ -1,6 +1,7 @@
 """Accounts: making them, logging them in, looking into them, trading in them by hand."""
 
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -109,10 +110,14 @@ class AccountControls:
         return answer({"request_token": self._simulator.registry.mint_request_token(self._account(request))})
 
     async def access_token(self, request: web.Request) -> web.Response:
-        """Log in directly."""
-        account = self._account(request)
-        token = self._simulator.registry.open_session(account)
-        return answer({"api_key": account.api_key, "user_id": account.user_id, "access_token": token})
+        """Log in directly: a new session, of the dialect that is named."""
+        account, body = self._account(request), await read_object(request)
+        name = text(body, "dialect") or self._simulator.kite.name
+        dialect = self._simulator.dialects.get(name)
+        if dialect is None:
+            raise ControlError(f"There is no dialect {name}; known: {', '.join(self._simulator.dialects)}.")
+        self._simulator.registry.end_session(account)
+        return answer({"dialect": name, **asdict(dialect.log_in(account))})
 
     async def expire_token(self, request: web.Request) -> web.Response:
         """Kill the token and its sockets."""

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from tests.chaos import exits, scenario
 from tests.chaos.stack import StackFailed
+from trading.accounts import BrokerName
 
 console = Console(highlight=False)
 app = typer.Typer(add_completion=False)
@@ -36,6 +37,7 @@ def main(
     accounts: Annotated[int, typer.Option(help="Simulated people, each with one account.")] = 24,
     strategies: Annotated[int, typer.Option(help="Strategies each of them keeps running.")] = 4,
     workers: Annotated[int, typer.Option(help="Worker processes.")] = 2,
+    brokers: Annotated[str, typer.Option(help="Whose dialects the accounts speak, by turns: zerodha,dhan,...")] = "zerodha",
     which: Annotated[
         Scenario, typer.Option("--scenario", help="exits: the only worker dies amid --count exits.")
     ] = Scenario.CHAOS,
@@ -49,11 +51,11 @@ def main(
             problems = _exits(state, count)
             again = f"python -m tests.chaos --scenario exits --count {count}"
         else:
-            plan = scenario.Plan(seed, minutes * 60, accounts, strategies, workers, state)
+            plan = scenario.Plan(seed, minutes * 60, accounts, strategies, workers, state, _named(brokers))
             problems = _chaos(plan)
             again = (
                 f"python -m tests.chaos --minutes {minutes:g} --seed {seed} --accounts {accounts}"
-                f" --strategies {strategies} --workers {workers}"
+                f" --strategies {strategies} --workers {workers} --brokers {brokers}"
             )
     except StackFailed as error:
         console.print(f"[red]{escape(str(error))}[/]")
@@ -68,6 +70,13 @@ def main(
         console.print(f"Logs, rows and the exchange's log: {state}", soft_wrap=True)
     else:
         shutil.rmtree(state, ignore_errors=True)
+
+
+def _named(brokers: str) -> tuple[BrokerName, ...]:
+    try:
+        return tuple(BrokerName(name.strip()) for name in brokers.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _chaos(plan: scenario.Plan) -> list[str]:

@@ -21,6 +21,7 @@ from tests.chaos.people import http_session, platform_is_ready, sign_up_all
 from tests.chaos.stack import Stack, running_stack
 from tests.chaos.traders import Tally, Trader
 from tests.chaos.watch import Watch
+from trading.accounts import BrokerName
 
 # Short times, so that a short run sees many endings. An accepted order may appear this late in the book, and no later:
 # below what proves an order absent, which is send_by (2 s) + the HTTP timeout + the settle time.
@@ -50,6 +51,7 @@ class Plan:
     strategies: int  # at once, per account
     workers: int
     state: Path
+    brokers: tuple[BrokerName, ...] = (BrokerName.ZERODHA,)  # the accounts are spread over them
 
 
 @dataclass(slots=True)
@@ -127,6 +129,7 @@ def _trader(
         rng=random.Random(f"trader:{plan.seed}:{number}"),
         tally=tally,
         strategies=plan.strategies,
+        broker=plan.brokers[number % len(plan.brokers)],
     )
 
 

@@ -14,9 +14,24 @@ from typing import Any
 
 from tests.chaos.calls import Caller, NoAnswer, NotGranted
 from tests.chaos.market import SYMBOLS, Market, on_tick
+from trading.accounts import BrokerName
 from trading.sessions import INDIA
 
 LOOK_SECONDS = 2.0
+_TOKENS = {"access_token": "access_token"}
+# The exchange's names for what a login yields, and what connecting calls them, by broker.
+FIELDS: dict[BrokerName, dict[str, str]] = {
+    BrokerName.ZERODHA: {"api_key": "api_key", "api_secret": "api_secret", **_TOKENS},
+    BrokerName.DHAN: {"user_id": "client_id", **_TOKENS},
+    BrokerName.ANGEL_ONE: {
+        "api_key": "api_key",
+        "user_id": "client_code",
+        **_TOKENS,
+        "refresh_token": "refresh_token",
+        "feed_token": "feed_token",
+    },
+    BrokerName.FYERS: {"api_key": "app_id", "api_secret": "secret_id", **_TOKENS},
+}
 _PASSWORD = "a long password"
 _OVER = frozenset({"completed", "stopped", "failed", "created"})
 
@@ -43,6 +58,7 @@ class Trader:
     rng: random.Random
     tally: Tally
     strategies: int
+    broker: BrokerName = BrokerName.ZERODHA
     broker_id: str = ""
     closing: bool = False
     _live: list[str] = field(default_factory=list)
@@ -57,10 +73,18 @@ class Trader:
     async def sign_up(self) -> None:
         person = {"email": f"{self.name}@example.com", "password": _PASSWORD, "name": self.name}
         self.api.token = (await self._until_answered("POST", "/auth/register", person))["token"]
-        token = (await self.control.surely("POST", f"/accounts/{self.api_key}/access-token"))["access_token"]
-        secrets = {"api_key": self.api_key, "api_secret": f"{self.api_key}-secret", "access_token": token}
-        answer = await self.api.surely("POST", "/broker/connect", {"broker": "zerodha", **secrets})
+        login = await self._log_in()
+        names = FIELDS[self.broker]
+        secrets = {theirs: login[ours] for ours, theirs in names.items() if login[ours]}
+        answer = await self.api.surely("POST", "/broker/connect", {"broker": self.broker.value, **secrets})
         self.broker_id = str(answer["broker_id"])
+
+    async def _log_in(self) -> dict[str, str]:
+        """As a person would at the broker: a new session; credentials and tokens by the exchange's names for them."""
+        login: dict[str, str] = await self.control.surely(
+            "POST", f"/accounts/{self.api_key}/access-token", {"dialect": self.broker.value}
+        )
+        return login
 
     async def _until_answered(self, method: str, path: str, body: object) -> Any:
         """Registering again after an answer that was lost is refused: then log in."""
@@ -209,8 +233,9 @@ class Trader:
         await self.log_in_again()
 
     async def log_in_again(self) -> None:
-        token = (await self.control.surely("POST", f"/accounts/{self.api_key}/access-token"))["access_token"]
-        await self.api.surely("POST", f"/broker/{self.broker_id}/session", {"access_token": token})
+        login = await self._log_in()
+        tokens = {name: login[name] for name in ("access_token", "refresh_token", "feed_token") if login[name]}
+        await self.api.surely("POST", f"/broker/{self.broker_id}/session", tokens)
         self.tally.deeds["logins"] += 1
 
     # --- the end ----------------------------------------------------------------------------------------------------------
