@@ -227,6 +227,22 @@ async def _store_session(
     return account
 
 
+async def store_renewal(services: Services, seen: BrokerAccount, opened: BrokerSession) -> None:
+    """A session that was renewed without a person; nothing is stored when a person has logged in meanwhile."""
+    now = services.clock.now()
+    async with services.database.transaction() as session:
+        account = await accounts.find_for_update(session, account_id=seen.id, user_id=seen.user_id)
+        if account is None or account.session_version != seen.session_version:
+            return
+        if known_identity(account) != opened.broker_user_id:
+            raise BrokerRefused(SOMEBODY_ELSE)
+        services.accounts.seal(account, _with_tokens(services.accounts.credentials(account), opened))
+        _begin_session(account, opened, now=now)
+        await session.flush()
+        await audit.append(session, actor_id=account.user_id, action="broker.renew", subject_id=account.id, now=now)
+    await _tell_renewed(services, account, now=now)
+
+
 async def _existing(session: AsyncSession, *, account_id: str, user_id: str) -> BrokerAccount:
     account = await accounts.find(session, account_id=account_id, user_id=user_id)
     if account is None:

@@ -10,6 +10,7 @@ from api import declared, error_handlers
 from api.access import PREFIX, admit
 from api.live.stream import live_streams
 from api.middleware import BodyLimit, Edge
+from api.renewing import renewing
 from api.routes import (
     administration,
     alerts,
@@ -54,7 +55,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(chosen, replaced or Replacements(), kept) as services, live_streams(services):
+        brought = replaced or Replacements()
+        async with (
+            open_services(chosen, brought, kept) as services,
+            live_streams(services),
+            renewing(services, wanted=brought.watching),
+        ):
             app.state.services = services
             yield
 

@@ -56,6 +56,17 @@ async def of_broker_user(session: AsyncSession, *, broker: BrokerName, broker_us
     return (await session.scalars(statement)).all()
 
 
+async def ending_sessions(session: AsyncSession, *, after: datetime, before: datetime) -> Sequence[BrokerAccount]:
+    """Accounts of any user whose living session ends between the two."""
+    statement = select(BrokerAccount).where(
+        BrokerAccount.token_expires_at > after,
+        BrokerAccount.token_expires_at <= before,
+        BrokerAccount.sealed_access_token.is_not(None),
+        BrokerAccount.deleted_at.is_(None),
+    )
+    return (await session.scalars(statement.order_by(BrokerAccount.token_expires_at, BrokerAccount.id))).all()
+
+
 async def has_open_run(session: AsyncSession, *, account_id: str, user_id: str) -> bool:
     statement = select(exists().where(Run.account_id == account_id, Run.user_id == user_id, Run.state != RunState.ENDED))
     return bool(await session.scalar(statement))
