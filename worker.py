@@ -21,6 +21,7 @@ from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
 from runtime.clock_watch import ClockWatch
+from runtime.garbage import collect_seldom
 from runtime.guard import Guard
 from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
@@ -155,4 +156,5 @@ if __name__ == "__main__":
         sys.exit(f"worker: a setting is wrong: {error}")
     kept = Records(configured, kind="worker")
     configure_logging(configured, process="worker", keep=kept.book.keep_event)
+    collect_seldom()
     uvloop.run(main(configured, whom_to_tell, kept))

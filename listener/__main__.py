@@ -4,7 +4,6 @@ Starts whatever is down, waits for it and says so; ends at SIGTERM or Ctrl-C wit
 """
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from listener.supervision import supervised
 from runtime.brokers import open_accounts
 from runtime.calendar import make_calendar
 from runtime.clock import SystemClock
+from runtime.garbage import collect_seldom
 from runtime.instruments_job import InstrumentJob
 from runtime.logging import configure_logging
 from runtime.records import Records
@@ -90,9 +90,7 @@ def main() -> int:
     settings = Settings()
     records = Records(settings, kind="listener")
     configure_logging(settings, process="listener", keep=records.book.keep_event)
-    # A full collection looks at every stop there is while ticks wait. Nothing here is built in cycles that would pile up.
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    collect_seldom()
     try:
         return uvloop.run(serve(settings, records))
     except ValueError as error:
