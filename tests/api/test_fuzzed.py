@@ -31,9 +31,9 @@ class NobodyIsTold(UserTargets):
         return True
 
 
-async def person(platform: Platform, email: str, role: Role) -> Client:
+async def person(platform: Platform, email: str, role: Role, *, password: str = PASSWORD) -> Client:
     client = platform.anonymous()
-    client.tokens = await client.post("/auth/register", {"email": email, "password": PASSWORD}, expect=201)
+    client.tokens = await client.post("/auth/register", {"email": email, "password": password}, expect=201)
     async with platform.services.database.transaction() as session:
         await session.execute(update(User).where(User.id == client.user_id).values(role=role, broker="zerodha"))
     return client
