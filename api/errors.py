@@ -100,6 +100,7 @@ class ErrorCode(str, Enum):
     LAST_ADMIN = "LAST_ADMIN"
     TOO_MANY_TARGETS = "TOO_MANY_TARGETS"
     PUSH_NOT_SET_UP = "PUSH_NOT_SET_UP"
+    HISTORY_NOT_KEPT = "HISTORY_NOT_KEPT"
     SECOND_FACTOR_ON = "SECOND_FACTOR_ON"
     SECOND_FACTOR_OFF = "SECOND_FACTOR_OFF"
     TOO_MANY_API_KEYS = "TOO_MANY_API_KEYS"
@@ -235,6 +236,7 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.RESULT_OVER: Meaning(409, "It is over already"),
     ErrorCode.TOO_MANY_TARGETS: Meaning(409, "Nobody has more than ten targets and ten devices; remove one first"),
     ErrorCode.PUSH_NOT_SET_UP: Meaning(409, "This installation pushes to no devices"),
+    ErrorCode.HISTORY_NOT_KEPT: Meaning(409, "No past prices can be read from this kind of broker account"),
     ErrorCode.IDEMPOTENCY_KEY_REUSED: Meaning(409, "The Idempotency-Key was used before with another request"),
     ErrorCode.REQUEST_IN_PROGRESS: Meaning(409, "The first request with this Idempotency-Key is still being worked on"),
     ErrorCode.PAYLOAD_TOO_LARGE: Meaning(413, "The body is larger than 64 KiB; a file of prices than 16 MiB"),

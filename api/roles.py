@@ -118,6 +118,7 @@ RULES: Mapping[str, Rule] = {
     "POST /playground/results/{result_id}/cancel": TRADES,
     "DELETE /playground/results/{result_id}": TRADES,
     "POST /playground/data": TRADES,
+    "POST /playground/data/from-broker": TRADES,
     "GET /playground/data": READS,
     "DELETE /playground/data/{data_id}": TRADES,
     # whom a user wants told

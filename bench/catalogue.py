@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench import api, buys, killed_worker, listener, one_run, running, stop, stops
+from bench import api, buys, killed_worker, listener, one_run, running, stop, stops, streams
 from bench.result import Measured
 from bench.stack import Options
 
@@ -27,6 +27,7 @@ LINES = (
     Line("holding", "running strategies that hold shares", 1_000, running.measure_holding),
     Line("listener", "frames of a thousand ticks", 200, listener.measure),
     Line("api", "requests of status", 3_000, api.measure),
+    Line("streams", "live streams open in one process", 1_000, streams.measure),
     Line("one-run", "whole runs, counted", 20, one_run.measure),
 )
 

@@ -1,6 +1,5 @@
 """Broker accounts: connect, list, log in, and the broker's own books read through."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import structlog
@@ -9,9 +8,10 @@ from fastapi import APIRouter, Body, Depends
 from api import connecting, paper
 from api.answers import account_answer, broker_order_answer, position_answer
 from api.declared import BODY, BROKER_CALL, IDEMPOTENT, SIGNED_IN, errors
-from api.deps import BrokerId, Caller, CurrentCaller, Platform, idempotency_key
+from api.deps import BrokerId, CurrentCaller, Platform, idempotency_key
 from api.errors import ApiError, ErrorCode
 from api.idempotency import IdempotentRoute
+from api.reading_through import account_of, read_through
 from api.routes.tags import BROKER
 from api.schemas.broker import (
     Account,
@@ -24,11 +24,7 @@ from api.schemas.broker import (
     Positions,
 )
 from api.schemas.connecting import Connect, ConnectPaper, NewSession
-from api.services import Services
-from api.starting import SESSION_EXPIRED
-from storage.models import BrokerAccount
 from storage.repositories import accounts, order_list
-from trading.ports.broker import Broker, SessionExpired
 from trading.sessions import trading_date
 
 log = structlog.get_logger()
@@ -79,7 +75,7 @@ async def list_accounts(caller: CurrentCaller, platform: Platform) -> Accounts:
 @reading.get("/{broker_id}", operation_id="getBroker", responses=errors(SIGNED_IN, ErrorCode.BROKER_NOT_FOUND))
 async def get_account(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> Account:
     """One broker account, without its secrets."""
-    return account_answer(platform, await _account(platform, caller, broker_id))
+    return account_answer(platform, await account_of(platform, caller, broker_id))
 
 
 @router.delete(
@@ -100,7 +96,7 @@ async def delete_account(broker_id: BrokerId, caller: CurrentCaller, platform: P
 )
 async def get_login_url(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> LoginUrl:
     """Where the daily login is made; the broker leads back to `/broker/{broker}/callback`."""
-    account = await _account(platform, caller, broker_id)
+    account = await account_of(platform, caller, broker_id)
     found = await connecting.login_url(platform, account)
     if found is None:
         raise ApiError(ErrorCode.BROKER_NOT_CONNECTED, "this broker has no login page: send its codes to the session route")
@@ -123,14 +119,14 @@ async def renew_session(broker_id: BrokerId, body: NewSession, caller: CurrentCa
 @reading.get("/{broker_id}/positions", operation_id="getBrokerPositions", responses=_READ_THROUGH)
 async def positions(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> Positions:
     """Positions as the broker shows them now."""
-    found = await _read(platform, caller, broker_id, lambda broker: broker.positions())
+    found = await read_through(platform, caller, broker_id, lambda broker: broker.positions())
     return Positions(items=[position_answer(position) for position in found])
 
 
 @reading.get("/{broker_id}/orders", operation_id="getBrokerOrders", responses=_READ_THROUGH)
 async def orders(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> BrokerOrders:
     """Today's orders as the broker shows them now, the user's own included."""
-    book = await _read(platform, caller, broker_id, lambda broker: broker.orders())
+    book = await read_through(platform, caller, broker_id, lambda broker: broker.orders())
     async with platform.database.transaction() as session:
         tags = await order_list.tags_of(
             session, account_id=broker_id, user_id=caller.user_id, trading_day=trading_date(platform.clock.now())
@@ -141,31 +137,5 @@ async def orders(broker_id: BrokerId, caller: CurrentCaller, platform: Platform)
 @reading.get("/{broker_id}/margins", operation_id="getBrokerMargins", responses=_READ_THROUGH)
 async def margins(broker_id: BrokerId, caller: CurrentCaller, platform: Platform) -> MarginsAnswer:
     """Money available for trading shares."""
-    found = await _read(platform, caller, broker_id, lambda broker: broker.margins())
+    found = await read_through(platform, caller, broker_id, lambda broker: broker.margins())
     return MarginsAnswer(available=found.available, used=found.used)
-
-
-async def _account(platform: Services, caller: Caller, broker_id: str) -> BrokerAccount:
-    async with platform.database.transaction() as session:
-        account = await accounts.find(session, account_id=broker_id, user_id=caller.user_id)
-    if account is None:
-        raise ApiError(ErrorCode.BROKER_NOT_FOUND)
-    return account
-
-
-async def _read(platform: Services, caller: Caller, broker_id: str, what: Callable[[Broker], Awaitable[T]]) -> T:
-    account = await _account(platform, caller, broker_id)
-    try:
-        return await what(platform.accounts.broker_of(account))
-    except SessionExpired:
-        await _note_dead_session(platform, account)
-        raise
-
-
-async def _note_dead_session(platform: Services, account: BrokerAccount) -> None:
-    """Unless a new login has come meanwhile."""
-    async with platform.database.transaction() as session:
-        stored = await accounts.find_for_update(session, account_id=account.id, user_id=account.user_id)
-        if stored is not None and stored.session_version == account.session_version:
-            stored.health, stored.health_detail = SESSION_EXPIRED, "the broker no longer accepts the session; log in again"
-    log.info("broker_session_expired", account_id=account.id)

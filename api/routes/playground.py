@@ -1,17 +1,16 @@
 """The playground: prices brought along, one plan over one day, plans over many days. Nothing here is ever traded."""
 
-from collections.abc import AsyncIterator, Mapping
-from datetime import date
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
-from api import playing
-from api.declared import BODY, IDEMPOTENT, SIGNED_IN, Responses, errors
+from api import playing, price_files, price_history
+from api.declared import BODY, BROKER_CALL, IDEMPOTENT, SIGNED_IN, Responses, errors
 from api.deps import CurrentCaller, DataId, Platform, ResultId, idempotency_key
-from api.errors import ApiError, ErrorCode, FieldProblem
+from api.errors import ApiError, ErrorCode
 from api.idempotency import IdempotentRoute
 from api.paging import Cursor, Limit, read_id_cursor, read_number_cursor
 from api.playground_answers import csv_header, csv_lines, data_answer, day_answer, full_answer, result_answer
@@ -19,19 +18,25 @@ from api.routes.strategies import PLAN_PROBLEMS
 from api.routes.tags import PLAYGROUND
 from api.schemas.broker import Deleted
 from api.schemas.common import Exchange, Page, Symbol, storable
-from api.schemas.playground import DISCLAIMER, Accepted, Backtest, DataAnswer, DayResult, FullResult, ResultAnswer, Simulate
+from api.schemas.playground import (
+    DISCLAIMER,
+    Accepted,
+    Backtest,
+    DataAnswer,
+    DayResult,
+    FetchPrices,
+    FullResult,
+    ResultAnswer,
+    Simulate,
+)
 from api.services import Services
-from playground import apart
 from storage.models import JobKind, JobState, PlaygroundData, PlaygroundJob
-from storage.repositories import audit, playground
-
-log = structlog.get_logger()
+from storage.repositories import playground
+from trading.instruments import InstrumentId
 
 router = APIRouter(prefix="/playground", tags=[PLAYGROUND], route_class=IdempotentRoute, dependencies=[Depends(idempotency_key)])
 reading = APIRouter(prefix="/playground", tags=[PLAYGROUND])
 
-MOST_FILES = 20
-READ_SECONDS = 60.0
 EXPORT_PAGE = 1_000
 _STARTS = (
     PLAN_PROBLEMS,
@@ -190,34 +195,37 @@ async def upload(
     """A CSV or Parquet file as the body: bars (`time,open,high,low,close`) or ticks (`time,price`), at most 16 MiB and 500,000
     rows. Times without an offset are Indian. What is wrong with a file is told line by line."""
     storable(name)
-    async with platform.database.transaction() as session:
-        _refuse_more_files(await playground.count_data(session, user_id=caller.user_id))
     wanted = {"kind": "read", "bar_seconds": bar_seconds, "stamp": stamp}
-    found = await _read(platform, wanted, await request.body())
-    data = PlaygroundData(
-        user_id=caller.user_id,
-        name=name,
-        exchange=exchange,
-        symbol=symbol,
-        format=found["format"],
-        bar_seconds=found["bar_seconds"],
-        row_count=found["rows"],
-        day_count=found["days"],
-        first_day=date.fromisoformat(found["first_day"]),
-        last_day=date.fromisoformat(found["last_day"]),
-        content=bytes.fromhex(found["bars"]),
-        created_by=caller.user_id,
+    file = price_files.PriceFile(exchange, symbol, name)
+    return data_answer(await price_files.keep(platform, caller, file, wanted, read=request.body))
+
+
+@router.post(
+    "/data/from-broker",
+    status_code=201,
+    operation_id="fetchPrices",
+    responses=errors(
+        SIGNED_IN,
+        BODY,
+        IDEMPOTENT,
+        BROKER_CALL,
+        ErrorCode.BROKER_NOT_FOUND,
+        ErrorCode.BROKER_NOT_CONNECTED,
+        ErrorCode.HISTORY_NOT_KEPT,
+        ErrorCode.NO_SUCH_DAY,
+        ErrorCode.BAD_DATA_FILE,
+        ErrorCode.PLAYGROUND_FULL,
+    ),
+)
+async def fetch(body: FetchPrices, caller: CurrentCaller, platform: Platform) -> DataAnswer:
+    """Minute bars of at most thirty days from one of the user's own broker accounts, kept like a file that was uploaded. Brokers
+    sell history as a plan of its own: an account without it is refused in the broker's words."""
+    instrument = InstrumentId(body.exchange, body.symbol)
+    content = partial(price_history.fetch, platform, caller, body.broker_id, instrument, first=body.from_day, last=body.to_day)
+    file = price_files.PriceFile(body.exchange, body.symbol, body.name)
+    return data_answer(
+        await price_files.keep(platform, caller, file, {"kind": "read", "bar_seconds": 60, "stamp": "start"}, read=content)
     )
-    async with platform.database.transaction() as session:
-        await playground.lock_user(session, user_id=caller.user_id)
-        _refuse_more_files(await playground.count_data(session, user_id=caller.user_id))
-        session.add(data)
-        await session.flush()
-        await session.refresh(data, ["created_at"])
-        await audit.append(
-            session, actor_id=caller.user_id, action="playground.upload", subject_id=data.id, now=platform.clock.now()
-        )
-    return data_answer(data)
 
 
 @reading.get("/data", operation_id="listPrices", responses=errors(SIGNED_IN, BODY, ErrorCode.INVALID_CURSOR))
@@ -256,33 +264,6 @@ async def _job(platform: Services, user_id: str, result_id: str) -> PlaygroundJo
     if job is None:
         raise ApiError(ErrorCode.PLAYGROUND_RESULT_NOT_FOUND)
     return job
-
-
-def _refuse_more_files(stored: int) -> None:
-    if stored >= MOST_FILES:
-        raise ApiError(ErrorCode.PLAYGROUND_FULL, f"{stored} files of prices are kept, at most {MOST_FILES}; delete some")
-
-
-async def _read(platform: Services, wanted: Mapping[str, object], content: bytes) -> dict[str, Any]:
-    """In a process of its own, two at a time: a file may be made to harm whoever reads it."""
-    async with platform.file_readers:
-        try:
-            found = await apart.run_to_the_end(wanted, content, timeout_seconds=READ_SECONDS)
-        except apart.WentAstray as error:
-            log.warning("playground_file_unreadable", cause=str(error)[-300:])
-            message = "the file could not be read within the limits of time and memory; it may be damaged"
-            raise ApiError(ErrorCode.BAD_DATA_FILE, message) from error
-    if "bad_file" in found:
-        problems = found["bad_file"]
-        details = [
-            FieldProblem(
-                field=f"line {problem['line']}" if problem["line"] else "file", code="BAD_DATA_FILE", message=problem["reason"]
-            )
-            for problem in problems
-        ]
-        first = details[0]
-        raise ApiError(ErrorCode.BAD_DATA_FILE, f"{first.field}: {first.message}", details=details)
-    return found
 
 
 async def _export(platform: Services, job: PlaygroundJob) -> AsyncIterator[str]:

@@ -192,6 +192,17 @@ class Caution(Answer):
     message: str
 
 
+class FetchPrices(StrictBody):
+    """Minute bars from a broker account of the user's: thirty days at most, Indian days, both ends included."""
+
+    broker_id: str = Field(max_length=40, examples=["brk_01jb3m5k8r2v9x4c7n6q1t0w3z"])
+    symbol: Symbol
+    exchange: Exchange = "NSE"
+    from_day: Day
+    to_day: Day
+    name: str = Field("", max_length=120, examples=["TCS in October"])
+
+
 class DataAnswer(Answer):
     data_id: str = Field(examples=[DATA_EXAMPLE])
     name: str

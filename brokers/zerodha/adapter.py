@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from brokers.environments import check_environment
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.transport import ConnectionPool, Transport
 from brokers.urls import BrokerUrls
+from brokers.zerodha import history
 from brokers.zerodha import orders as shapes
 from brokers.zerodha.errors import change_outcome, place_outcome, read_data
 from brokers.zerodha.limits import LIMITS
@@ -35,6 +37,7 @@ from trading.orders import (
 )
 from trading.ports.broker import BrokerRefused, MaySend, SessionExpired, TickStream
 from trading.ports.clock import Clock
+from trading.ports.history import MinuteBar
 
 OWN_DOMAINS = ("kite.trade", "zerodha.com")
 # Several missed heartbeats: the server sends one every second or two.
@@ -149,6 +152,13 @@ class ZerodhaBroker(ABC):
             data = await self._read("/quote", query=[("i", str(instrument)) for instrument in some])
             limits.update(shapes.read_price_limits(data))
         return limits
+
+    async def minute_bars(self, instrument: InstrumentId, *, first: date, last: date) -> tuple[MinuteBar, ...]:
+        """Only where the account's plan has historical data; a few days a request."""
+        token = self._tokens.token_of(instrument)
+        if token is None:
+            raise BrokerRefused(f"{instrument} is not on the broker's list")
+        return await history.minute_bars(self._read, token, first=first, last=last)
 
     async def _read(self, path: str, *, query: shapes.Pairs = ()) -> object:
         if not self._credentials.access_token:

@@ -395,3 +395,11 @@ async def test_a_simulation_leaves_no_trace_in_anything_that_trades(trading: Pla
         for table in (Order, Run, RunEvent, OrderLog):
             assert (await session.scalars(select(func.count()).select_from(table))).one() == 0
     assert (await user.get(f"/broker/{broker_id}/orders"))["items"] == []
+
+
+async def test_a_broker_account_without_history_is_told_apart(platform: Platform) -> None:
+    user = await platform.user()
+    broker_id = await platform.connect(user)
+    day = trading_date(platform.clock.now()).isoformat()
+    wanted = {"broker_id": broker_id, "symbol": "TCS", "from_day": day, "to_day": day}
+    await user.refused("POST", "/playground/data/from-broker", 409, "HISTORY_NOT_KEPT", json=wanted)

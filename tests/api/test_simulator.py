@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ from api.main import create_app
 from api.services import Services
 from simulator.testing import RunningSimulator, running_simulator
 from tests.api.conftest import LIMIT_SECONDS, PASSWORD, PLAN, Client, DeclaredErrors, make_settings, until
+from trading.sessions import trading_date
 
 
 @dataclass
@@ -125,3 +127,39 @@ async def test_an_expired_token_is_told_as_not_connected(real: Real) -> None:
 async def test_the_exchanges_symbols_are_found(real: Real) -> None:
     found = (await real.user.get("/instruments?query=TCS"))["items"]
     assert (found[0]["exchange"], found[0]["symbol"]) == ("NSE", "TCS")
+
+
+async def test_the_brokers_own_history_becomes_a_file_of_prices_for_the_playground(real: Real) -> None:
+    broker_id = await real.connect()
+    last = trading_date(datetime.now(UTC)) - timedelta(days=1)
+    wanted = {
+        "broker_id": broker_id,
+        "symbol": "TCS",
+        "from_day": f"{last - timedelta(days=3)}",
+        "to_day": f"{last}",
+        "name": "days",
+    }
+    data = await real.user.post("/playground/data/from-broker", wanted, expect=201)
+    assert (data["symbol"], data["bar_seconds"], data["days"]) == ("TCS", 60, 4)
+    assert (data["first_day"], data["last_day"]) == (wanted["from_day"], wanted["to_day"])
+    assert data["rows"] == 4 * 24 * 60, "an exchange that never closes"
+    plan = {"symbol": "TCS", "quantity": 10, "buy_time": "09:30:00", "sell_time": "15:00:00", "stop_loss_percent": 1}
+    await real.user.post("/playground/backtest", {"plans": [plan], "data_id": data["data_id"]}, expect=202)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"to_day": "2020-01-01"}, 400, "INVALID_VALUE"),
+        ({"from_day": "2020-01-01"}, 400, "INVALID_VALUE"),
+        ({"from_day": "2100-01-01", "to_day": "2100-01-02"}, 400, "NO_SUCH_DAY"),
+        ({"symbol": "NOWHERE"}, 400, "BROKER_AUTH_FAILED"),
+        ({"broker_id": "brk_" + "0" * 26}, 404, "BROKER_NOT_FOUND"),
+    ],
+)
+async def test_history_that_cannot_be_had_is_refused_in_words(real: Real, change: dict[str, str], status: int, code: str) -> None:
+    broker_id = await real.connect()
+    day = trading_date(datetime.now(UTC)) - timedelta(days=1)
+    wanted = {"broker_id": broker_id, "symbol": "TCS", "from_day": f"{day}", "to_day": f"{day}", **change}
+    await real.user.refused("POST", "/playground/data/from-broker", status, code, json=wanted)
+    assert (await real.user.get("/playground/data"))["items"] == []
