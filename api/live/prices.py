@@ -17,6 +17,7 @@ _log = structlog.get_logger()
 # Four a second of each symbol, whatever the market does.
 PAUSE_SECONDS = 0.25
 WITHOUT_REDIS_SECONDS = 1.0
+OFFERED_AT_ONCE = 25
 
 
 class Prices:
@@ -42,9 +43,17 @@ class Prices:
         """Whatever has another price than the one told last."""
         traded = self._strategies.traded()
         prices = await self._cache.read(traded)
+        offered = 0
         for instrument, hot in prices.items():
             if self._told.get(instrument) == hot.price:
                 continue
+            self._told[instrument] = hot.price
             for user_id, strategy_ids in traded[instrument].items():
-                self._hub.offer(user_id, price_event(instrument, hot, about=strategy_ids))
-        self._told = {instrument: hot.price for instrument, hot in prices.items()}
+                event = price_event(instrument, hot, about=strategy_ids)
+                for reader in self._hub.readers([user_id]):
+                    reader.offer(event)
+                    offered += 1
+                    if offered % OFFERED_AT_ONCE == 0:
+                        # Each one offered is a message to write; lines and other requests must not wait for a thousand of them.
+                        await asyncio.sleep(0)
+        self._told = {instrument: price for instrument, price in self._told.items() if instrument in prices}

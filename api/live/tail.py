@@ -86,9 +86,10 @@ class Tail:
             self._alerts_at = now
 
     def _forget_all_but(self, users: set[str]) -> None:
-        self._known &= users
-        for news in (self.strategies, self._alerts, self._readiness):
-            news.keep_only(self._known)
+        if self._known - users:
+            self._known &= users
+            for news in (self.strategies, self._alerts, self._readiness):
+                news.keep_only(self._known)
         if not users:
             self._lines = None
             self._touched.clear()
