@@ -52,7 +52,7 @@ class World:
     broker: SimulatedBroker
     _numbers: "count[int]"
 
-    def registry(self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 5.0) -> BrokerRegistry:
+    def registry(self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 20.0) -> BrokerRegistry:
         made = BrokerRegistry(
             urls={self.name: urls or self.urls},
             clock=SystemClock(),
@@ -63,7 +63,7 @@ class World:
         return made
 
     def another_broker(
-        self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 5.0, access_token: str | None = None
+        self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 20.0, access_token: str | None = None
     ) -> SimulatedBroker:
         """The same account, seen through other settings."""
         credentials = credentials_of(self.account)
@@ -186,7 +186,7 @@ async def new_world(name: BrokerName) -> AsyncIterator[World]:
         sim.set_prices({"TCS": "3500", "INFY": "1500"})
         account = sim.account(OWNER, rate_limits="off", dialect=name.value)
         urls = BrokerUrls(**sim.urls(name.value))
-        registry = BrokerRegistry(urls={name: urls}, clock=SystemClock(), connections=connections, timeout_seconds=5)
+        registry = BrokerRegistry(urls={name: urls}, clock=SystemClock(), connections=connections, timeout_seconds=20)
         master = registry.master(name)
         assert not isinstance(master, UnsupportedBroker)
         listed = await master.instruments()
