@@ -81,6 +81,7 @@ class ErrorCode(str, Enum):
     STRATEGY_CHANGED = "STRATEGY_CHANGED"
     PRICE_AT_OR_BELOW_STOP = "PRICE_AT_OR_BELOW_STOP"
     PRICE_AT_OR_ABOVE_TARGET = "PRICE_AT_OR_ABOVE_TARGET"
+    BACKUP_STOP_NOT_SUPPORTED = "BACKUP_STOP_NOT_SUPPORTED"
     MARKET_CLOSED = "MARKET_CLOSED"
     NO_TRADING_DAY = "NO_TRADING_DAY"
     KILL_SWITCH_ENGAGED = "KILL_SWITCH_ENGAGED"
@@ -205,6 +206,7 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.STRATEGY_RUNNING: Meaning(409, "A running strategy cannot be edited or deleted; stop it first"),
     ErrorCode.STRATEGY_CHANGED: Meaning(409, "The strategy was changed while it was being started; start it again"),
     ErrorCode.PRICE_AT_OR_BELOW_STOP: Meaning(409, "The last price is at or below the stop-loss: there is nothing to buy"),
+    ErrorCode.BACKUP_STOP_NOT_SUPPORTED: Meaning(409, "No backup stop can rest at this account's broker"),
     ErrorCode.PRICE_AT_OR_ABOVE_TARGET: Meaning(409, "The last price is at or above the target: there is nothing to buy"),
     ErrorCode.MARKET_CLOSED: Meaning(409, "The strategy cannot start now: the market is closed or its sell time has passed"),
     ErrorCode.NO_TRADING_DAY: Meaning(409, "No trading day was found for this strategy in the coming weeks"),

@@ -65,6 +65,8 @@ async def start(services: Services, caller: Caller, *, strategy_id: str, now_wan
     async with services.database.transaction() as session:
         strategy, account = await _what_starts(services, session, caller, strategy_id)
         await _check_switches(session, account, now_wanted=now_wanted)
+    if strategy.backup_stop and not services.accounts.limits(account.broker).resting_stops:
+        raise ApiError(ErrorCode.BACKUP_STOP_NOT_SUPPORTED, f"no backup stop can rest at {account.broker.value}")
     plan = strategies.plan_of(strategy)
     instrument = listed_instrument(services, plan.instrument)
     if now_wanted:

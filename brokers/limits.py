@@ -29,3 +29,5 @@ class BrokerLimits:
     settle_seconds: float
     source: str
     checked_on: date
+    # Whether its adapter knows stop-limit orders, so that a backup stop may rest there.
+    resting_stops: bool = False

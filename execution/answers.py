@@ -85,7 +85,12 @@ def tell_sent(session: AsyncSession, run: Run, answer: Answer) -> None:
     request = claimed.request
     verb = "buy" if claimed.leg is Leg.ENTRY else "sell"
     what = f"{verb} {request.quantity} {request.instrument.symbol}, limit {rupees(request.price)}"
-    if isinstance(outcome, Placed):
+    if request.trigger_price is not None:
+        what = f"{what}, resting at the broker below {rupees(request.trigger_price)}"
+    if isinstance(outcome, Placed) and request.trigger_price is not None:
+        words = f"A backup stop rests at the broker at {rupees(request.trigger_price)}"
+        tell(session, run, "backup_placed", words, price=request.trigger_price, quantity=request.quantity, at=answer.sent_at)
+    elif isinstance(outcome, Placed):
         tell(
             session,
             run,
@@ -207,6 +212,7 @@ def _log_line(claimed: ClaimedOrder, outcome: PlaceOutcome) -> OrderLog:
             "product": request.product.value,
             "quantity": request.quantity,
             "price": str(request.price),
+            **({} if request.trigger_price is None else {"trigger_price": str(request.trigger_price)}),
         },
         answer=answer,
     )

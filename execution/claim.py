@@ -71,6 +71,11 @@ class ClaimedOrder:
     trigger: Decimal | None
     send_until: float
 
+    @property
+    def is_backup(self) -> bool:
+        """It goes to rest at the broker as a stop; nobody wants to leave yet."""
+        return self.request.trigger_price is not None
+
 
 # Entries stop at a kill switch; exits never do: reducing is always allowed.
 _NO_KILL_SWITCH = """
@@ -105,7 +110,7 @@ _COMPARED = """
 
 _RETURNING = """
     RETURNING o.id, o.run_id, o.strategy_id, o.user_id, o.account_id, o.leg, o.attempt, o.revision, o.tag, o.exchange, o.symbol,
-              o.product, o.side, o.quantity, o.price, o.wanted_at, o.reason, o.trigger_price, o.fired_by
+              o.product, o.side, o.quantity, o.price, o.wanted_at, o.reason, o.trigger_price, o.fired_by, o.backup_trigger
 """
 
 _DUE_ENTRIES = f"""
@@ -274,10 +279,49 @@ async def _claim(
 ) -> list[ClaimedOrder]:
     parameters = {**values, "owner": owner, "now": now, "send_within": SEND_WITHIN}
     rows = (await session.execute(statement, parameters)).mappings().all()
-    return [_claimed(row, send_until=monotonic + SEND_WITHIN.total_seconds()) for row in rows]
+    return [_claimed(row, send_until=monotonic + SEND_WITHIN.total_seconds(), now=now) for row in rows]
 
 
-def _claimed(row: RowMapping, *, send_until: float) -> ClaimedOrder:
+# The run is locked by the caller: a wish to leave that was committed is seen, and one that comes later finds the order sent.
+_CLAIM_BACKUP = text(
+    f"""
+    UPDATE orders o
+    SET state = 'sending', owner = :owner, claimed_at = clock_timestamp(), send_by = clock_timestamp() + :send_within,
+        price = :limit, backup_trigger = :trigger, fired_by = 'backup',
+        revision = o.revision + 1, updated_at = clock_timestamp()
+    FROM runs r
+    WHERE o.id = :order_id AND o.revision = :revision AND o.state = 'armed' AND o.leg = 'exit' AND o.wanted_at IS NULL
+      AND r.id = o.run_id AND r.backup_stop AND r.state <> 'ended' AND r.exit_wanted_at IS NULL AND NOT r.leave_open
+      AND r.handed_over_at IS NULL AND :now < r.hand_over_at
+      AND o.stop_price > :trigger AND o.quantity BETWEEN 1 AND r.bought - r.sold - r.taken_elsewhere
+      AND {_COMPARED}
+    {_RETURNING}
+    """  # noqa: S608 (constants only; every value is bound)
+).bindparams(bindparam("limit", type_=Numeric), bindparam("trigger", type_=Numeric))
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBackup:
+    """An armed exit that shall rest at the broker. Prices in rupees."""
+
+    order_id: str
+    run_id: str
+    revision: int
+    trigger: Decimal
+    limit: Decimal
+
+
+async def claim_backup(
+    session: AsyncSession, wanted: WantedBackup, *, owner: str, now: datetime, monotonic: float
+) -> ClaimedOrder | None:
+    """As `claim_exits`, for an exit that goes while nobody wants to leave. None: somebody does, or the row has moved on."""
+    await session.execute(text("SELECT 1 FROM runs WHERE id = :run_id FOR UPDATE"), {"run_id": wanted.run_id})
+    values = {"order_id": wanted.order_id, "revision": wanted.revision, "limit": wanted.limit, "trigger": wanted.trigger}
+    claimed = await _claim(session, _CLAIM_BACKUP, values, owner=owner, now=now, monotonic=monotonic)
+    return claimed[0] if claimed else None
+
+
+def _claimed(row: RowMapping, *, send_until: float, now: datetime) -> ClaimedOrder:
     request = OrderRequest(
         tag=row["tag"],
         instrument=InstrumentId(row["exchange"], row["symbol"]),
@@ -285,6 +329,7 @@ def _claimed(row: RowMapping, *, send_until: float) -> ClaimedOrder:
         side=Side(row["side"]),
         quantity=row["quantity"],
         price=row["price"],
+        trigger_price=row["backup_trigger"],
     )
     return ClaimedOrder(
         order_id=row["id"],
@@ -296,7 +341,7 @@ def _claimed(row: RowMapping, *, send_until: float) -> ClaimedOrder:
         attempt=row["attempt"],
         revision=row["revision"],
         request=request,
-        wanted_at=row["wanted_at"],
+        wanted_at=row["wanted_at"] or now,
         fired_by=row["fired_by"],
         reason=ExitReason(row["reason"]) if row["reason"] else None,
         trigger=row["trigger_price"],
@@ -307,7 +352,8 @@ def _claimed(row: RowMapping, *, send_until: float) -> ClaimedOrder:
 _GIVE_BACK = text(
     """
     UPDATE orders
-    SET state = 'armed', owner = NULL, send_by = NULL, claimed_at = NULL, revision = revision + 1, updated_at = clock_timestamp()
+    SET state = 'armed', owner = NULL, send_by = NULL, claimed_at = NULL, backup_trigger = NULL,
+        revision = revision + 1, updated_at = clock_timestamp()
     WHERE id = :order_id AND state = 'sending' AND owner = :owner AND revision = :revision
     RETURNING id
     """

@@ -16,7 +16,7 @@ from execution.timeline import rupees, tell
 from execution.views import armed_stop, is_trailing
 from execution.withdraw import supersede_armed
 from storage.models import Order, Run
-from trading.orders import Leg, OrderState, SupersededFor
+from trading.orders import LIVE_STATES, Leg, OrderState, SupersededFor
 from trading.runs import ExitReason, RunState
 from trading.sessions import INDIA
 
@@ -172,6 +172,7 @@ async def take_plan_change(
         run.target_price, run.stop_version = target_price, run.stop_version + 1
         tell(session, run, "plan_changed", f"Target is now {rupees(target_price)}", at=now, price=target_price)
     armed = (Order.run_id == run_id, Order.state == OrderState.ARMED)
+    resting = (Order.run_id == run_id, Order.state.in_(LIVE_STATES), Order.backup_trigger.is_not(None))
     entry_values = {
         "stop_price": run.stop_loss,
         "stop_version": run.stop_version,
@@ -180,7 +181,9 @@ async def take_plan_change(
     }
     exit_values = {**entry_values, "fire_at": run.sell_at}
     moved = update(Order).where(*armed, Order.leg == Leg.EXIT).values(**exit_values).returning(Order.id)
-    is_covered = (await session.execute(moved)).first() is not None
+    # One that rests at the broker is at another revision only when the broker is told something.
+    kept = update(Order).where(*resting).values(**{**exit_values, "revision": Order.revision}).returning(Order.id)
+    is_covered = [(await session.execute(change)).first() for change in (moved, kept)] != [None, None]
     await session.execute(update(Order).where(*armed, Order.leg == Leg.ENTRY).values(**entry_values))
     watch = armed_stop(run, armed_at=now) if is_covered else None
     return PlanChangeTaken(run.id, run.workflow_id, run.sell_at, run.stop_loss, run.stop_version, run.target_price, watch)
@@ -198,7 +201,10 @@ async def _why_not(
 ) -> PlanChangeRefused | None:
     sell_at = wanted.sell_at
     out = select(Order.id).where(
-        Order.run_id == run.id, Order.leg == Leg.EXIT, Order.state.not_in([OrderState.ARMED, OrderState.SUPERSEDED])
+        Order.run_id == run.id,
+        Order.leg == Leg.EXIT,
+        Order.state.not_in([OrderState.ARMED, OrderState.SUPERSEDED]),
+        Order.backup_trigger.is_(None),
     )
     if run.exit_wanted_at is not None or run.leave_open or (await session.execute(out.limit(1))).first() is not None:
         return PlanChangeRefused(ChangeRefusal.EXIT_HAS_BEGUN, "the exit has begun; nothing can be changed any more")

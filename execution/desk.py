@@ -70,6 +70,8 @@ class Desk:
         self.session_since = tools.clock.now()
         self.session_version = account.session_version
         self.budget = Budget(_rates(account, tools))
+        # Whether a backup stop may rest at this broker.
+        self.stops_may_rest = tools.accounts.limits(account.broker).resting_stops
         self.broker: Broker | None = None
         self.open_positions = 0
         self._account = account
@@ -190,7 +192,7 @@ class Desk:
             # There may be a new login already, in rows this desk has not read: it is read at once.
             self._host.account_changed(self.account_id)
             await self._alarms.session_ended()
-        elif claimed.leg is Leg.EXIT and not refused.kind.is_retryable:
+        elif claimed.leg is Leg.EXIT and not claimed.is_backup and not refused.kind.is_retryable:
             await self._alarms.exit_refused(claimed.run_id, refused.message)
 
     # --- following ----------------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ class Findings:
         if locked is None or order is None or order.state is not OrderState.ARMED:
             return False
         order.state, order.owner, order.claimed_at, order.send_by = OrderState.SENDING, "reconcile", self._now, self._now
-        order.price, order.quantity = seen.price, seen.quantity
+        order.price, order.quantity, order.backup_trigger = seen.price, seen.quantity, seen.trigger_price
         order.revision += 1
         message = (
             f"The {order.leg.value} order is at the broker already, though it was not noted as sent: it is followed from here"

@@ -236,12 +236,18 @@ class Floor:
 
     def on_stops(self, batch: list[StopCrossed]) -> None:
         """Crossings of all accounts; those of ours are fired, the rest is another worker's."""
-        due = []
+        due, others = [], []
         for stop in batch:
+            desk = self.desks.get(stop.account_id)
             order = self.armed.exit_of(stop.run_id)
-            if order is not None and self.is_ours(stop.account_id):
+            if order is not None and desk is not None:
                 due.append(Due(order, stop.at, "desk", stop.reason, stop.price))
+            elif desk is not None and desk.stops_may_rest:
+                others.append(stop)
         self.dispatcher.submit(due)
+        if others:
+            # Their exit rests at the broker, or is out already: one statement tells which.
+            self.desks[others[0].account_id].keep(self._flattener.note_hits(others))
 
     # --- hints --------------------------------------------------------------------------------------------------------
 

@@ -22,8 +22,17 @@ from execution.views import holding_of, is_trailing, run_view
 from storage.ids import new_id
 from storage.models import FillRow, Order, Run
 from trading.fills import Progress, follow, sum_trades
-from trading.next_step import ArmExit, GiveUpReading, ResizeArmed, RetryEntry, Step, Supersede, next_steps
-from trading.orders import DEAD_STATES, IN_DOUBT_STATES, BrokerOrder, BrokerTrade, Leg, OrderState, can_become
+from trading.next_step import ArmExit, GiveUpReading, LeaveAtItsTime, ResizeArmed, RetryEntry, Step, Supersede, next_steps
+from trading.orders import (
+    DEAD_STATES,
+    IN_DOUBT_STATES,
+    BrokerOrder,
+    BrokerOrderStatus,
+    BrokerTrade,
+    Leg,
+    OrderState,
+    can_become,
+)
 from trading.runs import ExitReason, LastAction, RunState
 
 _log = structlog.get_logger()
@@ -124,6 +133,12 @@ async def _apply(
         followed.oddities.append(f"{order.tag} filled {after.filled_quantity} of {order.quantity}")
     if order.leg is Leg.EXIT and order.reason is not None and order.wanted_at is not None:
         leave_because(session, run, order.reason, order.wanted_at, trigger=order.trigger_price)
+    triggered = _has_triggered(run, order, seen, filled=after.filled_quantity)
+    if triggered:
+        # The market was there before anybody of us: the stop has been hit, and what is left of the order is the exit.
+        order.reason, order.wanted_at, order.trigger_price = ExitReason.STOP_LOSS, now, order.backup_trigger
+        tell(session, run, "backup_triggered", "The backup stop at the broker was reached", price=order.backup_trigger)
+        leave_because(session, run, ExitReason.STOP_LOSS, now, trigger=order.backup_trigger)
     order.broker_order_id = order.broker_order_id or seen.broker_order_id
     order.exchange_order_id = seen.exchange_order_id or order.exchange_order_id
     order.algo_id = seen.algo_id or order.algo_id
@@ -133,7 +148,7 @@ async def _apply(
     first_fill = after.filled_quantity > 0 and before.filled_quantity == 0
     followed.filled_more = after.filled_quantity > before.filled_quantity or after.average_price != before.average_price
     followed.ended = state is not before.state and state in DEAD_STATES
-    followed.changed = followed.filled_more or state is not before.state
+    followed.changed = followed.filled_more or state is not before.state or triggered
     if not followed.changed:
         return
     adopted = before.state in IN_DOUBT_STATES
@@ -151,8 +166,17 @@ async def _apply(
     if followed.ended:
         order.ended_at = now
         order.message = seen.message or order.message
-        order.change_kind = order.change_state = order.change_price = order.change_quantity = None
+        order.change_kind = order.change_state = order.change_price = order.change_quantity = order.change_trigger = None
         _tell_end(session, run, order)
+
+
+def _has_triggered(run: Run, order: Order, seen: BrokerOrder, *, filled: int) -> bool:
+    """Whether a backup that nobody wanted as the exit yet waits no more. Our own change of it into the exit comes after the wish
+    to leave, so without one it was the market."""
+    if order.backup_trigger is None or run.exit_wanted_at is not None:
+        return False
+    waits_no_more = seen.status is BrokerOrderStatus.OPEN and seen.trigger_price is None
+    return filled > order.filled_quantity or waits_no_more
 
 
 def _next_state(before: OrderState, wanted: OrderState, followed: Followed) -> OrderState:
@@ -278,6 +302,8 @@ def carry_out_rows(
             order.state, order.superseded_for, order.ended_at = OrderState.SUPERSEDED, step.why, now
             order.revision += 1
             followed.disarmed = followed.disarmed or order.leg is Leg.EXIT
+        elif isinstance(step, LeaveAtItsTime):
+            want_exit(run, ExitReason.SELL_TIME, step.at)
         elif isinstance(step, GiveUpReading):
             give_up_reading(session, run, by_id[step.order_id], now=now)
         else:

@@ -35,7 +35,7 @@ def give_up_reading(session: AsyncSession, run: Run, order: Order, *, now: datet
     """The broker's day is over: its book will never tell what became of this order. It is not sent again."""
     order.state, order.ended_at = OrderState.HANDED_OVER, now
     order.revision += 1
-    order.change_kind = order.change_state = order.change_price = order.change_quantity = None
+    order.change_kind = order.change_state = order.change_price = order.change_quantity = order.change_trigger = None
     message = f"The broker's day ended before the outcome of {order.leg.value} order {order.tag} was known"
     tell(session, run, "order_never_read", message, data={"order_id": order.id})
 

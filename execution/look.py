@@ -19,7 +19,16 @@ from storage.models import Order
 from trading.fills import trades_of
 from trading.instruments import InstrumentId
 from trading.ledger import LedgerKey
-from trading.orders import IN_DOUBT_STATES, LIVE_STATES, BookSnapshot, BrokerOrder, BrokerTrade, Leg, OrderState
+from trading.orders import (
+    IN_DOUBT_STATES,
+    LIVE_STATES,
+    BookSnapshot,
+    BrokerOrder,
+    BrokerOrderStatus,
+    BrokerTrade,
+    Leg,
+    OrderState,
+)
 from trading.ports.broker import Broker
 from trading.sessions import INDIA
 
@@ -300,7 +309,16 @@ def _tells_something(row: Order, seen: BrokerOrder) -> bool:
         return True
     if row.state is not OrderState.OPEN:
         return row.state in IN_DOUBT_STATES or seen.filled_quantity > row.filled_quantity or seen.status.is_terminal
-    return seen.status.is_terminal or seen.filled_quantity != row.filled_quantity
+    return seen.status.is_terminal or seen.filled_quantity != row.filled_quantity or _backup_waits_no_more(row, seen)
+
+
+def _backup_waits_no_more(row: Order, seen: BrokerOrder) -> bool:
+    return (
+        row.backup_trigger is not None
+        and row.reason is None
+        and seen.status is BrokerOrderStatus.OPEN
+        and seen.trigger_price is None
+    )
 
 
 def _rests(row: Order) -> bool:

@@ -69,7 +69,7 @@ async def load_armed(session: AsyncSession, account_ids: Sequence[str]) -> list[
 
 
 # Runs that may need a step: something works at the broker, somebody wants out, an entry is wanted or too late, the last moment
-# has come, or shares are not covered by any exit.
+# has come, an exit may go to rest at the broker, or shares are not covered by any exit.
 _TO_PLAN = text(
     """
     SELECT o.run_id FROM orders o JOIN runs r ON r.id = o.run_id
@@ -77,7 +77,8 @@ _TO_PLAN = text(
       AND (o.state = 'open'
            OR (o.state IN ('armed', 'sending', 'unknown') AND r.hand_over_at <= :now)
            OR (o.state = 'armed' AND (o.wanted_at IS NOT NULL OR o.deadline_at <= :now OR o.fire_at <= :now
-                                      OR r.exit_wanted_at IS NOT NULL OR r.leave_open)))
+                                      OR r.exit_wanted_at IS NOT NULL OR r.leave_open
+                                      OR (r.backup_stop AND o.leg = 'exit'))))
     UNION
     SELECT r.id FROM runs r
     WHERE r.account_id = ANY(:account_ids) AND r.bought - r.sold - r.taken_elsewhere > 0 AND NOT r.leave_open

@@ -57,7 +57,8 @@ class Sender:
         if not wire.was_allowed:
             state = await self._store(claimed, lambda: self._give_back(claimed))
             return Sent(claimed, outcome, state, None, None)
-        answer = Answer(claimed, outcome, wire.sent_at, _milliseconds(claimed.wanted_at, wire.sent_at))
+        late_ms = None if claimed.is_backup else milliseconds(claimed.wanted_at, wire.sent_at)
+        answer = Answer(claimed, outcome, wire.sent_at, late_ms)
         # Until the answer is stored the row says `sending`: whoever comes after us would find the order in the book.
         state = await self._store(claimed, lambda: self._answers.store(answer))
         return Sent(claimed, outcome, state, answer.sent_at, answer.late_ms)
@@ -105,5 +106,5 @@ class Wire:
         return True
 
 
-def _milliseconds(wanted_at: datetime, sent_at: datetime | None) -> int | None:
+def milliseconds(wanted_at: datetime, sent_at: datetime | None) -> int | None:
     return None if sent_at is None else int((sent_at - wanted_at).total_seconds() * 1000)

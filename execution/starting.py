@@ -66,6 +66,7 @@ async def create_run(
         target_price=strategy.target_price,
         trailing_by=strategy.trailing_by,
         trailing_percent=strategy.trailing_percent,
+        backup_stop=strategy.backup_stop,
         max_lateness_seconds=strategy.max_lateness_seconds,
         starts_now=starts_now,
         created_by=started_by,

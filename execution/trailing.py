@@ -63,13 +63,15 @@ _RAISE_RUNS = text(
     bindparam("highs", type_=ARRAY(Numeric)),
 )
 
+# An exit that rests at the broker is at another revision only when the broker is told something.
 _RAISE_EXITS = text(
     """
     UPDATE orders o
-    SET stop_price = r.stop_loss, stop_version = r.stop_version, revision = o.revision + 1, updated_at = clock_timestamp()
+    SET stop_price = r.stop_loss, stop_version = r.stop_version, updated_at = clock_timestamp(),
+        revision = o.revision + CASE WHEN o.state = 'armed' THEN 1 ELSE 0 END
     FROM runs r
-    WHERE r.id = o.run_id AND o.run_id = ANY(:run_ids) AND o.leg = 'exit' AND o.state = 'armed'
-      AND o.stop_version < r.stop_version
+    WHERE r.id = o.run_id AND o.run_id = ANY(:run_ids) AND o.leg = 'exit' AND o.stop_version < r.stop_version
+      AND (o.state = 'armed' OR (o.backup_trigger IS NOT NULL AND o.state IN ('sending', 'unknown', 'open')))
     """
 ).bindparams(bindparam("run_ids", type_=ARRAY(String)))
 

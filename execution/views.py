@@ -30,6 +30,9 @@ def attempt_view(order: Order) -> AttemptView:
         touched_at=max((at for at in (order.acknowledged_at, order.changed_at) if at is not None), default=order.claimed_at),
         ended_at=order.ended_at,
         refusal=RefusalKind(order.refusal) if order.refusal else None,
+        stop_price=order.stop_price,
+        backup_trigger=order.backup_trigger,
+        changed_at=order.changed_at,
     )
 
 
@@ -41,6 +44,7 @@ def run_view(
     is_suspended: bool = False,
     session_since: datetime | None = None,
     fires_by_itself: bool = False,
+    stops_may_rest: bool = False,
 ) -> RunView:
     attempts = sorted(orders, key=lambda order: order.attempt)
     return RunView(
@@ -59,6 +63,7 @@ def run_view(
         hand_over_at=run.hand_over_at,
         day_ends_at=day_ends_at(run.trading_day),
         is_handed_over=run.handed_over_at is not None,
+        wants_backup=run.backup_stop and stops_may_rest,
     )
 
 

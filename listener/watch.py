@@ -135,7 +135,7 @@ class Watch:
 
     def _stop_of(self, run: OpenRun) -> WatchedStop | None:
         row = run.exit
-        if row is None or not row.is_armed or row.stop_price is None:
+        if row is None or not row.is_watched or row.stop_price is None:
             return None
         known = self._intake.triggers.watched(run.run_id)
         if known is not None and known.version == row.stop_version:
@@ -229,17 +229,17 @@ def _instruments_by_broker(runs: Sequence[OpenRun], *, paper_carrier: BrokerName
 
 
 def _is_unanswered(run: OpenRun | None, crossing: Crossing) -> bool:
-    """The exit stands there as armed with the stop that was crossed."""
+    """The exit stands there, armed or resting at the broker, with the stop that was crossed."""
     if run is None or run.exit is None:
         return False
-    return run.exit.is_armed and run.exit.stop_version == crossing.stop.version
+    return run.exit.is_watched and run.exit.stop_version == crossing.stop.version
 
 
 def _stopped(run: OpenRun) -> Crossing | None:
     """The run's exit left because of its stop or its target: its workflow has to hear of it. This is all a restarted listener
     knows of a crossing it told the desks about before it was killed."""
     row = run.exit
-    if row is None or row.is_armed or row.reason not in (ExitReason.STOP_LOSS, ExitReason.TARGET):
+    if row is None or row.is_watched or row.reason not in (ExitReason.STOP_LOSS, ExitReason.TARGET):
         return None
     if row.trigger_price is None or row.wanted_at is None or row.stop_price is None:
         return None

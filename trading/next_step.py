@@ -7,9 +7,11 @@ product's last moment all of that ends: what is still open then is a person's.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import takewhile
 from typing import TypeAlias
 
+from trading.backup import stands_well
 from trading.orders import IN_DOUBT_STATES, LIVE_STATES, OrderState, RefusalKind, SupersededFor
 
 MAX_ENTRY_ATTEMPTS = 3
@@ -22,13 +24,27 @@ LONGEST_PAUSE = timedelta(seconds=30)
 SETTLE = timedelta(seconds=3)
 # An armed order that is this late after its instant is fired by the sweep instead of its timer.
 OVERDUE = timedelta(milliseconds=500)
+# A backup that vanished is placed again after this long, longer each time, and not for ever.
+BACKUP_AGAIN = timedelta(seconds=5)
+MAX_BACKUPS = 5
+# It is moved with the stop this often at most; the other modifications are kept for the exit it becomes.
+MAX_BACKUP_MOVES = 10
+BACKUP_MOVE_PAUSE = timedelta(seconds=5)
+# So close to the sell time none is placed any more.
+NO_BACKUP_BEFORE_SALE = timedelta(seconds=1)
+# One that cannot be modified into the exit is taken back after this long, and an exit placed in its stead.
+BACKUP_BECOMES_EXIT_WITHIN = timedelta(seconds=6)
 # An exit waits at most this long for the run's own resting buy to be gone.
 SELF_TRADE_WAIT = timedelta(milliseconds=500)
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptView:
-    """One order row as far as it decides what comes next. `touched_at`: last acknowledged or changed."""
+    """One order row as far as it decides what comes next. `touched_at`: last acknowledged or changed.
+
+    `backup_trigger`: it rests at the broker as a stop, or died as one; None for every other order, and once it has become the
+    exit.
+    """
 
     order_id: str
     attempt: int
@@ -45,6 +61,13 @@ class AttemptView:
     touched_at: datetime | None = None
     ended_at: datetime | None = None
     refusal: RefusalKind | None = None
+    stop_price: Decimal | None = None
+    backup_trigger: Decimal | None = None
+    changed_at: datetime | None = None
+
+    @property
+    def is_backup(self) -> bool:
+        return self.backup_trigger is not None
 
     @property
     def is_live(self) -> bool:
@@ -75,6 +98,7 @@ class RunView:
     hand_over_at: datetime | None = None  # the product's last moment
     day_ends_at: datetime | None = None  # afterwards the broker's book does not list the run's orders any more
     is_handed_over: bool = False
+    wants_backup: bool = False  # its exit shall rest at the broker as a stop, and this broker takes such orders
 
     @property
     def open_quantity(self) -> int:
@@ -136,6 +160,28 @@ class Modify:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceBackup:
+    """The armed exit goes to the broker ahead of its time, as a stop."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveBackup:
+    """New total quantity, and the trigger that belongs to the stop as it is now."""
+
+    order_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveAtItsTime:
+    """The sell time of a run whose exit rests at the broker has passed, and nobody has said so: the run shall leave."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """The last moment has come with shares unsold or an order alive: from now on a person looks after them."""
 
@@ -147,7 +193,20 @@ class GiveUpReading:
     order_id: str
 
 
-Step: TypeAlias = Supersede | Cancel | RetryEntry | ArmExit | ResizeArmed | Fire | Modify | HandOver | GiveUpReading
+Step: TypeAlias = (
+    Supersede
+    | Cancel
+    | RetryEntry
+    | ArmExit
+    | ResizeArmed
+    | Fire
+    | Modify
+    | PlaceBackup
+    | MoveBackup
+    | LeaveAtItsTime
+    | HandOver
+    | GiveUpReading
+)
 
 
 def next_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
@@ -243,7 +302,7 @@ def _exit_steps(run: RunView, now: datetime) -> tuple[Step, ...]:
         return ()
     if live.state is OrderState.ARMED:
         return _armed_steps(run, live, now)
-    return _working_steps(run, live, now)
+    return _backup_steps(run, live, now) if live.is_backup else _working_steps(run, live, now)
 
 
 def _stand_down(live: AttemptView | None, now: datetime) -> tuple[Step, ...]:
@@ -259,8 +318,9 @@ def _cover(run: RunView, now: datetime) -> tuple[Step, ...]:
     if run.open_quantity <= 0:
         return ()
     last = run.exits[-1] if run.exits else None
-    has_left = last is not None and last.state is not OrderState.SUPERSEDED
-    if last is not None and has_left and not _pause_is_over(run, last, now):
+    # A backup that died has not left for good: the run holds on, and its stop is ours again.
+    has_left = last is not None and last.state is not OrderState.SUPERSEDED and not last.is_backup
+    if last is not None and not _pause_is_over(run, last, now):
         return ()
     step = last.band_step if last is not None else 0
     wanted = run.exit_wanted_at is not None or has_left
@@ -272,7 +332,7 @@ def _pause_is_over(run: RunView, last: AttemptView, now: datetime) -> bool:
         return True
     if last.state is OrderState.CANCELLED:
         return last.cancel_wanted_at is not None or now - last.ended_at >= SETTLE
-    if last.state is OrderState.REJECTED:
+    if last.state is OrderState.REJECTED and not last.is_backup:
         is_renewed = last.refusal is RefusalKind.SESSION and run.session_since is not None and run.session_since > last.ended_at
         return is_renewed or now - last.ended_at >= _pause_after_refusals(run, last)
     return True
@@ -283,7 +343,7 @@ def _pause_after_refusals(run: RunView, last: AttemptView) -> timedelta:
     if last.refusal is RefusalKind.SESSION:
         # A person has to log in. A login made just before the refusal, and not yet in use, counts as older: so look again.
         return LONGEST_PAUSE
-    in_a_row = len(list(takewhile(lambda order: order.state is OrderState.REJECTED, reversed(run.exits))))
+    in_a_row = len(list(takewhile(lambda order: order.state is OrderState.REJECTED and not order.is_backup, reversed(run.exits))))
     # What never left costs nothing: the first time it is tried again at once, on a fresh connection.
     doublings = in_a_row - (2 if last.refusal is RefusalKind.NOT_SENT else 1)
     return min(timedelta(seconds=2 ** min(doublings, 10)), LONGEST_PAUSE) if doublings >= 0 else timedelta(0)
@@ -297,7 +357,58 @@ def _armed_steps(run: RunView, live: AttemptView, now: datetime) -> tuple[Step, 
     wanted = run.exit_wanted_at is not None or live.wanted_at is not None or _is_overdue(run, live, now)
     if wanted and not _own_buy_is_in_the_way(run, now):
         return (Fire(live.order_id),)
+    if not wanted and run.wants_backup and _backup_may_rest(run, live, now):
+        return (PlaceBackup(live.order_id),)
     return ()
+
+
+def _backup_may_rest(run: RunView, armed: AttemptView, now: datetime) -> bool:
+    """Once the entry works no more, so that it is placed for all that was bought; again when it has vanished, not for ever."""
+    if any(entry.is_live for entry in run.entries):
+        return False
+    if armed.fire_at is not None and armed.fire_at - now < NO_BACKUP_BEFORE_SALE:
+        return False
+    died = [order for order in run.exits if order.is_backup]
+    if not died:
+        return True
+    ended_at = died[-1].ended_at
+    return len(died) < MAX_BACKUPS and (ended_at is None or now - ended_at >= BACKUP_AGAIN * len(died))
+
+
+def _backup_steps(run: RunView, live: AttemptView, now: datetime) -> tuple[Step, ...]:
+    """The exit rests at the broker as a stop: kept in step while nobody wants to leave, and made the exit once somebody does."""
+    if live.cancel_wanted_at is not None:
+        return (Cancel(live.order_id),) if _may_cancel_again(live, now) else ()
+    if run.open_quantity <= 0:
+        return (Cancel(live.order_id),) if live.quantity > live.filled_quantity else ()
+    total = live.filled_quantity + run.open_quantity
+    if run.exit_wanted_at is None:
+        if _is_overdue(run, live, now):
+            assert live.fire_at is not None  # noqa: S101 (it is what is overdue)
+            return (LeaveAtItsTime(live.fire_at),)
+        return _keep_backup(live, total, now)
+    if now - run.exit_wanted_at >= BACKUP_BECOMES_EXIT_WITHIN or live.modifications >= MAX_MODIFICATIONS:
+        return (Cancel(live.order_id),)
+    if _own_buy_is_in_the_way(run, now):
+        return ()
+    was_tried = live.changed_at is not None and live.changed_at >= run.exit_wanted_at
+    if was_tried and live.changed_at is not None and now - live.changed_at < REPRICE_AFTER:
+        return ()
+    return (Modify(live.order_id, total, live.band_step),)
+
+
+def _keep_backup(live: AttemptView, total: int, now: datetime) -> tuple[Step, ...]:
+    fits = live.stop_price is None or live.backup_trigger is None or stands_well(live.backup_trigger, live.stop_price)
+    if fits and total == live.quantity:
+        return ()
+    if live.changed_at is not None and now - live.changed_at < BACKUP_MOVE_PAUSE:
+        return ()
+    if live.modifications < MAX_BACKUP_MOVES:
+        return (MoveBackup(live.order_id, total),)
+    # Too low it protects less, and still protects; too large, or too near our stop, it must not stay.
+    trigger, stop = live.backup_trigger, live.stop_price
+    is_harmless = total == live.quantity and trigger is not None and stop is not None and trigger < stop
+    return () if is_harmless else (Cancel(live.order_id),)
 
 
 def _is_overdue(run: RunView, armed: AttemptView, now: datetime) -> bool:

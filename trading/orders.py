@@ -116,7 +116,8 @@ class BrokerOrderStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """A DAY LIMIT order, complete and checked, as it goes to a broker. `price` in rupees, on the tick."""
+    """A DAY LIMIT order, complete and checked, as it goes to a broker. `price` in rupees, on the tick. With a `trigger_price` it
+    is a stop-limit order: it waits until the price has been there. Only brokers whose limits say `resting_stops` get one."""
 
     tag: str
     instrument: InstrumentId
@@ -124,15 +125,18 @@ class OrderRequest:
     side: Side
     quantity: int
     price: Decimal
+    trigger_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModifyRequest:
-    """New total quantity and new limit price for a resting order."""
+    """New total quantity and new limit price for a resting order, which is a plain limit order from then on, or one that waits
+    for its `trigger_price`."""
 
     broker_order_id: str
     quantity: int
     price: Decimal
+    trigger_price: Decimal | None = None
 
 
 class RefusalKind(str, Enum):
@@ -190,7 +194,8 @@ ChangeOutcome: TypeAlias = Accepted | Refused | Unknown
 
 @dataclass(frozen=True, slots=True)
 class BrokerOrder:
-    """One order as the broker's book shows it. `average_price` is exact only once the trades were read."""
+    """One order as the broker's book shows it. `average_price` is exact only once the trades were read. `trigger_price`: what it
+    waits for; None once it has triggered, and for a plain limit order."""
 
     broker_order_id: str
     tag: str | None
@@ -206,6 +211,7 @@ class BrokerOrder:
     updated_at: datetime | None
     exchange_order_id: str | None = None
     algo_id: str | None = None
+    trigger_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ _START = errors(
     ErrorCode.STRATEGY_CHANGED,
     ErrorCode.PRICE_AT_OR_BELOW_STOP,
     ErrorCode.PRICE_AT_OR_ABOVE_TARGET,
+    ErrorCode.BACKUP_STOP_NOT_SUPPORTED,
     ErrorCode.MARKET_CLOSED,
     ErrorCode.NO_TRADING_DAY,
     ErrorCode.KILL_SWITCH_ENGAGED,

@@ -66,6 +66,7 @@ async def create(body: CreateStrategy, caller: CurrentCaller, platform: Platform
         target_price=body.target_price,
         trailing_by=body.trailing_by,
         trailing_percent=body.trailing_percent,
+        backup_stop=body.backup_stop,
         repeat=body.repeat,
         max_lateness_seconds=body.max_lateness_seconds,
         version=1,

@@ -65,6 +65,9 @@ class CreateStrategy(_Trailing):
     target_price: TargetPrice | None = Field(
         None, description="Sell when the price is at or above it; at or above it at the buy time, nothing is bought"
     )
+    backup_stop: bool = Field(
+        False, description="While shares are held, a stop-limit order rests at the broker, about 1 % below the stop"
+    )
     exchange: Exchange = "NSE"
     product: Product = Product.MIS
     name: str = Field("", max_length=120, examples=["Morning TCS"])
@@ -85,6 +88,7 @@ class UpdateStrategy(_Trailing):
     sell_time: TimeOfDay | None = None
     stop_loss: StopPrice | None = None
     target_price: TargetPrice | None = None
+    backup_stop: bool | None = None
     exchange: Exchange | None = None
     product: Product | None = None
     name: str | None = Field(None, max_length=120)
@@ -118,6 +122,7 @@ class PlanAnswer(Answer):
     target_price: Rupees | None
     trailing_by: Rupees | None
     trailing_percent: Exact | None
+    backup_stop: bool
     repeat: Repeat
     max_lateness_seconds: int | None
     broker_id: str | None
@@ -248,6 +253,7 @@ class RunAnswer(Answer):
     target_price: Rupees | None
     trailing_by: Rupees | None
     trailing_percent: Exact | None
+    backup_stop: bool
     highest_price: Rupees | None
     position: Position
     last_action: LastAction | None

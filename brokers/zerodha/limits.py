@@ -18,4 +18,5 @@ LIMITS = BrokerLimits(
     settle_seconds=3.0,
     source="Kite Connect v3 documentation, Orders, Exceptions; Kite forum 52882 (per account), 31294 (modifications)",
     checked_on=date(2026, 9, 1),
+    resting_stops=True,
 )

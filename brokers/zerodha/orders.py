@@ -12,20 +12,20 @@ from trading.ports.broker import UnreadableAnswer
 
 Pairs = Sequence[tuple[str, str]]
 
+_STOP_TYPES = ("SL", "SL-M")
 # Tags the broker adds by itself, for market protection and for slices.
 _SYSTEM_TAGS = ("mktp", "autoslice")
 
 
 def place_form(order: OrderRequest) -> Pairs:
-    """A DAY LIMIT order of the `regular` variety."""
+    """A DAY LIMIT order of the `regular` variety, or a DAY stop-limit order."""
     return (
         ("exchange", order.instrument.exchange),
         ("tradingsymbol", order.instrument.symbol),
         ("transaction_type", order.side.value),
-        ("order_type", "LIMIT"),
+        *_terms(order.price, order.trigger_price),
         ("quantity", str(order.quantity)),
         ("product", order.product.value),
-        ("price", _plain(order.price)),
         ("validity", "DAY"),
         ("tag", order.tag),
     )
@@ -34,11 +34,16 @@ def place_form(order: OrderRequest) -> Pairs:
 def modify_form(change: ModifyRequest) -> Pairs:
     """`quantity` is the new total, filled shares included."""
     return (
-        ("order_type", "LIMIT"),
+        *_terms(change.price, change.trigger_price),
         ("quantity", str(change.quantity)),
-        ("price", _plain(change.price)),
         ("validity", "DAY"),
     )
+
+
+def _terms(price: Decimal, trigger_price: Decimal | None) -> Pairs:
+    if trigger_price is None:
+        return (("order_type", "LIMIT"), ("price", _plain(price)))
+    return (("order_type", "SL"), ("price", _plain(price)), ("trigger_price", _plain(trigger_price)))
 
 
 def _plain(price: Decimal) -> str:
@@ -62,7 +67,16 @@ def read_order(value: object) -> BrokerOrder:
         message=optional_text(source, "status_message") or optional_text(source, "status_message_raw") or "",
         updated_at=optional_indian_time(source, "exchange_update_timestamp") or optional_indian_time(source, "order_timestamp"),
         exchange_order_id=optional_text(source, "exchange_order_id"),
+        trigger_price=_trigger_price(source),
     )
+
+
+def _trigger_price(source: Row) -> Decimal | None:
+    """A stop order shows its type for good; once it has triggered its status is that of a limit order. While a change of it is
+    under way its status says neither, and it counts as waiting: the next reading knows."""
+    if source.get("order_type") not in _STOP_TYPES or text(source, "status") in words.NOT_WAITING:
+        return None
+    return decimal(source, "trigger_price")
 
 
 def read_orders(data: object) -> tuple[BrokerOrder, ...]:

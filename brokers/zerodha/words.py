@@ -27,6 +27,9 @@ STATUSES: dict[str, BrokerOrderStatus] = {
     "REJECTED": BrokerOrderStatus.REJECTED,
 }
 
+# A stop order with one of these waits for its trigger no more.
+NOT_WAITING = frozenset({"OPEN", "COMPLETE", "CANCELLED", "CANCELLED AMO", "REJECTED"})
+
 # None: known to the broker, never traded by us.
 PRODUCTS: dict[str, Product | None] = {
     "MIS": Product.MIS,

@@ -67,6 +67,8 @@ class Order(Record):
     # The limit of the last request that was written down; None until the order is claimed.
     price: Mapped[Decimal | None] = mapped_column(Price)
     # The price the limit was made from, and how wide the band was (see trading/bands.py).
+    # Of an exit that rests at the broker as a stop: its trigger. Cleared when it becomes the exit; kept when it dies before.
+    backup_trigger: Mapped[Decimal | None] = mapped_column(Price)
     reference_price: Mapped[Decimal | None] = mapped_column(Price)
     band_step: Mapped[int] = mapped_column(Integer, default=0)
 
@@ -109,6 +111,7 @@ class Order(Record):
     change_state: Mapped[ChangeState | None] = mapped_column(text_enum(ChangeState))
     change_quantity: Mapped[int | None] = mapped_column(Integer)
     change_price: Mapped[Decimal | None] = mapped_column(Price)
+    change_trigger: Mapped[Decimal | None] = mapped_column(Price)
     changed_at: Mapped[datetime | None]
     modifications: Mapped[int] = mapped_column(Integer, default=0)
     cancel_wanted_at: Mapped[datetime | None]

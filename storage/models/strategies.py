@@ -37,6 +37,8 @@ class Strategy(Record):
     # How the stop follows the highest price, in rupees or in percent of it; neither: it stands still.
     trailing_by: Mapped[Decimal | None] = mapped_column(Price)
     trailing_percent: Mapped[Decimal | None] = mapped_column(Price)
+    # Whether the exit rests at the broker as a stop-limit order, wider than the stop, until it is wanted.
+    backup_stop: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
     repeat: Mapped[Repeat] = mapped_column(text_enum(Repeat), default=Repeat.ONCE)
     max_lateness_seconds: Mapped[int | None] = mapped_column(Integer)
     version: Mapped[int] = mapped_column(Integer, default=1)
@@ -89,6 +91,7 @@ class Run(Record):
     target_price: Mapped[Decimal | None] = mapped_column(Price)
     trailing_by: Mapped[Decimal | None] = mapped_column(Price)
     trailing_percent: Mapped[Decimal | None] = mapped_column(Price)
+    backup_stop: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
     # Of a stop that trails: the highest price since the entry that has moved it, its own purchase included.
     highest_price: Mapped[Decimal | None] = mapped_column(Price)
     max_lateness_seconds: Mapped[int | None] = mapped_column(Integer)

@@ -17,6 +17,7 @@ from trading.trailing import Trail, trail_of
 
 # Rows per statement: each is a millisecond or two of work, and ticks are taken between them.
 PAGE_SIZE = 200
+_OVER = frozenset({OrderState.FILLED, OrderState.SUPERSEDED, OrderState.HANDED_OVER})
 _FEED_ACCOUNT = "feed_account"
 
 
@@ -33,10 +34,13 @@ class ExitRow:
     trigger_price: Decimal | None
     wanted_at: datetime | None
     target_price: Decimal | None = None
+    backup_trigger: Decimal | None = None
 
     @property
-    def is_armed(self) -> bool:
-        return self.state is OrderState.ARMED and self.quantity > 0 and self.stop_price is not None
+    def is_watched(self) -> bool:
+        """Armed; or resting at the broker as a backup, or dead as one, and nobody has wanted it as the exit yet."""
+        is_backup = self.backup_trigger is not None and self.reason is None and self.state not in _OVER
+        return (self.state is OrderState.ARMED or is_backup) and self.quantity > 0 and self.stop_price is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ def _open_runs() -> Select[Any]:
             Order.trigger_price,
             Order.wanted_at,
             Order.target_price,
+            Order.backup_trigger,
         )
         .where(Order.run_id == Run.id, Order.leg == Leg.EXIT)
         .order_by(Order.attempt.desc())
@@ -103,6 +108,7 @@ def _open_runs() -> Select[Any]:
             held.trigger_price,
             held.wanted_at,
             held.target_price,
+            held.backup_trigger,
             Run.trailing_by,
             Run.trailing_percent,
             Run.highest_price,
@@ -157,6 +163,7 @@ def _exit(row: Row[Any]) -> ExitRow:
         trigger_price=row.trigger_price,
         wanted_at=row.wanted_at,
         target_price=row.target_price,
+        backup_trigger=row.backup_trigger,
     )
 
 

@@ -106,6 +106,7 @@ def _as_json(strategy: Strategy) -> Mapping[str, Any]:
         "target_price": None if strategy.target_price is None else str(strategy.target_price),
         "trailing_by": None if strategy.trailing_by is None else str(strategy.trailing_by),
         "trailing_percent": None if strategy.trailing_percent is None else str(strategy.trailing_percent),
+        "backup_stop": strategy.backup_stop,
         "repeat": strategy.repeat.value,
         "max_lateness_seconds": strategy.max_lateness_seconds,
         "account_id": strategy.account_id,
