@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cache.channels import StopCrossed
 from execution.commands import leave_because
 from execution.rows import lock_run
+from execution.views import holding_of
 from storage.models import Order, Run
 from trading.orders import LIVE_STATES, Leg
 from trading.runs import ExitReason, RunState
@@ -38,7 +39,8 @@ async def note_hit(session: AsyncSession, hit: StopCrossed) -> None:
     if locked is None:
         return
     run, orders = locked
-    if run.exit_wanted_at is not None or run.leave_open or run.handed_over_at is not None or not _is_crossed(run, hit):
+    is_leaving = run.exit_wanted_at is not None or run.leave_open or run.handed_over_at is not None
+    if is_leaving or holding_of(run).open_quantity <= 0 or not _is_crossed(run, hit):
         return
     leave_because(session, run, hit.reason, hit.at, trigger=hit.price)
     for order in orders:

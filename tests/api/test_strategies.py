@@ -113,6 +113,14 @@ BAD_PLANS: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
+async def test_a_backup_stop_is_off_unless_it_is_asked_for(platform: Platform) -> None:
+    user = await platform.user()
+    strategy_id = (await user.post("/strategy/create", PLAN, expect=201))["strategy_id"]
+    assert (await user.get(f"/strategy/{strategy_id}"))["backup_stop"] is False
+    await user.call("PUT", f"/strategy/{strategy_id}", json={"backup_stop": True}, expect=200)
+    assert (await user.get(f"/strategy/{strategy_id}"))["backup_stop"] is True
+
+
 async def test_a_target_and_a_trailing_stop_are_kept_changed_and_taken_away(platform: Platform) -> None:
     user = await platform.user()
     body = {**PLAN, "target_price": 3800, "trailing_percent": "1.25"}

@@ -1,4 +1,4 @@
-"""A tiny exchange: orders, fills, a book, a trade book, positions, and a log of all that was ever sent to it.
+"""A tiny exchange: orders and stops, fills, a book, a trade book, positions, and a log of all that was ever sent to it.
 
 It knows nothing of our tables. What it lacks on purpose: depth, other people, and any idea of which run an order belongs to.
 """
@@ -77,7 +77,10 @@ class Exchange:
             status=BrokerOrderStatus.OPEN,
             message="",
             updated_at=self._now(),
+            trigger_price=order.trigger_price,
         )
+        if order.trigger_price is not None and self.price <= order.trigger_price:
+            return Refused(RefusalKind.INPUT, "the trigger has been passed already")
         if self._meets_itself(came):
             self._put(replace(came, status=BrokerOrderStatus.CANCELLED, message="self trade prevention"))
             return Placed(broker_order_id)
@@ -91,7 +94,10 @@ class Exchange:
             return Refused(RefusalKind.GONE, "order is not open")
         if change.quantity <= order.filled_quantity:
             return Refused(RefusalKind.INPUT, "quantity is below what was filled")
-        self._put(replace(order, quantity=change.quantity, price=change.price, updated_at=self._now()))
+        if change.trigger_price is not None and (order.trigger_price is None or self.price <= change.trigger_price):
+            return Refused(RefusalKind.INPUT, "the trigger has been passed already")
+        changed = replace(order, quantity=change.quantity, price=change.price, trigger_price=change.trigger_price)
+        self._put(replace(changed, updated_at=self._now()))
         self._match(order.broker_order_id)
         return Accepted()
 
@@ -143,6 +149,8 @@ class Exchange:
     def _meets_itself(self, came: BrokerOrder) -> bool:
         return any(
             order.status in OPEN
+            and order.trigger_price is None
+            and came.trigger_price is None
             and order.side is not came.side
             and (order.price >= came.price if came.side is Side.SELL else order.price <= came.price)
             for order in self.orders.values()
@@ -152,6 +160,11 @@ class Exchange:
         order = self.orders[broker_order_id]
         if order.status not in OPEN:
             return
+        if order.trigger_price is not None:
+            if self.price > order.trigger_price:
+                return
+            order = replace(order, trigger_price=None, updated_at=self._now())
+            self._put(order)
         reaches = order.price >= self.price if order.side is Side.BUY else order.price <= self.price
         if reaches:
             self._fill(broker_order_id, min(self.fills_at_most, order.quantity - order.filled_quantity))

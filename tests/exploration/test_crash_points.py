@@ -131,6 +131,32 @@ async def entry_is_filled_in_part(world: World) -> None:
     await world.cross_stop(run_id, Decimal(3490))
 
 
+async def backup_becomes_the_exit(world: World) -> None:
+    run_id = await _resting(world)
+    await world.cross_stop(run_id, Decimal(3490))
+
+
+async def answer_is_lost_when_the_backup_becomes_the_exit(world: World) -> None:
+    run_id = await _resting(world)
+    world.network.writes.append(Fate.ANSWER_LOST)
+    await world.cross_stop(run_id, Decimal(3490))
+
+
+async def backup_cannot_become_the_exit(world: World) -> None:
+    """It is taken back and replaced."""
+    run_id = await _resting(world)
+    world.network.writes.append(Fate.MODIFICATIONS_USED_UP)
+    await world.cross_stop(run_id, Decimal(3490))
+
+
+async def broker_sells_while_the_backup_becomes_the_exit(world: World) -> None:
+    run_id = await _resting(world)
+    world.exchange.fills_at_most = 4
+    await world.cross_stop(run_id, Decimal(3460))
+    await world.pass_time(0.5)
+    world.exchange.fills_at_most = ALL
+
+
 SCENARIOS: list[Scenario] = [
     bought_and_sold_at_the_stop,
     answer_of_the_entry_is_lost,
@@ -140,6 +166,10 @@ SCENARIOS: list[Scenario] = [
     modifications_are_used_up,
     user_stops_while_the_entry_rests,
     entry_is_filled_in_part,
+    backup_becomes_the_exit,
+    answer_is_lost_when_the_backup_becomes_the_exit,
+    backup_cannot_become_the_exit,
+    broker_sells_while_the_backup_becomes_the_exit,
 ]
 
 
@@ -147,6 +177,16 @@ async def _holding(world: World) -> str:
     run_id = await world.start_run()
     await _until(world, lambda run, orders: run.bought == run.quantity and orders[-1].state is OrderState.ARMED)
     return run_id
+
+
+async def _resting(world: World) -> str:
+    run_id = await world.start_run(backup_stop=True)
+    await _until(world, lambda run, orders: run.bought == run.quantity and rests_as_backup(orders))
+    return run_id
+
+
+def rests_as_backup(orders: list[Order]) -> bool:
+    return any(order.backup_trigger is not None and order.state is OrderState.OPEN for order in orders)
 
 
 async def _until(world: World, check: Callable[[Run, list[Order]], bool]) -> None:

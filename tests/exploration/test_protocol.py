@@ -34,6 +34,8 @@ RUNS = 2
 STEPS = 15
 # Making a failure small takes long: `SHRINK=1` asks for it.
 PHASES = [Phase.explicit, Phase.generate, *([Phase.shrink] if os.environ.get("SHRINK") else [])]
+# Below the trigger of an exit that rests at the broker.
+FAR_BELOW_STOP = Decimal(3460)
 PRICES = [Decimal(3600), Decimal(3560), Decimal(3510), Decimal(3700)]
 BELOW_STOP = [Decimal(3490), Decimal(3400)]
 
@@ -50,6 +52,7 @@ class Trading(RuleBasedStateMachine):
     """One account. Steps take no time of their own, except those that wait."""
 
     bench: Bench
+    backup_stop = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +88,7 @@ class Trading(RuleBasedStateMachine):
         self.world.exchange.fills_at_most = depth
         self._do(self.world.hire())
         self._do(self.world.hire())
-        self._do(self.world.start_run(quantity=quantity, deadline_in=6.0))
+        self._do(self.world.start_run(quantity=quantity, deadline_in=6.0, backup_stop=self.backup_stop))
 
     def teardown(self) -> None:
         if not self._is_open:
@@ -116,7 +119,8 @@ class Trading(RuleBasedStateMachine):
         deadline=st.sampled_from([1.5, 6.0]),
     )
     def start(self, then: float, quantity: int, sell_in: float, deadline: float) -> None:
-        self._do(self.world.start_run(quantity=quantity, sell_in=sell_in, deadline_in=deadline), then)
+        plan = self.world.start_run(quantity=quantity, sell_in=sell_in, deadline_in=deadline, backup_stop=self.backup_stop)
+        self._do(plan, then)
 
     @rule(then=PAUSES, which=WHICH, square_off=st.booleans())
     def user_stops(self, then: float, which: int, square_off: bool) -> None:
@@ -240,12 +244,33 @@ class Trading(RuleBasedStateMachine):
         return [worker for worker in self.world.workers if worker.process.life is Life.FROZEN]
 
 
+class TradingWithBackups(Trading):
+    """The same, with exits that rest at the broker."""
+
+    backup_stop = True
+
+    @rule(then=PAUSES)
+    def the_broker_sells_by_itself(self, then: float) -> None:
+        async def move() -> None:
+            self.world.exchange.move(FAR_BELOW_STOP)
+
+        self._do(move(), then)
+
+
 def test_invariants_hold_whatever_happens(bench: Bench) -> None:
-    Trading.bench = bench
+    explore(Trading, bench, USUAL_EXAMPLES)
+
+
+def test_invariants_hold_whatever_happens_to_exits_that_rest_at_the_broker(bench: Bench) -> None:
+    explore(TradingWithBackups, bench, USUAL_EXAMPLES // 2)
+
+
+def explore(machine: type[Trading], bench: Bench, usual_examples: int) -> None:
+    machine.bench = bench
     run_state_machine_as_test(
-        Trading,
+        machine,
         settings=settings(
-            max_examples=EXAMPLES or USUAL_EXAMPLES,
+            max_examples=EXAMPLES or usual_examples,
             derandomize=not EXAMPLES,
             stateful_step_count=STEPS,
             deadline=None,

@@ -309,7 +309,15 @@ class World:
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
-    async def start_run(self, *, quantity: int = 10, buy_in: float = 0.2, deadline_in: float = 6.0, sell_in: float = 3600) -> str:
+    async def start_run(
+        self,
+        *,
+        quantity: int = 10,
+        buy_in: float = 0.2,
+        deadline_in: float = 6.0,
+        sell_in: float = 3600,
+        backup_stop: bool = False,
+    ) -> str:
         """A run whose entry is armed by the first worker that is able to."""
         now = self.now()
         sell_at = now + timedelta(seconds=sell_in)
@@ -324,6 +332,7 @@ class World:
             buy_time=time(9, 30),
             sell_time=time(15, 0),
             stop_loss=STOP,
+            backup_stop=backup_stop,
         )
         async with self.database.transaction() as session:
             session.add(strategy)
@@ -494,7 +503,8 @@ class World:
             )
             lines += [
                 f"  {o.leg.value} {o.attempt} {o.state.value} {o.filled_quantity}/{o.quantity}@{o.price} r{o.revision} {o.tag} "
-                f"#{o.broker_order_id} {o.refusal or ''} {o.change_kind or ''} {o.owner} send_by={o.send_by} "
+                f"#{o.broker_order_id} {o.refusal or ''} {o.change_kind or ''} {o.owner} stop={o.backup_trigger} "
+                f"send_by={o.send_by} "
                 f"missing={o.missing_since} reason={o.reason} {o.message}"
                 for o in orders
             ]

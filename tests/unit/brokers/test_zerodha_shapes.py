@@ -284,3 +284,33 @@ def test_an_order_goes_out_as_a_day_limit_with_a_plain_price(price: str, text: s
 def test_a_modification_carries_the_new_total_and_price_and_no_tag() -> None:
     change = ModifyRequest(broker_order_id="195", quantity=7, price=Decimal("10.05"))
     assert dict(shapes.modify_form(change)) == {"order_type": "LIMIT", "quantity": "7", "price": "10.05", "validity": "DAY"}
+
+
+def test_an_order_with_a_trigger_is_a_stop_limit_order_and_one_without_is_plain_again() -> None:
+    request = OrderRequest("t1", TATASTEEL, Product.MIS, Side.SELL, 5, Decimal("3395.70"), Decimal(3465))
+    form = dict(shapes.place_form(request))
+    assert (form["order_type"], form["price"], form["trigger_price"], form["validity"]) == ("SL", "3395.70", "3465", "DAY")
+    moved = dict(shapes.modify_form(ModifyRequest("195", 5, Decimal("3300.05"), Decimal("3366.00"))))
+    assert (moved["order_type"], moved["price"], moved["trigger_price"]) == ("SL", "3300.05", "3366.00")
+    plain = dict(shapes.modify_form(ModifyRequest("195", 5, Decimal("3480.00"))))
+    assert plain["order_type"] == "LIMIT"
+    assert "trigger_price" not in plain
+
+
+@pytest.mark.parametrize(
+    ("order_type", "status", "waits_for"),
+    [
+        ("SL", "TRIGGER PENDING", Decimal(3465)),
+        ("SL", "MODIFY PENDING", Decimal(3465)),
+        ("SL", "OPEN", None),
+        ("SL", "COMPLETE", None),
+        ("SL", "CANCELLED", None),
+        ("LIMIT", "OPEN", None),
+        ("LIMIT", "MODIFIED", None),
+    ],
+)
+def test_a_stop_order_waits_until_its_status_says_that_it_does_not(
+    order_type: str, status: str, waits_for: Decimal | None
+) -> None:
+    listed = row(order_type=order_type, status=status, trigger_price=Decimal(3465))
+    assert shapes.read_order(listed).trigger_price == waits_for
