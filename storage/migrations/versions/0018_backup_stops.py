@@ -1,14 +1,14 @@
 """an exit may rest at the broker as a stop, wider than the plan's
 
 Revision ID: 0018
-Revises: 0013
+Revises: 0015
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0018"
-down_revision = "0013"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
