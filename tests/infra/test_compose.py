@@ -4,9 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
+
+from local.dialects import DIALECTS
+from runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -15,6 +19,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 OURS = sorted(name for name, service in SERVICES.items() if service["image"].startswith("algo-trading"))
 # Jobs end; the rest runs and says whether it is well.
 JOBS = {"migrations", "temporal-schema", "temporal-namespace"}
+BROKER_ADDRESS = re.compile(r"(zerodha|dhan|angel_one|fyers)_(\w+_)?url")
 SECRET = re.compile(r"(PASSWORD|PWD|KEYS|SECRET|TOKEN)$")
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
@@ -146,6 +151,28 @@ def test_every_variable_is_explained_in_the_example_file() -> None:
     wanted = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
     offered = set(re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert wanted <= offered
+
+
+def test_every_broker_is_reached_at_its_own_address_unless_the_env_file_says_otherwise() -> None:
+    given = environment_of("worker")
+    addresses = {name: field.default for name, field in Settings.model_fields.items() if BROKER_ADDRESS.fullmatch(name)}
+    assert len(addresses) > 15
+    assert {name: given.get(name.upper()) for name in addresses} == {
+        name: f"${{{name.upper()}:-{address}}}" for name, address in addresses.items()
+    }
+
+
+def test_the_example_file_names_the_simulator_in_each_of_its_dialects() -> None:
+    """Pages that people open are reached from outside the containers."""
+    example = (ROOT / ".env.example").read_text()
+    offered = dict(re.findall(r"^#(\w+_URL)=(\S+)$", example, re.MULTILINE))
+    published = {str(port).rpartition(":")[2] for port in SERVICES["simulator"]["ports"]}
+    for broker, place in DIALECTS.items():
+        for end, url in place.urls.items():
+            address = offered[f"{broker}_{end}".upper()]
+            port = urlsplit(address).port
+            assert str(port) in published
+            assert address in {url.format(at=f"{host}:{port}") for host in ("simulator", "127.0.0.1")}
 
 
 def test_the_example_file_holds_no_secret() -> None:
