@@ -65,7 +65,7 @@ class CreateStrategy(_Trailing):
     target_price: TargetPrice | None = Field(
         None, description="Sell when the price is at or above it; at or above it at the buy time, nothing is bought"
     )
-    backup_stop: bool = Field(
+    backup_stop: YesNo = Field(
         False, description="While shares are held, a stop-limit order rests at the broker, about 1 % below the stop"
     )
     exchange: Exchange = "NSE"
@@ -88,7 +88,7 @@ class UpdateStrategy(_Trailing):
     sell_time: TimeOfDay | None = None
     stop_loss: StopPrice | None = None
     target_price: TargetPrice | None = None
-    backup_stop: bool | None = None
+    backup_stop: YesNo | None = None
     exchange: Exchange | None = None
     product: Product | None = None
     name: str | None = Field(None, max_length=120)

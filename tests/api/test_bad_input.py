@@ -110,6 +110,7 @@ async def test_a_field_that_is_named_twice_is_refused_on_every_route(platform: P
         ("/auth/logout", {"everywhere": "yes"}),
         ("/strategy/create", {**PLAN, "max_lateness_seconds": False}),
         ("/strategy/create", {**PLAN, "quantity": True}),
+        ("/strategy/create", {**PLAN, "backup_stop": 0}),
         ("/kill-switch", {"square_off": 0}),
         ("/kill-switch", {"square_off": "off"}),
     ],
