@@ -17,7 +17,8 @@ MOST = 5
 
 def main(code: int) -> int:
     failed = sorted(json.loads(FAILED.read_text())) if FAILED.exists() else []
-    if code != TESTS_FAILED or not 0 < len(failed) <= MOST:
+    # Without the name of a test in it, something failed before any test ran.
+    if code != TESTS_FAILED or not 0 < len(failed) <= MOST or not all("::" in name for name in failed):
         return code
     _say("failed beside other tests, once more alone:", failed)
     again = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:xdist", "--last-failed"], check=False)
