@@ -195,14 +195,18 @@ def not_flat(case: Case) -> Iterator[Violation]:
 
 
 def taken_without_reason(case: Case) -> Iterator[Violation]:
-    """Shares are taken off a run only when somebody else has sold that many."""
-    taken = Counter[tuple[str, str]]()
+    """Shares are taken off a run only when somebody else has sold that many. An exit that met its owner's sale by hand has sold
+    too: those shares are gone from whoever buys next, once for the sale and once for the exit."""
+    taken, gone = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for run in case.runs:
-        taken[run.account, f"NSE:{run.symbol}"] += run.taken_elsewhere
+        place = run.account, f"NSE:{run.symbol}"
+        taken[place] += run.taken_elsewhere
+        if "oversold" in run.alarms:
+            gone[place] += max(run.sold + run.taken_elsewhere - run.bought, 0)
     for (account, instrument), quantity in taken.items():
         fills = case.fills_by_place().get((account, instrument), []) if quantity else []
         by_hand = sum(int(fill["quantity"]) for fill in fills if fill["side"] == "SELL" and case.run(fill) is None)
-        if quantity > by_hand:
+        if quantity > by_hand + gone[account, instrument]:
             detail = f"{instrument}: {quantity} taken off runs, {by_hand} sold by hand"
             yield Violation("shares were written off", account, detail)
 

@@ -168,6 +168,23 @@ def test_shares_are_written_off_only_against_a_sale_by_hand() -> None:
     assert _rules(log, closed) == []
 
 
+def test_shares_an_exit_sold_beside_its_owner_are_gone_from_whoever_buys_next() -> None:
+    """The owner's sale and the exit together left the account short; of what is bought next, the rest is all there is."""
+    log = Log()
+    log.price(50, "3600")
+    log.trade(100, "buy", "BUY")
+    log.by_hand(109.9, "SELL", 10)
+    log.trade(110, "sell", "SELL")
+    log.trade(120, "buy next", "BUY", 13)
+    log.trade(130, "sell next", "SELL", 3)
+    met = run(sold=10, taken_elsewhere=10, end_reason="handed_over", alarms=("oversold",))
+    orders = (OrderFacts("buy next", "entry", deadline=150.0), OrderFacts("sell next", "exit"))
+    after = run(run_id="run_2", orders=orders, bought=13, sold=3, taken_elsewhere=10, end_reason="closed_elsewhere")
+    assert _rules(log, met, after) == []
+    once_more = replace(after, sold=0, taken_elsewhere=13)
+    assert "shares were written off" in _rules(log, met, once_more)
+
+
 # --- stops --------------------------------------------------------------------------------------------------------------
 
 
