@@ -87,10 +87,10 @@ async def change_device(body: ChangeTarget, device_id: DeviceId, caller: Current
 )
 async def test_device(device_id: DeviceId, caller: CurrentCaller, platform: Platform) -> DeviceTested:
     """Push one message now, also in quiet hours; three times a minute at most."""
-    if platform.push is None:
-        raise ApiError(ErrorCode.PUSH_NOT_SET_UP)
     async with platform.database.transaction() as session:
         device = await _found(session, device_id, caller)
+    if platform.push is None:
+        raise ApiError(ErrorCode.PUSH_NOT_SET_UP)
     await platform.throttle.test_message(caller.user_id)
     now = platform.clock.now()
     try:

@@ -41,6 +41,8 @@ OWNED: dict[Route, Any] = {
     ("PATCH", "/notifications/targets/{target_id}"): {"label": "mine now"},
     ("DELETE", "/notifications/targets/{target_id}"): None,
     ("POST", "/notifications/targets/{target_id}/test"): {},
+    ("PATCH", "/notifications/devices/{device_id}"): {"label": "mine now"},
+    ("POST", "/notifications/devices/{device_id}/test"): {},
     ("DELETE", "/notifications/devices/{device_id}"): None,
 }
 # Routes that name somebody's thing in their body or query.
@@ -48,7 +50,12 @@ NAMED: list[tuple[str, str, dict[str, str]]] = [
     ("POST", "/strategy/start", {"strategy_id": "strategy_id"}),
     ("POST", "/strategy/stop", {"strategy_id": "strategy_id"}),
     ("PUT", "/risk-limits", {"broker_id": "broker_id"}),
+    ("POST", "/playground/data/from-broker", {"broker_id": "broker_id"}),
 ]
+# What else such a body must hold.
+BESIDE = {
+    "/playground/data/from-broker": {"exchange": "NSE", "symbol": "TCS", "from_day": "2026-11-16", "to_day": "2026-11-17"},
+}
 # Lists and sums: they answer, and hold nothing of anybody else.
 OWN_ONLY: set[Route] = {
     ("GET", "/broker/list"),
@@ -175,7 +182,7 @@ async def test_another_users_things_are_404_on_every_route(platform: Platform) -
         response = await stranger.call(method, path.format(**owned), json=body)
         assert (method, path, response.status_code) == (method, path, 404), response.text
     for method, path, names in NAMED:
-        body = {field: owned[name] for field, name in names.items()}
+        body = {field: owned[name] for field, name in names.items()} | BESIDE.get(path, {})
         response = await stranger.call(method, path, json=body)
         assert (method, path, response.status_code) == (method, path, 404), response.text
     assert await snapshot(owner, owned) == before
