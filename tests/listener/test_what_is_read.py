@@ -43,7 +43,7 @@ async def test_a_holding_run_is_read_with_its_armed_exit(database: Database, hel
     (run,) = await read(database)
     assert (run.run_id, run.workflow_id, run.account_id) == (held.run_id, held.workflow_id, held.account_id)
     assert run.exit is not None
-    assert (run.exit.is_armed, run.exit.stop_price, run.exit.stop_version) == (True, Decimal(3500), 1)
+    assert (run.exit.is_watched, run.exit.stop_price, run.exit.stop_version) == (True, Decimal(3500), 1)
 
 
 async def test_an_ended_run_is_not_read(database: Database, held: Seeded) -> None:
@@ -65,7 +65,7 @@ async def test_an_exit_without_shares_is_not_armed_and_only_the_newest_attempt_c
     await update_order(database, held.order_id, quantity=0)
     (run,) = await read(database)
     assert run.exit is not None
-    assert not run.exit.is_armed
+    assert not run.exit.is_watched
     await update_order(database, held.order_id, state=OrderState.CANCELLED)
     async with database.transaction() as session:
         first = await session.get_one(Order, held.order_id)
@@ -84,7 +84,7 @@ async def test_an_exit_without_shares_is_not_armed_and_only_the_newest_attempt_c
         session.add(second)
     (run,) = await read(database)
     assert run.exit is not None
-    assert (run.exit.is_armed, run.exit.stop_price, run.exit.stop_version) == (True, Decimal(3490), 2)
+    assert (run.exit.is_watched, run.exit.stop_price, run.exit.stop_version) == (True, Decimal(3490), 2)
 
 
 async def test_a_changed_stop_counts_from_its_change(database: Database, held: Seeded) -> None:
