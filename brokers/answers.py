@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
+from trading.ports.broker import BrokerUnavailable
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -41,3 +43,10 @@ class StatedTime:
 
 
 WireResult: TypeAlias = Answered | NotSent | NoAnswer
+
+
+def complete(result: WireResult) -> Answered:
+    """The answer to a read. Raises BrokerUnavailable when none came."""
+    if isinstance(result, Answered):
+        return result
+    raise BrokerUnavailable(result.why)

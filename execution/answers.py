@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.claim import ClaimedOrder
 from execution.commands import leave_because
+from execution.rows import lock_unheld
 from execution.rush import Rush
 from execution.timeline import rupees, tell
 from execution.together import Together
@@ -49,9 +50,7 @@ async def record_answers(session: AsyncSession, answers: Sequence[Answer]) -> li
 
     Raises DBAPIError when somebody holds an order without its run.
     """
-    wanted = any_(literal(sorted(answer.claimed.run_id for answer in answers), ARRAY(Text)))
-    free = select(Run).where(Run.id == wanted).order_by(Run.id).with_for_update(skip_locked=True)
-    runs = {run.id: run for run in await session.scalars(free)}
+    runs = await lock_unheld(session, [answer.claimed.run_id for answer in answers])
     taken = [answer for answer in answers if answer.claimed.run_id in runs]
     theirs = any_(literal(sorted(answer.claimed.order_id for answer in taken), ARRAY(Text)))
     await session.execute(select(Order.id).where(Order.id == theirs).order_by(Order.id).with_for_update(nowait=True))

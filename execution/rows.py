@@ -122,14 +122,19 @@ async def lock_run(session: AsyncSession, run_id: str) -> tuple[Run, list[Order]
     return run, orders
 
 
+async def lock_unheld(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, Run]:
+    """Those of the runs that nobody holds, by id, locked in the order of their ids without waiting; their orders are not."""
+    free = select(Run).where(Run.id == any_(literal(sorted(run_ids), ARRAY(Text)))).order_by(Run.id)
+    return {run.id: run for run in await session.scalars(free.with_for_update(skip_locked=True))}
+
+
 async def lock_free_runs(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, tuple[Run, list[Order]]]:
     """Those of the runs that nobody holds, by id, each with its orders, locked without waiting.
 
     Raises DBAPIError when somebody holds an order of such a run.
     """
-    free = select(Run).where(Run.id == any_(literal(sorted(run_ids), ARRAY(Text)))).order_by(Run.id)
     locked: dict[str, tuple[Run, list[Order]]] = {
-        run.id: (run, []) for run in await session.scalars(free.with_for_update(skip_locked=True))
+        run_id: (run, []) for run_id, run in (await lock_unheld(session, run_ids)).items()
     }
     theirs = select(Order).where(Order.run_id == any_(literal(list(locked), ARRAY(Text)))).order_by(Order.run_id, Order.id)
     for order in await session.scalars(theirs.with_for_update(nowait=True)):

@@ -1,12 +1,11 @@
 """One Angel One account behind the broker port. Only `LiveAngelOneBroker` reaches its own servers, by type and by check."""
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Literal
 from urllib.parse import quote
 
+from brokers.account import AccountAdapter, Live, Simulated
 from brokers.angel_one import limits
 from brokers.angel_one import orders as shapes
 from brokers.angel_one.errors import (
@@ -36,7 +35,7 @@ from brokers.lines import Lines
 from brokers.sockets import AttentiveConnection, HandshakeRefused, open_socket
 from brokers.transport import ConnectionPool, Transport
 from brokers.urls import BrokerUrls
-from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
+from trading.accounts import BrokerName, Credentials, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
@@ -68,7 +67,7 @@ _ELSEWHERE = (301, 307, 308, 404, 405)
 _FUNDS = "/rest/secure/angelbroking/user/v1/getRMS"
 
 
-class AngelOneBroker(ABC):
+class AngelOneBroker(AccountAdapter):
     """Everything but the environment, which is the subclass."""
 
     name = BrokerName.ANGEL_ONE
@@ -110,13 +109,6 @@ class AngelOneBroker(ABC):
         self._positions = SharedRead(self._fetch_positions, pace=positions)
         self._quotes_path = f"{_QUOTES}/"
         self._quotes = Pace(clock=clock, gap_seconds=limits.QUOTE_GAP_SECONDS)
-
-    @property
-    @abstractmethod
-    def environment(self) -> Environment: ...
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(account_id={self.account_id!r})"
 
     async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
         if not self._credentials.access_token:
@@ -165,9 +157,6 @@ class AngelOneBroker(ABC):
         """Only after a restart, and only when the order was not seen since."""
         await self._book.read()
         return self._handles.of(broker_order_id)
-
-    async def warm(self, connections: int) -> int:
-        return await self._transport.warm(connections)
 
     async def orders(self) -> BookSnapshot:
         return await self._book.read()
@@ -291,20 +280,12 @@ class AngelOneBroker(ABC):
             raise BrokerRefused(f"the broker refused the socket: {words}") from None
 
 
-class LiveAngelOneBroker(AngelOneBroker):
+class LiveAngelOneBroker(Live, AngelOneBroker):
     """Real money."""
 
-    @property
-    def environment(self) -> Literal[Environment.LIVE]:
-        return Environment.LIVE
 
-
-class SimulatedAngelOneBroker(AngelOneBroker):
+class SimulatedAngelOneBroker(Simulated, AngelOneBroker):
     """Any server that speaks the protocol and is not the broker's own."""
-
-    @property
-    def environment(self) -> Literal[Environment.SIMULATED]:
-        return Environment.SIMULATED
 
 
 def _not_listed(instrument: InstrumentId, tokens: InstrumentTokens) -> Refused:

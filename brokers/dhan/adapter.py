@@ -1,12 +1,11 @@
 """One Dhan account behind the broker port. Only `LiveDhanBroker` reaches Dhan's own servers, by type and by check."""
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Literal
 from urllib.parse import quote
 
+from brokers.account import AccountAdapter, Live, Simulated
 from brokers.dhan import orders as shapes
 from brokers.dhan.errors import change_outcome, not_there, place_outcome, read_data
 from brokers.dhan.limits import LIMITS
@@ -20,7 +19,7 @@ from brokers.lines import Lines
 from brokers.sockets import AttentiveConnection
 from brokers.transport import ConnectionPool, Transport
 from brokers.urls import BrokerUrls
-from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
+from trading.accounts import BrokerName, Credentials, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
@@ -44,7 +43,7 @@ NOT_LOGGED_IN = "there is no access token: the user has to log in"
 LIST_NOT_LOADED = "Dhan's instrument list is not loaded yet"
 
 
-class DhanBroker(ABC):
+class DhanBroker(AccountAdapter):
     """Everything but the environment, which is the subclass."""
 
     name = BrokerName.DHAN
@@ -80,13 +79,6 @@ class DhanBroker(ABC):
             account_id=account_id,
         )
 
-    @property
-    @abstractmethod
-    def environment(self) -> Environment: ...
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(account_id={self.account_id!r})"
-
     async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
         if not self._credentials.access_token:
             return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
@@ -108,9 +100,6 @@ class DhanBroker(ABC):
             return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
         path, encoded = _path("/orders", broker_order_id), encode_json(body) if body is not None else None
         return change_outcome(await self._transport.write(method, path, json=encoded, may_send=may_send))
-
-    async def warm(self, connections: int) -> int:
-        return await self._transport.warm(connections)
 
     async def orders(self) -> BookSnapshot:
         requested_at = self._clock.monotonic()
@@ -218,20 +207,12 @@ class DhanBroker(ABC):
             return
 
 
-class LiveDhanBroker(DhanBroker):
+class LiveDhanBroker(Live, DhanBroker):
     """Real money."""
 
-    @property
-    def environment(self) -> Literal[Environment.LIVE]:
-        return Environment.LIVE
 
-
-class SimulatedDhanBroker(DhanBroker):
+class SimulatedDhanBroker(Simulated, DhanBroker):
     """Any server that speaks the protocol and is not Dhan's own."""
-
-    @property
-    def environment(self) -> Literal[Environment.SIMULATED]:
-        return Environment.SIMULATED
 
 
 def _not_listed(instrument: InstrumentId, *, list_is_loaded: bool) -> Refused:

@@ -8,7 +8,7 @@ order book closes it.
 
 from dataclasses import dataclass
 
-from brokers.answers import Answered, NoAnswer, NotSent, WireResult
+from brokers.answers import Answered, NoAnswer, NotSent, WireResult, complete
 from brokers.exact_json import parse_json
 from trading.orders import Accepted, ChangeOutcome, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
@@ -190,20 +190,19 @@ def _change_refusal(answer: Answered) -> Refused | None:
 
 def read_data(result: WireResult) -> object:
     """What a successful read holds; otherwise raises per the port's error tree."""
-    if not isinstance(result, Answered):
-        raise BrokerUnavailable(result.why)
-    value = _parsed(result.body)
+    answer = complete(result)
+    value = _parsed(answer.body)
     found = failure(value)
     # The data calls may put their refusals into an answer that is a success by its status.
-    if found is not None and (400 <= result.status < 500 or (_is_success(result) and _says_failed(value))):
-        _raise_for(found, answer=result)
-    elif result.status == 401:
+    if found is not None and (400 <= answer.status < 500 or (_is_success(answer) and _says_failed(value))):
+        _raise_for(found, answer=answer)
+    elif answer.status == 401:
         raise SessionExpired("the broker does not accept the access token")
-    elif _is_success(result):
+    elif _is_success(answer):
         if value is None or found is not None:
-            raise UnreadableAnswer(_summary(result))
+            raise UnreadableAnswer(_summary(answer))
         return _unwrapped(value)
-    raise BrokerUnavailable(_summary(result))
+    raise BrokerUnavailable(_summary(answer))
 
 
 def _raise_for(found: Failure, *, answer: Answered) -> None:

@@ -1,11 +1,10 @@
 """One Fyers account behind the broker port. Only `LiveFyersBroker` reaches Fyers' own servers, by type and by check."""
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Literal
 
+from brokers.account import AccountAdapter, Live, Simulated
 from brokers.answers import Answered, WireResult
 from brokers.environments import check_environment
 from brokers.exact_json import encode_json
@@ -23,7 +22,7 @@ from brokers.instrument_tokens import InstrumentTokens
 from brokers.sockets import PING_SECONDS, AttentiveConnection, HandshakeRefused, open_socket
 from brokers.transport import ConnectionPool, Transport
 from brokers.urls import BrokerUrls
-from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
+from trading.accounts import BrokerName, Credentials, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
@@ -47,7 +46,7 @@ NOT_LOGGED_IN = "there is no access token: the user has to log in"
 ORDERS = "/orders/sync"
 
 
-class FyersBroker(ABC):
+class FyersBroker(AccountAdapter):
     """Everything but the environment, which is the subclass."""
 
     name = BrokerName.FYERS
@@ -86,13 +85,6 @@ class FyersBroker(ABC):
             for url in (urls.api_url, urls.data_url)
         )
 
-    @property
-    @abstractmethod
-    def environment(self) -> Environment: ...
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(account_id={self.account_id!r})"
-
     async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
         if not self._credentials.access_token:
             return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
@@ -127,9 +119,6 @@ class FyersBroker(ABC):
         else:
             why = f"orders are taken only from an algo-trading app, whose id ends in {TRADING_APP_SUFFIX}"
         return Refused(refused.kind, f"{refused.message} ({why})")
-
-    async def warm(self, connections: int) -> int:
-        return await self._transport.warm(connections)
 
     async def orders(self) -> BookSnapshot:
         requested_at = self._clock.monotonic()
@@ -267,17 +256,9 @@ class FyersBroker(ABC):
         return BrokerRefused(words)
 
 
-class LiveFyersBroker(FyersBroker):
+class LiveFyersBroker(Live, FyersBroker):
     """Real money."""
 
-    @property
-    def environment(self) -> Literal[Environment.LIVE]:
-        return Environment.LIVE
 
-
-class SimulatedFyersBroker(FyersBroker):
+class SimulatedFyersBroker(Simulated, FyersBroker):
     """Any server that speaks the protocol and is not Fyers' own."""
-
-    @property
-    def environment(self) -> Literal[Environment.SIMULATED]:
-        return Environment.SIMULATED

@@ -8,7 +8,7 @@ order book closes it.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from brokers.answers import Answered, NoAnswer, NotSent, WireResult
+from brokers.answers import Answered, NoAnswer, NotSent, WireResult, complete
 from brokers.exact_json import parse_json
 from brokers.fields import Row
 from brokers.fyers.numbers import whole
@@ -185,22 +185,21 @@ def _change_refusal(answer: Answered) -> Refused | None:
 
 def read_body(result: WireResult) -> Row:
     """The envelope of a successful read; otherwise raises per the port's error tree."""
-    if not isinstance(result, Answered):
-        raise BrokerUnavailable(result.why)
-    found = envelope(result.body)
-    if result.status == 200 and isinstance(found, Success):
+    answer = complete(result)
+    found = envelope(answer.body)
+    if answer.status == 200 and isinstance(found, Success):
         return found.body
-    if isinstance(found, Failure) and (found.code in SESSION_CODES or result.status == 401):
-        raise SessionExpired(_words(found) or _summary(result))
-    if result.status == 429 or (isinstance(found, Failure) and found.is_rate_limit):
-        raise BrokerUnavailable(_summary(result))
-    if result.status == 200:
-        raise UnreadableAnswer(_summary(result))
-    if not 400 <= result.status < 500 or not isinstance(found, Failure):
-        raise BrokerUnavailable(_summary(result))
+    if isinstance(found, Failure) and (found.code in SESSION_CODES or answer.status == 401):
+        raise SessionExpired(_words(found) or _summary(answer))
+    if answer.status == 429 or (isinstance(found, Failure) and found.is_rate_limit):
+        raise BrokerUnavailable(_summary(answer))
+    if answer.status == 200:
+        raise UnreadableAnswer(_summary(answer))
+    if not 400 <= answer.status < 500 or not isinstance(found, Failure):
+        raise BrokerUnavailable(_summary(answer))
     if found.code in _DEFINITE or found.code == UNKNOWN_ORDER:
-        raise BrokerRefused(_words(found) or _summary(result))
-    raise BrokerUnavailable(_summary(result))
+        raise BrokerRefused(_words(found) or _summary(answer))
+    raise BrokerUnavailable(_summary(answer))
 
 
 def is_minute_breach(answer: Answered) -> bool:

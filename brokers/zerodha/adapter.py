@@ -1,15 +1,14 @@
 """One Zerodha account behind the broker port. Only `LiveZerodhaBroker` reaches Zerodha's own servers, by type and by check."""
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
-from typing import Literal
 from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection
 
+from brokers.account import AccountAdapter, Live, Simulated
 from brokers.environments import check_environment
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.transport import ConnectionPool, Transport
@@ -21,7 +20,7 @@ from brokers.zerodha.limits import LIMITS
 from brokers.zerodha.session import session_headers
 from brokers.zerodha.stream import TickerForbidden, ZerodhaTickStream, open_socket, order_updates
 from brokers.zerodha.ticks import Mode
-from trading.accounts import BrokerName, Credentials, Environment, Margins, Profile
+from trading.accounts import BrokerName, Credentials, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
@@ -45,7 +44,7 @@ SILENCE_SECONDS = 10.0
 NOT_LOGGED_IN = "there is no access token: the user has to log in"
 
 
-class ZerodhaBroker(ABC):
+class ZerodhaBroker(AccountAdapter):
     """Everything but the environment, which is the subclass."""
 
     name = BrokerName.ZERODHA
@@ -81,13 +80,6 @@ class ZerodhaBroker(ABC):
             account_id=account_id,
         )
 
-    @property
-    @abstractmethod
-    def environment(self) -> Environment: ...
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(account_id={self.account_id!r})"
-
     async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
         if not self._credentials.access_token:
             return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
@@ -105,9 +97,6 @@ class ZerodhaBroker(ABC):
         if not self._credentials.access_token:
             return Refused(RefusalKind.SESSION, NOT_LOGGED_IN)
         return change_outcome(await self._transport.write(method, path, form=form, may_send=may_send))
-
-    async def warm(self, connections: int) -> int:
-        return await self._transport.warm(connections)
 
     async def orders(self) -> BookSnapshot:
         requested_at = self._clock.monotonic()
@@ -192,20 +181,12 @@ class ZerodhaBroker(ABC):
             raise BrokerRefused("the ticker refused this app: it has no market data plan") from None
 
 
-class LiveZerodhaBroker(ZerodhaBroker):
+class LiveZerodhaBroker(Live, ZerodhaBroker):
     """Real money."""
 
-    @property
-    def environment(self) -> Literal[Environment.LIVE]:
-        return Environment.LIVE
 
-
-class SimulatedZerodhaBroker(ZerodhaBroker):
+class SimulatedZerodhaBroker(Simulated, ZerodhaBroker):
     """Any server that speaks the protocol and is not Zerodha's own."""
-
-    @property
-    def environment(self) -> Literal[Environment.SIMULATED]:
-        return Environment.SIMULATED
 
 
 def _order_path(broker_order_id: str) -> str:

@@ -7,7 +7,7 @@ everything else leaves the matter open, and only the order book closes it.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from brokers.answers import Answered, NoAnswer, NotSent, WireResult
+from brokers.answers import Answered, NoAnswer, NotSent, WireResult, complete
 from brokers.exact_json import parse_json
 from trading.orders import Accepted, ChangeOutcome, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
@@ -126,7 +126,7 @@ def _change_refusal(answer: Answered) -> Refused | None:
 
 def read_data(result: WireResult) -> object:
     """The `data` of a successful read; otherwise raises per the port's error tree."""
-    answer = _complete(result)
+    answer = complete(result)
     found = envelope(answer.body)
     if answer.status == 200:
         if isinstance(found, Success):
@@ -147,12 +147,6 @@ def login_data(result: WireResult) -> object:
         return read_data(result)
     except SessionExpired as expired:
         raise BrokerRefused(str(expired)) from None
-
-
-def _complete(result: WireResult) -> Answered:
-    if isinstance(result, Answered):
-        return result
-    raise BrokerUnavailable(result.why)
 
 
 def _summary(answer: Answered) -> str:
