@@ -34,6 +34,7 @@ from simulator.dialects.common.dialect import SimulatedAccount
 from simulator.exchange.accounts import Account
 from simulator.exchange.engine import Exchange
 from simulator.exchange.orders import OrderRequest, OrderType, Product, Side
+from simulator.exchange.positions import Holding
 from simulator.exchange.protection import AUTOMATIC
 from simulator.faults import Fault, FaultBook
 from simulator.log import ExchangeLog
@@ -130,6 +131,12 @@ class RunningSimulator:
         for order in self._account(name).orders:
             if order_id in (None, order.order_id):
                 self.exchange.broker_cancel(order, message=message)
+
+    def set_holding(self, name: str, symbol: str, quantity: int, *, average_price: object, on_the_way: int = 0) -> None:
+        """Shares of earlier days; `on_the_way` of them are not delivered yet."""
+        market = self.simulator.exchange.market(instrument_key(symbol))
+        holding = Holding(market.instrument.key, quantity - on_the_way, to_price(average_price), t1_quantity=on_the_way)
+        self._account(name).holdings[holding.instrument] = holding
 
     def orders(self, name: str) -> list[Row]:
         """The account's orders of the day in the Kite shape."""

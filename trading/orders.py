@@ -240,6 +240,16 @@ class BrokerPosition:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerHolding:
+    """Shares bought for delivery on an earlier day, those still on their way included, pledged ones perhaps not. Whether what was
+    sold today is still counted differs by broker and hour: today's trades are what tells. `average_price` in rupees."""
+
+    instrument: InstrumentId
+    quantity: int
+    average_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BookSnapshot:
     """The day's orders as read. `requested_at`, monotonic seconds, is taken before the request was sent: what happened before
     it is in the snapshot, if the broker's book is healthy."""

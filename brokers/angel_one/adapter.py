@@ -9,6 +9,7 @@ from brokers.account import AccountAdapter, Live, Simulated
 from brokers.angel_one import limits
 from brokers.angel_one import orders as shapes
 from brokers.angel_one.errors import (
+    NO_HOLDING,
     NO_POSITION,
     NO_TRADE,
     accepted_data,
@@ -39,6 +40,7 @@ from trading.accounts import BrokerName, Credentials, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
+    BrokerHolding,
     BrokerOrder,
     BrokerPosition,
     BrokerTrade,
@@ -64,6 +66,7 @@ _FORBIDDEN = (401, 403)
 _ORDERS = "/rest/secure/angelbroking/order/v1"
 _QUOTES = "/rest/secure/angelbroking/market/v1/quote"
 _ELSEWHERE = (301, 307, 308, 404, 405)
+_HOLDINGS = "/rest/secure/angelbroking/portfolio/v1/getHolding"
 _FUNDS = "/rest/secure/angelbroking/user/v1/getRMS"
 
 
@@ -103,10 +106,11 @@ class AngelOneBroker(AccountAdapter):
             headers=session_headers(credentials),
             account_id=account_id,
         )
-        book, trades, positions = (Pace(clock=clock, gap_seconds=limits.BOOK_GAP_SECONDS) for _ in range(3))
+        book, trades, positions, holdings = (Pace(clock=clock, gap_seconds=limits.BOOK_GAP_SECONDS) for _ in range(4))
         self._book = SharedRead(self._fetch_book, pace=book)
         self._trades = SharedRead(self._fetch_trades, pace=trades)
         self._positions = SharedRead(self._fetch_positions, pace=positions)
+        self._holdings = SharedRead(self._fetch_holdings, pace=holdings)
         self._quotes_path = f"{_QUOTES}/"
         self._quotes = Pace(clock=clock, gap_seconds=limits.QUOTE_GAP_SECONDS)
 
@@ -193,6 +197,12 @@ class AngelOneBroker(AccountAdapter):
 
     async def _fetch_positions(self) -> tuple[BrokerPosition, ...]:
         return shapes.read_positions(await self._list(f"{_ORDERS}/getPosition", nothing=NO_POSITION))
+
+    async def holdings(self) -> tuple[BrokerHolding, ...]:
+        return await self._holdings.read()
+
+    async def _fetch_holdings(self) -> tuple[BrokerHolding, ...]:
+        return shapes.read_holdings(await self._list(_HOLDINGS, nothing=NO_HOLDING))
 
     async def margins(self) -> Margins:
         return shapes.read_margins(await self._read(_FUNDS))

@@ -12,7 +12,7 @@ from brokers.exact_json import Encodable
 from brokers.fields import Row, row, rows
 from trading.accounts import Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
-from trading.orders import BrokerOrder, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest
+from trading.orders import BrokerHolding, BrokerOrder, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest
 from trading.ports.broker import BrokerRefused, UnreadableAnswer
 
 Body = dict[str, Encodable]
@@ -191,6 +191,16 @@ def _position(source: Row) -> BrokerPosition:
         average_price=_first_decimal(source, ("avgnetprice", "netprice")),
         last_price=_first_decimal(source, ("ltp",)),
     )
+
+
+def read_holdings(data: object) -> tuple[BrokerHolding, ...]:
+    return tuple(_holding(source) for source in rows(data, "holdings"))
+
+
+def _holding(source: Row) -> BrokerHolding:
+    """Its parts rather than `quantity`, of which nobody says whether it counts what is on its way."""
+    quantity = whole(source, "realisedquantity") + whole(source, "t1quantity")
+    return BrokerHolding(_instrument(source), quantity, decimal(source, "averageprice"))
 
 
 def _first_decimal(source: Row, keys: Sequence[str]) -> Decimal:

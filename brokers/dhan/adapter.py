@@ -1,13 +1,14 @@
 """One Dhan account behind the broker port. Only `LiveDhanBroker` reaches Dhan's own servers, by type and by check."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from urllib.parse import quote
 
 from brokers.account import AccountAdapter, Live, Simulated
+from brokers.answers import WireResult
 from brokers.dhan import orders as shapes
-from brokers.dhan.errors import change_outcome, not_there, place_outcome, read_data
+from brokers.dhan.errors import change_outcome, not_there, place_outcome, read_data, read_list
 from brokers.dhan.limits import LIMITS
 from brokers.dhan.session import session_headers
 from brokers.dhan.stream import DhanTickStream, Key, connected, open_feed
@@ -23,6 +24,7 @@ from trading.accounts import BrokerName, Credentials, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
+    BrokerHolding,
     BrokerOrder,
     BrokerPosition,
     BrokerTrade,
@@ -128,6 +130,10 @@ class DhanBroker(AccountAdapter):
     async def positions(self) -> tuple[BrokerPosition, ...]:
         return shapes.read_positions(await self._read_by_instrument("/positions"), instrument_of=self._instrument_of)
 
+    async def holdings(self) -> tuple[BrokerHolding, ...]:
+        data = await self._read_by_instrument("/holdings", understand=read_list)
+        return shapes.read_holdings(data, instrument_of=self._instrument_of)
+
     async def margins(self) -> Margins:
         return shapes.read_margins(await self._read("/fundlimit"))
 
@@ -159,17 +165,17 @@ class DhanBroker(AccountAdapter):
     def _instrument_of(self, token: str) -> InstrumentId | None:
         return self._tokens.instrument_of(token)
 
-    async def _read_by_instrument(self, path: str) -> object:
+    async def _read_by_instrument(self, path: str, *, understand: Callable[[WireResult], object] = read_data) -> object:
         """Rows name their instruments by number. Without the list an order of ours could pass for another's, and a book in which
         it cannot be recognized must not be read as one that lacks it."""
         if len(self._tokens) == 0:
             raise BrokerUnavailable(LIST_NOT_LOADED)
-        return await self._read(path)
+        return await self._read(path, understand=understand)
 
-    async def _read(self, path: str) -> object:
+    async def _read(self, path: str, *, understand: Callable[[WireResult], object] = read_data) -> object:
         if not self._credentials.access_token:
             raise SessionExpired(NOT_LOGGED_IN)
-        return read_data(await self._transport.read(path))
+        return understand(await self._transport.read(path))
 
     async def _ask(self, path: str, tokens: Sequence[str]) -> object:
         if not self._credentials.access_token:

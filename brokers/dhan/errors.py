@@ -205,6 +205,13 @@ def read_data(result: WireResult) -> object:
     raise BrokerUnavailable(_summary(answer))
 
 
+def read_list(result: WireResult) -> object:
+    """As `read_data`, for holdings: having none is an error there, with a code of its own and any status. The order book is not
+    read so: a book that an error calls empty must not prove an order absent."""
+    found = _failure(result) if isinstance(result, Answered) else None
+    return [] if found is not None and found.code == NOTHING_THERE else read_data(result)
+
+
 def _raise_for(found: Failure, *, answer: Answered) -> None:
     """What a failure says for certain. Nothing certain: returns."""
     if answer.status == 429 or found.says(_DOUBTFUL):

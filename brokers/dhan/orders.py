@@ -13,7 +13,7 @@ from brokers.exact_json import Encodable
 from brokers.fields import Row, row, rows
 from trading.accounts import Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
-from trading.orders import BrokerOrder, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest
+from trading.orders import BrokerHolding, BrokerOrder, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest
 from trading.ports.broker import UnreadableAnswer
 
 Body = dict[str, Encodable]
@@ -178,6 +178,22 @@ def _last_price(source: Row, net: int, average: Decimal) -> Decimal:
     if not net:
         return Decimal(0)
     return (average + number_or_zero(source, "unrealizedProfit") / net).quantize(Decimal("0.01"))
+
+
+def read_holdings(data: object, *, instrument_of: InstrumentOf) -> tuple[BrokerHolding, ...]:
+    return tuple(_holding(source, instrument_of) for source in rows(data, "holdings"))
+
+
+def _holding(source: Row, instrument_of: InstrumentOf) -> BrokerHolding:
+    """`exchange` is `ALL` for a share of several exchanges, whose id is then NSE's, as far as the documentation shows."""
+    exchange = word(source, "exchange").upper()
+    segment = "NSE_EQ" if exchange == "ALL" else words.split_segment(exchange, "E")
+    if segment is None:
+        raise UnreadableAnswer(f"unknown exchange {exchange!r}")
+    instrument = known_instrument(
+        segment, optional_word(source, "securityId"), optional_word(source, "tradingSymbol"), instrument_of=instrument_of
+    )
+    return BrokerHolding(instrument, count(source, "totalQty"), number_or_zero(source, "avgCostPrice"))
 
 
 def read_margins(data: object) -> Margins:

@@ -26,6 +26,7 @@ from trading.accounts import BrokerName, Credentials, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
+    BrokerHolding,
     BrokerOrder,
     BrokerPosition,
     BrokerTrade,
@@ -145,6 +146,9 @@ class FyersBroker(AccountAdapter):
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
         return shapes.read_positions(await self._read("/positions", Need.BOOK))
+
+    async def holdings(self) -> tuple[BrokerHolding, ...]:
+        return shapes.read_holdings(await self._read("/holdings", Need.COMFORT))
 
     async def margins(self) -> Margins:
         return shapes.read_margins(await self._read("/funds", Need.COMFORT))

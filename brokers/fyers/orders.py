@@ -10,7 +10,7 @@ from brokers.fyers.numbers import number, number_or_zero, whole
 from brokers.fyers.symbols import instrument_of
 from trading.accounts import Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
-from trading.orders import BrokerOrder, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest
+from trading.orders import BrokerHolding, BrokerOrder, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest
 from trading.ports.broker import UnreadableAnswer
 from trading.sessions import INDIA
 
@@ -181,6 +181,16 @@ def _net(source: Row) -> int:
     if side not in (-1, 0, 1) or (side == 0 and net) or (side == 1 and net < 0):
         raise UnreadableAnswer(f"a position of {net} on side {side}")
     return -net if side == -1 and net > 0 else net
+
+
+def read_holdings(body: Row) -> tuple[BrokerHolding, ...]:
+    return tuple(_holding(source) for source in _list(body, "holdings"))
+
+
+def _holding(source: Row) -> BrokerHolding:
+    """`quantity` counts what is on its way (`qty_t1`) and what was sold today, which `remainingQuantity` does not."""
+    quantity = whole(source.get("quantity"), "quantity")
+    return BrokerHolding(_instrument(source), quantity, number_or_zero(source.get("costPrice"), "costPrice"))
 
 
 def read_margins(body: Row) -> Margins:

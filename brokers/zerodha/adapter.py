@@ -24,6 +24,7 @@ from trading.accounts import BrokerName, Credentials, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
+    BrokerHolding,
     BrokerOrder,
     BrokerPosition,
     BrokerTrade,
@@ -114,6 +115,9 @@ class ZerodhaBroker(AccountAdapter):
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
         return shapes.read_positions(await self._read("/portfolio/positions"))
+
+    async def holdings(self) -> tuple[BrokerHolding, ...]:
+        return shapes.read_holdings(await self._read("/portfolio/holdings"))
 
     async def margins(self) -> Margins:
         return shapes.read_margins(await self._read("/user/margins/equity"))

@@ -7,7 +7,7 @@ from brokers.fields import Row, decimal, indian_time, optional_indian_time, opti
 from brokers.zerodha import words
 from trading.accounts import Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
-from trading.orders import BrokerOrder, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest
+from trading.orders import BrokerHolding, BrokerOrder, BrokerPosition, BrokerTrade, ModifyRequest, OrderRequest
 from trading.ports.broker import UnreadableAnswer
 
 Pairs = Sequence[tuple[str, str]]
@@ -139,6 +139,16 @@ def _position(source: Row) -> BrokerPosition:
         average_price=decimal(source, "average_price"),
         last_price=decimal(source, "last_price"),
     )
+
+
+def read_holdings(data: object) -> tuple[BrokerHolding, ...]:
+    return tuple(_holding(source) for source in rows(data, "holdings"))
+
+
+def _holding(source: Row) -> BrokerHolding:
+    """Its parts rather than `quantity`: documentation and servers differ in whether that counts what is on its way."""
+    quantity = whole(source, "realised_quantity") + whole(source, "t1_quantity")
+    return BrokerHolding(_instrument(source), quantity, decimal(source, "average_price"))
 
 
 def read_margins(data: object) -> Margins:

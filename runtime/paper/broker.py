@@ -16,6 +16,7 @@ from trading.accounts import BrokerName, Environment, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
+    BrokerHolding,
     BrokerOrder,
     BrokerPosition,
     BrokerTrade,
@@ -112,6 +113,12 @@ class PaperBroker:
             ]
         seen = await self.exchange.prices.seen({InstrumentId(row.exchange, row.symbol) for row in rows})
         return tuple(position_of(row, seen.get(InstrumentId(row.exchange, row.symbol))) for row in rows)
+
+    async def holdings(self) -> tuple[BrokerHolding, ...]:
+        """None: shares stay a position until they are sold."""
+        with as_broker_errors():
+            await self.exchange.newest_sequence(self.account_id)
+        return ()
 
     async def margins(self) -> Margins:
         """Cash that no open purchase ties up."""

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.contract.world import INFY, NOWHERE, TCS, World
-from trading.instruments import PriceLimits
-from trading.orders import BrokerOrderStatus
+from tests.contract.world import INFY, NOWHERE, OWNER, TCS, World
+from trading.instruments import PriceLimits, Product
+from trading.orders import BrokerHolding, BrokerOrderStatus, Side
 from trading.ports.broker import Broker, BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
 
 Read = Callable[[Broker, str], Awaitable[object]]
@@ -20,6 +20,7 @@ READS: dict[str, tuple[Read, str | tuple[str, ...]]] = {
     "order": (lambda broker, order_id: broker.order(order_id), ("order", "orders")),
     "trades": (lambda broker, _: broker.trades(), "trades"),
     "positions": (lambda broker, _: broker.positions(), "positions"),
+    "holdings": (lambda broker, _: broker.holdings(), "holdings"),
     "margins": (lambda broker, _: broker.margins(), "margins"),
     "profile": (lambda broker, _: broker.profile(), "profile"),
     "validate_credentials": (lambda broker, _: broker.validate_credentials(), "profile"),
@@ -47,6 +48,8 @@ class ReadingContract:
         self, world: World, name: str, fault: str, error: type[Exception]
     ) -> None:
         order_id = await world.place(world.resting())
+        # Where having none is an error of its own, half of that would be no success with half an answer.
+        world.sim.set_holding(OWNER, "TCS", 5, average_price="3400")
         read, endpoint = READS[name]
         world.fault(fault, endpoint=endpoint, delay_ms=60_000)
         if fault == "ok_with_error_inside":
@@ -72,6 +75,7 @@ class ReadingContract:
         assert (await world.broker.orders()).orders == ()
         assert await world.broker.trades() == ()
         assert await world.broker.positions() == ()
+        assert await world.broker.holdings() == ()
 
     async def test_c54_a_book_is_stamped_before_it_was_asked_for(self, world: World) -> None:
         before = time.monotonic()
@@ -100,3 +104,11 @@ class ReadingContract:
         world.sim.set_circuit("TCS", lower="3160.55", upper="3863")
         limits = await world.broker.price_limits([TCS, NOWHERE])
         assert limits == {TCS: PriceLimits(Decimal("3160.55"), Decimal("3863"))}
+
+    async def test_c59_shares_of_earlier_days_are_holdings_and_todays_a_position(self, world: World) -> None:
+        world.sim.set_holding(OWNER, "TCS", 12, average_price="3100.55", on_the_way=2)
+        await world.place(world.order(instrument=INFY, price="1500", product=Product.CNC))
+        assert await world.broker.holdings() == (BrokerHolding(TCS, 12, Decimal("3100.55")),)
+        await world.place(world.order(side=Side.SELL, quantity=12, product=Product.CNC))
+        held = {position.instrument: position.net_quantity for position in await world.broker.positions()}
+        assert held == {INFY: 5, TCS: -12}

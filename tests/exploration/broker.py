@@ -20,6 +20,7 @@ from trading.accounts import BrokerName, Environment, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
+    BrokerHolding,
     BrokerOrder,
     BrokerPosition,
     BrokerTrade,
@@ -206,6 +207,9 @@ class ModelBroker:
     async def positions(self) -> tuple[BrokerPosition, ...]:
         await self._read()
         return self._exchange.positions()
+
+    async def holdings(self) -> tuple[BrokerHolding, ...]:
+        return ()
 
     async def margins(self) -> Margins:
         return Margins(Decimal(10_000_000), Decimal(0))

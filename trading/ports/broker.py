@@ -20,6 +20,7 @@ from trading.accounts import BrokerName, BrokerSession, Credentials, Environment
 from trading.instruments import Instrument, InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
+    BrokerHolding,
     BrokerOrder,
     BrokerPosition,
     BrokerTrade,
@@ -113,6 +114,9 @@ class Broker(Protocol):
     async def trades(self) -> tuple[BrokerTrade, ...]: ...
 
     async def positions(self) -> tuple[BrokerPosition, ...]: ...
+
+    async def holdings(self) -> tuple[BrokerHolding, ...]:
+        """Shares of earlier days. What was bought today is a position."""
 
     async def margins(self) -> Margins: ...
 

@@ -221,7 +221,8 @@ class Shapes:
         """One holding."""
         market = self._exchange.markets[holding.instrument]
         return {
-            "exchange": market.instrument.exchange,
+            # NSE's shares may be sold at BSE too: the documentation shows ALL for them.
+            "exchange": "ALL" if market.instrument.exchange == "NSE" else market.instrument.exchange,
             "tradingSymbol": market.instrument.symbol,
             "securityId": str(market.instrument.exchange_token),
             "isin": "NA",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from brokers.answers import Answered, NoAnswer, NotSent, WireResult
-from brokers.dhan.errors import DEFINITE, INDEFINITE, change_outcome, login_data, not_there, place_outcome, read_data
+from brokers.dhan.errors import DEFINITE, INDEFINITE, change_outcome, login_data, not_there, place_outcome, read_data, read_list
 from trading.orders import Accepted, Placed, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
 
@@ -191,6 +191,28 @@ def test_a_read_that_is_no_success_says_what_it_proves(result: WireResult, raise
 )
 def test_absence_is_only_what_the_broker_says_in_so_many_words(result: WireResult, proven: bool) -> None:
     assert not_there(result) is proven
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 500])
+def test_having_no_shares_is_an_error_with_a_code_of_its_own_and_any_status(status: int) -> None:
+    assert read_list(error("DH-1111", "No holdings available", status)) == []
+
+
+@pytest.mark.parametrize(
+    ("result", "raised"),
+    [
+        (error("DH-907", "No data found", 404), BrokerRefused),
+        (error("DH-908", "Internal error", 500), BrokerUnavailable),
+        (error("DH-901", "Invalid token", 401), SessionExpired),
+        (answer(b'[{"totalQty":', 200), UnreadableAnswer),
+        (answer(b"", 404), BrokerUnavailable),
+        (NoAnswer("timed out"), BrokerUnavailable),
+    ],
+    ids=str,
+)
+def test_nothing_else_passes_for_having_no_shares(result: WireResult, raised: type[Exception]) -> None:
+    with pytest.raises(raised):
+        read_list(result)
 
 
 def test_a_bad_login_is_a_refusal_not_an_expired_session() -> None:

@@ -97,7 +97,7 @@ def orders(dhan: dhanhq) -> dict[str, Any]:
         "trades": dhan.get_trade_book()["data"],
         "order_trades": dhan.get_trade_book(filled["data"]["orderId"])["data"],
         "positions": dhan.get_positions()["data"],
-        "holdings": dhan.get_holdings(),
+        "holdings": dhan.get_holdings()["data"],
         "funds": dhan.get_fund_limits()["data"],
         "slices": len(sliced["data"]),
     }

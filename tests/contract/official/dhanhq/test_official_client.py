@@ -1,10 +1,6 @@
 """The broker's own client, unchanged, trades on the simulator: only its addresses differ."""
 
-import asyncio
-import json
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,24 +9,12 @@ from simulator.dialects.common.dialect import SimulatedAccount
 from simulator.dialects.dhan.app import DhanDialect
 from simulator.dialects.dhan.session import PIN
 from simulator.testing import RunningSimulator, running_simulator
-from tests.contract.official.environment import CannotMakeEnvironment, client_python
+from tests.contract.official.client import OfficialClient, Row, deliver_infosys
 
-FOLDER = Path(__file__).parent
 TCS, INFY, NIFTY = "11536", "1594", "1001"
 NSE, INDEX = 1, 0
 TICKER, QUOTE, FULL = 15, 17, 21
-SECONDS = 120
 pytestmark = pytest.mark.timeout(600)
-Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """The interpreter with the official client."""
-    try:
-        return client_python(FOLDER)
-    except CannotMakeEnvironment as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -45,30 +29,13 @@ def dialect(sim: RunningSimulator) -> DhanDialect:
     return found
 
 
-async def run(python: Path, script: str, given: Row, folder: Path) -> Process:
-    """In a folder of its own, where the client leaves the list it downloads."""
-    command = [str(python), str(FOLDER / script), json.dumps(given)]
-    return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env={"TZ": "Asia/Kolkata"}, cwd=folder)
-
-
-async def result_of(process: Process) -> Any:
-    """The last line it printed."""
-    try:
-        async with asyncio.timeout(SECONDS):
-            output, errors = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        raise
-    assert process.returncode == 0, errors.decode()
-    return json.loads(output.splitlines()[-1])
-
-
 @pytest.fixture
-async def day(python: Path, sim: RunningSimulator, tmp_path: Path) -> Row:
+async def day(client: OfficialClient, sim: RunningSimulator) -> Row:
     """What the client got in the course of a whole trading day."""
     registry, urls = sim.simulator.registry, sim.urls("dhan")
     account = registry.register("app-1", api_secret="quite-secret", user_id="1000000001")
     account.funds = 300_000_000_000
+    deliver_infosys(account)
     sim.set_prices({"TCS": 3600, "INFY": 1500})
     given = {
         "api": urls["api_url"],
@@ -81,7 +48,7 @@ async def day(python: Path, sim: RunningSimulator, tmp_path: Path) -> Row:
         "pin": PIN,
         "token_id": registry.mint_request_token(account),
     }
-    found: Row = await result_of(await run(python, "rest_script.py", given, tmp_path))
+    found: Row = await client.run("rest_script.py", given)
     return found
 
 
@@ -146,7 +113,9 @@ def check_orders(found: Row) -> None:
     assert len(found["trades"]) >= 3
     net = {(row["tradingSymbol"], row["productType"]): (row["netQty"], row["positionType"]) for row in found["positions"]}
     assert net == {("TCS", "INTRADAY"): (3, "LONG"), ("INFY", "INTRADAY"): (70_000, "LONG")}
-    assert (found["holdings"]["status"], found["holdings"]["remarks"]["error_code"]) == ("failure", "DH-1111")
+    (held,) = found["holdings"]
+    assert (held["exchange"], held["securityId"], held["tradingSymbol"]) == ("ALL", INFY, "INFY")
+    assert (held["totalQty"], held["dpQty"], held["t1Qty"], held["avgCostPrice"]) == (12, 10, 2, 1400.55)
     assert found["funds"]["availabelBalance"] + found["funds"]["utilizedAmount"] == found["funds"]["sodLimit"] == 30_000_000
     assert found["slices"] == 2
 
@@ -180,17 +149,15 @@ def arguments(sim: RunningSimulator, account: SimulatedAccount, **wanted: Any) -
 
 
 @pytest.mark.parametrize(("mode", "kind"), [(TICKER, "Ticker Data"), (QUOTE, "Quote Data"), (FULL, "Full Data")])
-async def test_the_client_decodes_ticks_of_each_mode(
-    python: Path, sim: RunningSimulator, tmp_path: Path, mode: int, kind: str
-) -> None:
+async def test_the_client_decodes_ticks_of_each_mode(client: OfficialClient, sim: RunningSimulator, mode: int, kind: str) -> None:
     account = sim.account("alice", dialect="dhan")
     sim.place_by_hand("alice", symbol="TCS", side="BUY", quantity=7)
     given = arguments(sim, account, instruments=[[NSE, TCS, mode], [INDEX, NIFTY, mode]], last="3490.50")
-    process = await run(python, "feed_script.py", given, tmp_path)
+    running = await client.start("feed_script.py", given)
     await sim.wait_for(lambda: len(dialect(sim).hub.subscribers("NSE:NIFTY 50")) == 1, seconds=60)
     await sim.wait_for(lambda: len(dialect(sim).hub.subscribers("NSE:TCS")) == 1)
     sim.set_prices({"TCS": "3490.5", "NIFTY 50": "3490.5"})
-    found = await result_of(process)
+    found = await running.result()
     (tcs,) = [one for one in found["messages"] if one["security_id"] == int(TCS) and one.get("LTP") == "3490.50"]
     (nifty,) = [one for one in found["messages"] if one["security_id"] == int(NIFTY) and one.get("LTP") == "3490.50"]
     assert (tcs["type"], tcs["exchange_segment"], nifty["exchange_segment"]) == (kind, NSE, INDEX)
@@ -204,23 +171,23 @@ async def test_the_client_decodes_ticks_of_each_mode(
     await sim.wait_for(lambda: dialect(sim).connections("sim-alice") == 0)
 
 
-async def test_the_client_is_told_why_it_may_not_connect(python: Path, sim: RunningSimulator, tmp_path: Path) -> None:
+async def test_the_client_is_told_why_it_may_not_connect(client: OfficialClient, sim: RunningSimulator) -> None:
     sim.account("alice", dialect="dhan")
     stranger = SimulatedAccount("sim-alice", "", "", "wrong", "1000000009")
     given = arguments(sim, stranger, instruments=[[NSE, TCS, TICKER]], last="1")
-    process = await run(python, "feed_script.py", given, tmp_path)
-    assert (await result_of(process)) == {"messages": [], "closed": 1}
+    running = await client.start("feed_script.py", given)
+    assert (await running.result()) == {"messages": [], "closed": 1}
 
 
-async def test_the_client_is_called_back_with_order_updates(python: Path, sim: RunningSimulator, tmp_path: Path) -> None:
+async def test_the_client_is_called_back_with_order_updates(client: OfficialClient, sim: RunningSimulator) -> None:
     account = sim.account("alice", dialect="dhan")
-    process = await run(python, "updates_script.py", arguments(sim, account, orders=4), tmp_path)
+    running = await client.start("updates_script.py", arguments(sim, account, orders=4))
     await sim.wait_for(lambda: "sim-alice" in dialect(sim).hub.listeners, seconds=60)
     sim.set_depth("TCS", 2)
     order_id = sim.place_by_hand("alice", symbol="TCS", side="BUY", quantity=5, price=3600)
     sim.set_depth("TCS", None)
     sim.set_price("TCS", 3600)
-    found = await result_of(process)
+    found = await running.result()
     assert {one["Type"] for one in found} == {"order_alert"}
     told = [(one["Data"]["orderNo"], one["Data"]["status"], one["Data"]["tradedQty"]) for one in found]
     assert told == [

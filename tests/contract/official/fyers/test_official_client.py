@@ -1,10 +1,6 @@
 """The broker's own client, unchanged, trades on the simulator: only its addresses differ."""
 
-import asyncio
-import json
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,24 +8,11 @@ import pytest
 from simulator.exchange.orders import OrderRequest, OrderType, Product, Side
 from simulator.money import to_price
 from simulator.testing import RunningSimulator, running_simulator
-from tests.contract.official.environment import CannotMakeEnvironment, client_python
-from tests.unit.brokers.raw_server import unused_port
+from tests.contract.official.client import OfficialClient, Row, deliver_infosys
 
-FOLDER = Path(__file__).parent
 APP, OLD_APP = "SIMULATED1-200", "SIMULATED1-100"
 SBIN, NIFTY = "NSE:SBIN-EQ", "NSE:NIFTY50-INDEX"
-SECONDS = 120
 pytestmark = pytest.mark.timeout(600)
-Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """The interpreter with the official client."""
-    try:
-        return client_python(FOLDER)
-    except CannotMakeEnvironment as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -49,38 +32,12 @@ def token(sim: RunningSimulator, app_id: str) -> str:
     return sim.simulator.dialects["fyers"].log_in(account).access_token
 
 
-async def run(python: Path, script: str, given: Row, folder: Path) -> Process:
-    """In a folder of its own, where the client leaves its logs. Whatever else it asks of the world meets a closed door."""
-    closed = f"http://127.0.0.1:{unused_port()}"
-    environment = {"TZ": "Asia/Kolkata", "HTTPS_PROXY": closed, "HTTP_PROXY": closed, "NO_PROXY": "127.0.0.1"}
-    command = [str(python), str(FOLDER / script), json.dumps(given)]
-    return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=environment, cwd=folder)
-
-
-async def result_of(process: Process) -> Row:
-    try:
-        async with asyncio.timeout(SECONDS):
-            output, errors = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        raise
-    assert process.returncode == 0, errors.decode()
-    found: Row = json.loads(output.splitlines()[-1])
-    return found
-
-
-async def connected(process: Process) -> None:
-    assert process.stdout is not None
-    async with asyncio.timeout(SECONDS):
-        line = await process.stdout.readline()
-    assert line == b"connected\n", (await process.communicate())[1].decode()
-
-
 @pytest.fixture
-async def day(python: Path, sim: RunningSimulator, tmp_path: Path) -> Row:
+async def day(client: OfficialClient, sim: RunningSimulator) -> Row:
     """What the client got in the course of a whole trading day."""
     account = sim.simulator.registry.find(APP)
     assert account is not None
+    deliver_infosys(account)
     urls = sim.urls("fyers")
     given = {
         "api": urls["api_url"],
@@ -92,7 +49,7 @@ async def day(python: Path, sim: RunningSimulator, tmp_path: Path) -> Row:
         "old_app_id": OLD_APP,
         "old_token": token(sim, OLD_APP),
     }
-    return await result_of(await run(python, "rest_script.py", given, tmp_path))
+    return await client.run("rest_script.py", given)
 
 
 async def test_a_trading_day_over_rest(day: Row) -> None:
@@ -156,7 +113,8 @@ def check_books(found: Row) -> None:
     assert found["converted"]["s"] == "ok"
     net = {row["id"]: row["netQty"] for row in found["positions"]["netPositions"]}
     assert net == {f"{SBIN}-INTRADAY": 2, f"{SBIN}-CNC": 1}
-    assert found["holdings"]["holdings"] == []
+    (held,) = found["holdings"]["holdings"]
+    assert (held["symbol"], held["quantity"], held["qty_t1"], held["costPrice"]) == ("NSE:INFY-EQ", 12, 2, 1400.55)
     assert [row["id"] for row in found["funds"]["fund_limit"]] == list(range(1, 11))
 
 
@@ -200,13 +158,13 @@ def feed_arguments(sim: RunningSimulator, **wanted: Any) -> Row:
 
 
 @pytest.mark.parametrize("lite", [False, True], ids=["full", "lite"])
-async def test_the_client_decodes_prices(python: Path, sim: RunningSimulator, tmp_path: Path, lite: bool) -> None:
+async def test_the_client_decodes_prices(client: OfficialClient, sim: RunningSimulator, lite: bool) -> None:
     given = feed_arguments(sim, symbols=[SBIN, NIFTY, "NSE:NOPE-EQ"], lite=lite, until={SBIN: 815.35, NIFTY: 24_400.25})
-    process = await run(python, "feed_script.py", given, tmp_path)
-    await connected(process)
+    running = await client.start("feed_script.py", given)
+    await running.connected()
     sim.set_prices({"SBIN": "819.95", "NIFTY 50": "24450.1"})
     sim.set_prices({"SBIN": "815.35", "NIFTY 50": "24400.25"})
-    found = await result_of(process)
+    found = await running.result()
     told = [[row["ltp"] for row in found["messages"] if row.get("symbol") == symbol] for symbol in (SBIN, NIFTY)]
     assert told == [[820, 819.95, 815.35], [24_500, 24_450.1, 24_400.25]]
     assert {row["message"] for row in found["messages"] if "message" in row} == {
@@ -226,31 +184,31 @@ def check_quote(sbin: Row, nifty: Row) -> None:
     assert sbin["exch_feed_time"] == nifty["exch_feed_time"] > 1_700_000_000
 
 
-async def test_the_client_decodes_depth(python: Path, sim: RunningSimulator, tmp_path: Path) -> None:
+async def test_the_client_decodes_depth(client: OfficialClient, sim: RunningSimulator) -> None:
     given = feed_arguments(sim, symbols=[SBIN], kind="DepthUpdate", until={SBIN: 2})
-    process = await run(python, "feed_script.py", given, tmp_path)
-    await connected(process)
+    running = await client.start("feed_script.py", given)
+    await running.connected()
     sim.set_price("SBIN", "815.3")
-    depth = [row for row in (await result_of(process))["messages"] if row.get("symbol") == SBIN][-1]
+    depth = [row for row in (await running.result())["messages"] if row.get("symbol") == SBIN][-1]
     assert [depth[f"bid_price{level}"] for level in range(1, 6)] == [815.25, 815.2, 815.15, 815.1, 815.05]
     assert (depth["ask_price1"], depth["ask_size1"], depth["ask_order1"]) == (815.35, 500, 1)
 
 
-async def test_many_frames_are_acknowledged_by_the_client(python: Path, sim: RunningSimulator, tmp_path: Path) -> None:
-    process = await run(python, "feed_script.py", feed_arguments(sim, symbols=[SBIN], until={SBIN: 700}), tmp_path)
-    await connected(process)
+async def test_many_frames_are_acknowledged_by_the_client(client: OfficialClient, sim: RunningSimulator) -> None:
+    running = await client.start("feed_script.py", feed_arguments(sim, symbols=[SBIN], until={SBIN: 700}))
+    await running.connected()
     for number in range(60):
         sim.set_price("SBIN", 800 + number)
     (socket,) = sim.simulator.dialects["fyers"].hub.sockets[APP]  # type: ignore[attr-defined]
     await sim.wait_for(lambda: socket.acknowledged == 50)
     sim.set_price("SBIN", 700)
-    assert (await result_of(process))["errors"] == []
+    assert (await running.result())["errors"] == []
 
 
-async def test_the_client_is_called_back_with_orders_and_trades(python: Path, sim: RunningSimulator, tmp_path: Path) -> None:
+async def test_the_client_is_called_back_with_orders_and_trades(client: OfficialClient, sim: RunningSimulator) -> None:
     given = {"ws": sim.urls("fyers")["orders_ws_url"], "token": f"{APP}:{token(sim, APP)}", "ends": 3}
-    process = await run(python, "orders_script.py", given, tmp_path)
-    await connected(process)
+    running = await client.start("orders_script.py", given)
+    await running.connected()
     sim.set_depth("SBIN", 2)
     order_id = place(sim, quantity=5)
     sim.set_depth("SBIN", None)
@@ -258,7 +216,7 @@ async def test_the_client_is_called_back_with_orders_and_trades(python: Path, si
     resting = place(sim, quantity=1, price=810)
     sim.exchange.cancel(account=APP, order_id=resting)
     filled_again = place(sim, quantity=1)
-    found = await result_of(process)
+    found = await running.result()
     first = [(order["status"], order.get("filledQty")) for order in found["orders"] if order["id"] == order_id]
     assert first[0] == (4, None)
     assert (6, 2) in first
@@ -275,7 +233,7 @@ def place(sim: RunningSimulator, *, quantity: int, price: object = 820) -> str:
     return sim.simulator.place_foreign(wanted, {}).order_id
 
 
-async def test_a_stranger_is_not_let_in(python: Path, sim: RunningSimulator, tmp_path: Path) -> None:
+async def test_a_stranger_is_not_let_in(client: OfficialClient, sim: RunningSimulator) -> None:
     given = {"ws": sim.urls("fyers")["orders_ws_url"], "token": f"{APP}:a.b.c", "ends": 0}
-    found = await result_of(await run(python, "orders_script.py", given, tmp_path))
+    found = await client.run("orders_script.py", given)
     assert "403" in found["errors"][0]

@@ -1,29 +1,15 @@
 """The broker's own client, unchanged, trades on the simulator: only its root address differs."""
 
-import asyncio
-import json
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator
-from tests.contract.official.environment import CannotMakeEnvironment, client_python
+from tests.contract.official.client import OfficialClient, Row, deliver_infosys
 
-FOLDER = Path(__file__).parent
 TCS, NIFTY = 2953217, 256265
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """The interpreter with the official client."""
-    try:
-        return client_python(FOLDER)
-    except CannotMakeEnvironment as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -32,21 +18,8 @@ async def sim() -> AsyncIterator[RunningSimulator]:
         yield running
 
 
-async def run(python: Path, script: str, given: dict[str, Any]) -> Process:
-    return await asyncio.create_subprocess_exec(
-        str(python), str(FOLDER / script), json.dumps(given), stdout=PIPE, stderr=PIPE, env={"TZ": "Asia/Kolkata"}
-    )
-
-
-async def result_of(process: Process) -> dict[str, Any]:
-    output, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    found: dict[str, Any] = json.loads(output)
-    return found
-
-
 @pytest.fixture
-async def day(python: Path, sim: RunningSimulator) -> dict[str, Any]:
+async def day(client: OfficialClient, sim: RunningSimulator) -> Row:
     """What the client got in the course of a whole trading day."""
     registry = sim.simulator.registry
     account = registry.register("app-1", api_secret="quite-secret", user_id="AB1234")
@@ -59,10 +32,11 @@ async def day(python: Path, sim: RunningSimulator) -> dict[str, Any]:
     }
     sim.set_prices({"TCS": 3600, "INFY": 1500})
     account.funds = 300_000_000_000
-    return await result_of(await run(python, "rest_script.py", given))
+    deliver_infosys(account)
+    return await client.run("rest_script.py", given)
 
 
-async def test_a_trading_day_over_rest(day: dict[str, Any]) -> None:
+async def test_a_trading_day_over_rest(day: Row) -> None:
     check_session(day["session"])
     check_market(day["market"])
     check_orders(day["orders"])
@@ -72,7 +46,7 @@ async def test_a_trading_day_over_rest(day: dict[str, Any]) -> None:
     assert day["after logout"]["error"] == "TokenException"
 
 
-def check_session(found: dict[str, Any]) -> None:
+def check_session(found: Row) -> None:
     assert found["session"]["user_id"] == found["profile"]["user_id"] == "AB1234"
     assert found["session"]["refresh_token"] == ""
     assert found["login_time_is_datetime"]
@@ -81,7 +55,7 @@ def check_session(found: dict[str, Any]) -> None:
     assert found["equity"]["net"] == 30_000_000
 
 
-def check_market(found: dict[str, Any]) -> None:
+def check_market(found: Row) -> None:
     assert found["ltp"]["NSE:TCS"] == {"instrument_token": TCS, "last_price": 3600}
     assert found["ohlc"]["NSE:TCS"]["ohlc"]["open"] == 3600
     assert len(found["quote"]["NSE:TCS"]["depth"]["buy"]) == 5
@@ -92,7 +66,7 @@ def check_market(found: dict[str, Any]) -> None:
     assert [set(row) for row in found["candles"]] == [{"date", "open", "high", "low", "close", "volume", "oi"}] * 5
 
 
-def check_orders(found: dict[str, Any]) -> None:
+def check_orders(found: Row) -> None:
     rows = {row["order_id"]: row for row in found["orders"]}
     by_name = {name: rows[order_id] for name, order_id in found["ids"].items()}
     assert {name: (row["status"], row["filled_quantity"]) for name, row in by_name.items()} == {
@@ -114,16 +88,19 @@ def check_orders(found: dict[str, Any]) -> None:
     assert len(found["trades"]) >= 3
     net = {(row["tradingsymbol"], row["product"]): row["quantity"] for row in found["positions"]["net"]}
     assert (net["TCS", "MIS"], net["TCS", "CNC"], net["INFY", "MIS"]) == (2, 1, 70_000)
-    assert (found["holdings"], found["converted"], found["slices"]) == ([], True, 2)
+    assert (found["converted"], found["slices"]) == (True, 2)
+    (held,) = found["holdings"]
+    shown = (held["tradingsymbol"], held["realised_quantity"], held["t1_quantity"], held["average_price"])
+    assert shown == ("INFY", 10, 2, 1400.55)
     assert found["order_margins"][0]["total"] == 720
 
 
-def check_triggers(found: dict[str, Any]) -> None:
+def check_triggers(found: Row) -> None:
     assert found["seen"]["condition"]["trigger_values"] == [3420]
     assert [row["status"] for row in found["left"]] == ["deleted"]
 
 
-def check_refusals(found: dict[str, Any]) -> None:
+def check_refusals(found: Row) -> None:
     named = {name: (refusal.get("error"), refusal.get("code")) for name, refusal in found.items()}
     assert named == {
         "bad field": ("InputException", 400),
@@ -149,28 +126,21 @@ def check_refusals(found: dict[str, Any]) -> None:
     assert "Insufficient stock holding" in found["no holdings"]["message"]
 
 
-async def connected(process: Process) -> None:
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
-        line = await process.stdout.readline()
-    assert line == b"connected\n", (await process.communicate())[1].decode()
-
-
-def ticker_arguments(sim: RunningSimulator, account: SimulatedAccount, **wanted: Any) -> dict[str, Any]:
+def ticker_arguments(sim: RunningSimulator, account: SimulatedAccount, **wanted: Any) -> Row:
     given = {"root": sim.kite_ws_url, "api_key": account.api_key, "access_token": account.access_token}
     return given | {"modes": {}, "ticks": 0, "orders": 0} | wanted
 
 
 @pytest.mark.parametrize("mode", ["ltp", "quote", "full"])
-async def test_the_client_decodes_ticks_of_each_mode(python: Path, sim: RunningSimulator, mode: str) -> None:
+async def test_the_client_decodes_ticks_of_each_mode(client: OfficialClient, sim: RunningSimulator, mode: str) -> None:
     account = sim.account("alice")
     sim.place_by_hand("alice", symbol="TCS", side="BUY", quantity=7)
     given = ticker_arguments(sim, account, modes={TCS: mode, NIFTY: mode}, ticks=6)
-    process = await run(python, "ticker_script.py", given)
-    await connected(process)
+    running = await client.start("ticker_script.py", given)
+    await running.connected()
     await sim.wait_for(lambda: len(sim.simulator.kite.hub.subscribers(NIFTY)) == 1)
     sim.set_prices({"TCS": "3490.5", "NIFTY 50": "24400.25"})
-    found = await result_of(process)
+    found = await running.result()
     tcs, nifty = ([tick for tick in found["ticks"] if tick["instrument_token"] == token][-1] for token in (TCS, NIFTY))
     assert (tcs["mode"], tcs["tradable"], tcs["last_price"]) == (mode, True, 3490.5)
     assert (nifty["mode"], nifty["tradable"], nifty["last_price"]) == (mode, False, 24400.25)
@@ -182,28 +152,28 @@ async def test_the_client_decodes_ticks_of_each_mode(python: Path, sim: RunningS
         assert str(tcs["exchange_timestamp"])[:10] == str(nifty["exchange_timestamp"])[:10] == sim.exchange.trading_day
 
 
-def check_quote_fields(tcs: dict[str, Any], nifty: dict[str, Any]) -> None:
+def check_quote_fields(tcs: Row, nifty: Row) -> None:
     assert (tcs["volume_traded"], tcs["last_traded_quantity"], tcs["average_traded_price"]) == (7, 7, 3600)
     assert tcs["ohlc"] == {"open": 3600, "high": 3600, "low": 3490.5, "close": 3600}
     assert nifty["ohlc"] == {"open": 24450, "high": 24450, "low": 24400.25, "close": 24450}
 
 
-async def test_the_client_is_called_back_with_order_updates(python: Path, sim: RunningSimulator) -> None:
+async def test_the_client_is_called_back_with_order_updates(client: OfficialClient, sim: RunningSimulator) -> None:
     account = sim.account("alice")
-    process = await run(python, "ticker_script.py", ticker_arguments(sim, account, orders=2))
-    await connected(process)
+    running = await client.start("ticker_script.py", ticker_arguments(sim, account, orders=2))
+    await running.connected()
     order_id = sim.place_by_hand("alice", symbol="TCS", side="BUY", quantity=5, price=3500)
     sim.set_depth("TCS", 2)
     sim.set_price("TCS", 3500)
     sim.set_depth("TCS", None)
-    found = await result_of(process)
+    found = await running.result()
     assert [(order["order_id"], order["status"], order["filled_quantity"]) for order in found["orders"]] == [
         (order_id, "UPDATE", 2),
         (order_id, "COMPLETE", 5),
     ]
 
 
-async def test_the_client_is_told_why_it_may_not_connect(python: Path, sim: RunningSimulator) -> None:
+async def test_the_client_is_told_why_it_may_not_connect(client: OfficialClient, sim: RunningSimulator) -> None:
     wrong = SimulatedAccount("sim-alice", "sim-alice", "x", "wrong", "x")
-    found = await result_of(await run(python, "ticker_script.py", ticker_arguments(sim, wrong)))
+    found = await client.run("ticker_script.py", ticker_arguments(sim, wrong))
     assert "403" in found["closed"][1]

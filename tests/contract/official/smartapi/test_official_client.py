@@ -1,33 +1,16 @@
 """The broker's own client, unchanged, trades on the simulator: only its addresses differ."""
 
-import asyncio
-import json
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator.dialects.common.dialect import SimulatedAccount
 from simulator.testing import RunningSimulator, running_simulator
-from tests.contract.official.environment import CannotMakeEnvironment, client_python
-from tests.unit.brokers.raw_server import unused_port
+from tests.contract.official.client import OfficialClient, Row, deliver_infosys
 
-FOLDER = Path(__file__).parent
 SBIN, NIFTY = "3045", "99926000"
-SECONDS = 120
 pytestmark = pytest.mark.timeout(600)
-Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """The interpreter with the official client."""
-    try:
-        return client_python(FOLDER)
-    except CannotMakeEnvironment as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -37,31 +20,12 @@ async def sim() -> AsyncIterator[RunningSimulator]:
         yield running
 
 
-async def run(python: Path, script: str, given: Row, folder: Path) -> Process:
-    """In a folder of its own, where the client leaves its logs. What it asks of the world at its import meets a closed door."""
-    closed = f"http://127.0.0.1:{unused_port()}"
-    environment = {"TZ": "Asia/Kolkata", "HTTPS_PROXY": closed, "HTTP_PROXY": closed, "NO_PROXY": "127.0.0.1"}
-    command = [str(python), str(FOLDER / script), json.dumps(given)]
-    return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=environment, cwd=folder)
-
-
-async def result_of(process: Process) -> Row:
-    try:
-        async with asyncio.timeout(SECONDS):
-            output, errors = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        raise
-    assert process.returncode == 0, errors.decode()
-    found: Row = json.loads(output)
-    return found
-
-
 @pytest.fixture
-async def day(python: Path, sim: RunningSimulator, tmp_path: Path) -> Row:
+async def day(client: OfficialClient, sim: RunningSimulator) -> Row:
     """What the client got in the course of a whole trading day."""
     account = sim.simulator.registry.register("app-1", api_secret="4821", user_id="A12345")
     account.funds = 300_000_000_000
+    deliver_infosys(account)
     given = {
         "root": sim.urls("angel_one")["api_url"],
         "control": sim.control_url,
@@ -70,7 +34,7 @@ async def day(python: Path, sim: RunningSimulator, tmp_path: Path) -> Row:
         "pin": "4821",
         "code": "123456",
     }
-    return await result_of(await run(python, "rest_script.py", given, tmp_path))
+    return await client.run("rest_script.py", given)
 
 
 async def test_a_trading_day_over_rest(day: Row) -> None:
@@ -123,8 +87,10 @@ def check_orders(found: Row) -> None:
     assert found["converted"]["status"] is True
     net = {row["producttype"]: row["netqty"] for row in found["positions"]["data"]}
     assert net == {"INTRADAY": "6", "DELIVERY": "1"}
-    assert found["holdings"]["data"] is None
-    assert found["all_holdings"]["data"] == {"holdings": None, "totalholding": None}
+    (held,) = found["holdings"]["data"]
+    shown = (held["tradingsymbol"], held["realisedquantity"], held["t1quantity"], held["averageprice"])
+    assert shown == ("INFY-EQ", 10, 2, 1400.55)
+    assert found["all_holdings"]["data"]["holdings"] == [held]
 
 
 def check_refusals(found: Row) -> None:
@@ -161,13 +127,6 @@ def code_of(refusal: Row) -> str | None:
     return None if answer is None else str(answer.get("errorcode", answer.get("errorCode")))
 
 
-async def connected(process: Process) -> None:
-    assert process.stdout is not None
-    async with asyncio.timeout(SECONDS):
-        line = await process.stdout.readline()
-    assert line == b"connected\n", (line, (await process.communicate())[1].decode())
-
-
 def arguments(sim: RunningSimulator, account: SimulatedAccount, url: str, **wanted: Any) -> Row:
     return {
         "url": sim.urls("angel_one")[url],
@@ -179,17 +138,17 @@ def arguments(sim: RunningSimulator, account: SimulatedAccount, url: str, **want
 
 
 @pytest.mark.parametrize("mode", [1, 2, 3])
-async def test_the_client_decodes_ticks_of_each_mode(python: Path, sim: RunningSimulator, tmp_path: Path, mode: int) -> None:
+async def test_the_client_decodes_ticks_of_each_mode(client: OfficialClient, sim: RunningSimulator, mode: int) -> None:
     account = sim.account("alice", dialect="angel_one")
     sim.place_by_hand("alice", symbol="SBIN", side="BUY", quantity=7)
     tokens = [{"exchangeType": 1, "tokens": [SBIN, NIFTY]}]
     given = arguments(sim, account, "ws_url", mode=mode, tokens=tokens, ticks=4)
-    process = await run(python, "feed_script.py", given, tmp_path)
-    await connected(process)
+    running = await client.start("feed_script.py", given)
+    await running.connected()
     dialect: Any = sim.simulator.dialects["angel_one"]
     await sim.wait_for(lambda: dialect.hub.subscribers((1, NIFTY)) == 1)
     sim.set_prices({"SBIN": "815.35", "NIFTY 50": "24400.25"})
-    found = await result_of(process)
+    found = await running.result()
     sbin, nifty = ([tick for tick in found["ticks"] if tick["token"] == token] for token in (SBIN, NIFTY))
     assert [(tick["subscription_mode"], tick["exchange_type"], tick["last_traded_price"]) for tick in (*sbin, *nifty)] == [
         (mode, 1, 82_000),
@@ -213,15 +172,15 @@ def check_snap_quote(tick: Row) -> None:
     assert abs(tick["last_traded_timestamp"] * 1_000 - tick["exchange_timestamp"]) < 60_000
 
 
-async def test_the_client_is_told_of_order_updates(python: Path, sim: RunningSimulator, tmp_path: Path) -> None:
+async def test_the_client_is_told_of_order_updates(client: OfficialClient, sim: RunningSimulator) -> None:
     account = sim.account("alice", dialect="angel_one")
-    process = await run(python, "orders_script.py", arguments(sim, account, "orders_ws_url", updates=5), tmp_path)
-    await connected(process)
+    running = await client.start("orders_script.py", arguments(sim, account, "orders_ws_url", updates=5))
+    await running.connected()
     order_id = sim.place_by_hand("alice", symbol="SBIN", side="BUY", quantity=5, price=815)
     sim.set_depth("SBIN", 2)
     sim.set_price("SBIN", 815)
     sim.set_depth("SBIN", None)
-    greeting, *updates = (await result_of(process))["updates"]
+    greeting, *updates = (await running.result())["updates"]
     assert (greeting["order-status"], greeting["user-id"], greeting["orderData"]) == ("AB00", account.user_id, {})
     told = [
         (update["order-status"], update["orderData"]["orderstatus"], update["orderData"]["filledshares"]) for update in updates
@@ -232,9 +191,9 @@ async def test_the_client_is_told_of_order_updates(python: Path, sim: RunningSim
 
 @pytest.mark.parametrize(("script", "url"), [("feed_script.py", "ws_url"), ("orders_script.py", "orders_ws_url")])
 async def test_the_client_is_told_why_it_may_not_connect(
-    python: Path, sim: RunningSimulator, tmp_path: Path, script: str, url: str
+    client: OfficialClient, sim: RunningSimulator, script: str, url: str
 ) -> None:
     wrong = SimulatedAccount("sim-alice", "sim-alice", "", "wrong", "A1", feed_token="wrong")
     given = arguments(sim, wrong, url, mode=1, tokens=[], ticks=1, updates=1)
-    found = await result_of(await run(python, script, given, tmp_path))
+    found = await client.run(script, given)
     assert "401" in found["error"]
