@@ -97,6 +97,11 @@ class RunningSimulator:
         """Set several prices in one step: one frame per socket."""
         return self.simulator.prices.set({instrument_key(symbol): to_price(price) for symbol, price in prices.items()})
 
+    def odd_tick(self, symbol: str, price: object) -> int:
+        """A price on every dialect's wire that the market never had; answers how many sockets were told."""
+        market, units = self.exchange.market(instrument_key(symbol)), to_price(price)
+        return sum(dialect.send_odd_price(market, units) for dialect in self.simulator.dialects.values())
+
     def set_depth(self, symbol: str, quantity: int | None) -> None:
         """Set the maker's quantity per side and price event."""
         self.exchange.set_depth(instrument_key(symbol), quantity)

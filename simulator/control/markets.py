@@ -20,7 +20,6 @@ from simulator.control.answers import (
     text,
     whole,
 )
-from simulator.dialects.kite.packets import raw_ltp
 from simulator.dialects.kite.tokens import instrument_token
 from simulator.exchange.instruments import Instrument, Kind, tick_for_price
 from simulator.exchange.market import Market
@@ -209,15 +208,15 @@ class MarketControls:
         return used
 
     async def raw_ticks(self, request: web.Request) -> web.Response:
-        """Send ltp packets with any price, without touching the market."""
+        """Tell the subscribers of every dialect any price, without touching the market."""
         ticks = await read_json(request)
         if not isinstance(ticks, list):
             raise ControlError("The body must be a list of ticks.")
-        hub, sent = self._simulator.kite.hub, 0
+        sent = 0
         for tick in ticks:
             market = self._exchange.market(instrument_key(tick.get("symbol") if isinstance(tick, dict) else None))
-            token = instrument_token(market.instrument)
-            sent += hub.send_packet(hub.subscribers(token), raw_ltp(token, any_price(tick.get("price"))))
+            price_units = any_price(tick.get("price"))
+            sent += sum(dialect.send_odd_price(market, price_units) for dialect in self._simulator.dialects.values())
         return answer({"sent": sent})
 
     async def market(self, request: web.Request) -> web.Response:

@@ -12,4 +12,4 @@ from tests.contract.suite_reading import ReadingContract
 
 
 class BrokerContract(LoginContract, PlacingContract, ChangingContract, ReadingContract, MarketDataContract):
-    """C01 to C09 login, C10 to C29 placing, C30 to C49 changing, C50 to C59 reading, C60 to C79 market data and updates."""
+    """C01 to C09 login, C10 to C29 placing, C30 to C49 changing, C50 to C59 reading, C60 to C80 market data and updates."""

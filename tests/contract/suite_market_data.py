@@ -1,4 +1,4 @@
-"""C60 to C79: the instrument list, ticks and order updates."""
+"""C60 to C80: the instrument list, ticks and order updates."""
 
 import asyncio
 import time
@@ -213,3 +213,13 @@ class MarketDataContract:
             world.fault("cut")
             with pytest.raises(BrokerUnavailable):
                 await first_update(updates, "none", BrokerOrderStatus.COMPLETE)
+
+    async def test_c80_an_odd_price_on_the_wire_arrives_as_it_is_for_others_to_judge(self, world: World) -> None:
+        async with subscribed(world) as stream:
+            await first_tick(stream, "3500")
+            assert world.sim.odd_tick("TCS", "35.05") == 1
+            await first_tick(stream, "35.05")
+            assert world.sim.odd_tick("TCS", "0") == 1
+            assert await world.broker.ltp([TCS]) == {TCS: 3500}
+            world.sim.set_price("TCS", "3501")
+            assert (await first_tick(stream, "3501")).instrument == TCS

@@ -1,7 +1,5 @@
 """The SmartAPI server: routes, and the wiring of everything behind them. One port plays all of the broker's hosts."""
 
-import asyncio
-
 from aiohttp import web
 
 from simulator.dialects.angel_one.call import NAME, AngelReader, Call
@@ -20,6 +18,7 @@ from simulator.dialects.angel_one.tokens import TokenMap
 from simulator.dialects.angel_one.updates import Updates
 from simulator.dialects.common.dialect import SimulatedAccount
 from simulator.dialects.common.gateway import Gateway
+from simulator.dialects.common.served import ServedDialect
 from simulator.exchange.accounts import Account
 from simulator.exchange.engine import Exchange
 from simulator.faults import FaultBook
@@ -31,9 +30,11 @@ _AUTH, _SECURE = "/rest/auth/angelbroking", "/rest/secure/angelbroking"
 _PAGE, _FEED, _ORDERS = "/publisher-login", "/smart-stream", "/smart-order-update"
 
 
-class AngelOneDialect:
+class AngelOneDialect(ServedDialect):
     """One exchange as seen through SmartAPI. Implements `common.dialect.Dialect`."""
 
+    hub: Hub
+    shapes: Shapes
     name = NAME
 
     def __init__(
@@ -56,24 +57,12 @@ class AngelOneDialect:
         self._exchange = exchange
         exchange.on_event.append(self._updates.observe)
         exchange.on_prices.append(self.hub.publish)
-        registry.on_token_dead.append(self._token_died)
-
-    def _token_died(self, account: Account) -> None:
-        self.hub.close_account(account.api_key)
-
-    async def beat(self) -> None:
-        """Here the clients keep their sockets alive."""
-        await asyncio.Event().wait()
+        registry.on_token_dead.append(self.token_died)
 
     async def close(self) -> None:
         """Close sockets and give up delayed work."""
-        self.hub.close_all()
-        self.gateway.close()
+        await super().close()
         await self._updates.close()
-
-    def forget(self) -> None:
-        """Drop remembered rows, at the end of a day."""
-        self.shapes.forget()
 
     def connections(self, api_key: str | None = None) -> int:
         """How many sockets are open, of one account or of all."""

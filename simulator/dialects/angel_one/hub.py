@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from simulator.dialects.angel_one.packets import packet
+from simulator.dialects.angel_one.packets import packet, raw_ltp
 from simulator.dialects.angel_one.tokens import TokenMap
 from simulator.dialects.common import sockets as common
 from simulator.dialects.common.frames import binary_frame, text_frame
@@ -105,6 +105,15 @@ class Hub:
                     frame = binary_frame(packet(market, key, mode, next(self._sequence)))
                     for socket in list(sockets):
                         self.send(socket, frame)
+
+    def send_odd_price(self, market: Market, price: int) -> int:
+        """A packet of the smallest mode to every subscriber, whatever its mode; answers how many."""
+        key, sent = self._tokens.feed_key(market.instrument.key), 0
+        for sockets in self._subscribers.get(key, {}).values():
+            for socket in list(sockets):
+                self.send(socket, binary_frame(raw_ltp(market, key, next(self._sequence), price)))
+                sent += 1
+        return sent
 
     def send_order(self, api_key: str, message: dict[str, Any]) -> None:
         """Send an order update to all sockets of an account that are for them."""

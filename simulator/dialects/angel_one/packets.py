@@ -28,7 +28,7 @@ def packet(market: Market, key: tuple[int, str], mode: int, sequence: int) -> by
     exchange_ms = market.priced_ns // _MILLISECOND_NS
     if mode == DEPTH:
         return _depth_packet(market, exchange_type, token, exchange_ms)
-    head = _HEAD.pack(mode, exchange_type, token.encode(), sequence, exchange_ms, wire_price(market.last_price, exchange_type))
+    head = _head(market, key, mode, sequence, market.last_price)
     if mode == LTP:
         return head
     buys, sells = market.depth_rows(Side.BUY), market.depth_rows(Side.SELL)
@@ -45,6 +45,17 @@ def packet(market: Market, key: tuple[int, str], mode: int, sequence: int) -> by
     # A new price is a trade of somebody's.
     snap = _SNAP.pack(max(market.last_trade_ns, market.priced_ns) // SECOND_NS, 0, 0.0)
     return head + quote + snap + _five(buys, 1, exchange_type) + _five(sells, 0, exchange_type) + _limits(market, exchange_type)
+
+
+def raw_ltp(market: Market, key: tuple[int, str], sequence: int, price: int) -> bytes:
+    """A packet of the smallest mode with any price, however odd."""
+    return _head(market, key, LTP, sequence, price)
+
+
+def _head(market: Market, key: tuple[int, str], mode: int, sequence: int, price: int) -> bytes:
+    exchange_type, token = key
+    exchange_ms = market.priced_ns // _MILLISECOND_NS
+    return _HEAD.pack(mode, exchange_type, token.encode(), sequence, exchange_ms, wire_price(price, exchange_type))
 
 
 def _five(levels: Sequence[Level], flag: int, exchange_type: int) -> bytes:

@@ -6,10 +6,9 @@ Prices are numbers in some rows and text in others, quantities are text: as the 
 import time
 from typing import Any
 
-import orjson
-
 from simulator.clock import INDIA_OFFSET_SECONDS, SECOND_NS
 from simulator.dialects.angel_one import tokens
+from simulator.dialects.common.rows import OrderRows
 from simulator.exchange.accounts import Account
 from simulator.exchange.engine import Exchange
 from simulator.exchange.instruments import Instrument, Kind
@@ -59,26 +58,12 @@ def instrument_type(instrument: Instrument) -> str:
     return f"{'FUT' if instrument.kind is Kind.FUTURE else 'OPT'}{of}"
 
 
-class Shapes:
-    """Makes rows; remembers the encoded order rows, since books are read far more often than orders change."""
+class Shapes(OrderRows):
+    """Makes rows."""
 
     def __init__(self, exchange: Exchange) -> None:
+        super().__init__()
         self._exchange = exchange
-        self._encoded: dict[str, tuple[int, bytes]] = {}
-
-    def forget(self) -> None:
-        """Drop remembered rows, at the end of a day."""
-        self._encoded.clear()
-
-    def order_bytes(self, order: Order) -> bytes:
-        """The order's present row, encoded."""
-        version = len(order.history)
-        known = self._encoded.get(order.order_id)
-        if known is not None and known[0] == version:
-            return known[1]
-        encoded = orjson.dumps(self.order(order, order.history[-1]))
-        self._encoded[order.order_id] = (version, encoded)
-        return encoded
 
     def order(self, order: Order, snapshot: Snapshot) -> Row:
         """A row of the order book, as the order was at a snapshot."""

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from simulator.exchange.accounts import Account
 from simulator.exchange.engine import Exchange
+from simulator.exchange.market import Market
 from simulator.faults import FaultBook
 from simulator.log import ExchangeLog
 from simulator.registry import Registry
@@ -52,6 +53,9 @@ class Dialect(Protocol):
 
     def connections(self, api_key: str | None = None) -> int:
         """How many sockets are open, of one account or of all."""
+
+    def send_odd_price(self, market: Market, price: int) -> int:
+        """Tell the market's subscribers any price, without touching the market; answers how many sockets were told."""
 
     def urls(self, address: str) -> dict[str, str]:
         """`api_url`, `ws_url`, `login_url` and whatever else its clients need, for this `host:port`."""

@@ -1,13 +1,11 @@
 """The DhanHQ v2 server: routes, and the wiring of everything behind them. REST, logins, both sockets and the instrument list are
 at one port; the broker has a host for each."""
 
-import asyncio
-
-import structlog
 from aiohttp import web
 
 from simulator.dialects.common.dialect import SimulatedAccount
 from simulator.dialects.common.gateway import Gateway
+from simulator.dialects.common.served import ServedDialect, beat_for_ever
 from simulator.dialects.dhan.call import Call, DhanReader
 from simulator.dialects.dhan.control import KillSwitches, MarginEndpoints
 from simulator.dialects.dhan.errors import DhanError, bad_input
@@ -32,12 +30,13 @@ from simulator.registry import Registry
 from simulator.settings import Settings
 
 _PING_CHECK_SECONDS = 0.25
-_log = structlog.get_logger(__name__)
 
 
-class DhanDialect:
+class DhanDialect(ServedDialect):
     """One exchange as seen through DhanHQ v2. Implements `common.dialect.Dialect`."""
 
+    hub: Hub
+    shapes: Shapes
     name = DIALECT
 
     def __init__(
@@ -63,29 +62,20 @@ class DhanDialect:
         self._feed = Feed(self.hub, self.sessions, self.ids)
         exchange.on_event.append(self._updates.observe)
         exchange.on_prices.append(self.hub.publish)
-        registry.on_token_dead.append(self._token_died)
-
-    def _token_died(self, account: Account) -> None:
-        self.hub.close_account(account.api_key)
+        registry.on_token_dead.append(self.token_died)
 
     async def beat(self) -> None:
         """Keep idle sockets alive until cancelled."""
-        while True:
-            await asyncio.sleep(_PING_CHECK_SECONDS)
-            try:
-                self.hub.beat()
-            except Exception:  # noqa: BLE001 - supervised loop: pings go on whatever happened to one socket
-                _log.exception("ping_failed")
+        await beat_for_ever(self.hub.beat, every_seconds=_PING_CHECK_SECONDS)
 
     async def close(self) -> None:
         """Close sockets and give up delayed work."""
-        self.hub.close_all()
-        self.gateway.close()
+        await super().close()
         await self._updates.close()
 
     def forget(self) -> None:
         """Drop what was remembered of a day."""
-        self.shapes.forget()
+        super().forget()
         self._switches.forget()
 
     def connections(self, api_key: str | None = None) -> int:

@@ -9,7 +9,7 @@ import orjson
 from simulator.dialects.common import sockets as common
 from simulator.dialects.common.frames import binary_frame, text_frame
 from simulator.dialects.common.sockets import GOING_AWAY
-from simulator.dialects.dhan.packets import MODES, disconnect, packet, previous_close
+from simulator.dialects.dhan.packets import MODES, disconnect, packet, previous_close, raw_ticker
 from simulator.dialects.dhan.shapes import Row
 from simulator.exchange.market import Market
 from simulator.faults import Fault, FaultBook
@@ -112,6 +112,11 @@ class Hub:
             self._send(socket, frame)
             count += 1
         return count
+
+    def send_odd_price(self, market: Market, price: int) -> int:
+        """A ticker packet to every subscriber, whatever its mode; answers how many."""
+        odd = raw_ticker(market, price, shifted=self.shifted_times)
+        return self.send_packet(self.subscribers(market.instrument.key), odd)
 
     def send_order(self, api_key: str, row: Row) -> None:
         """Tell an account's listeners of an order."""

@@ -30,7 +30,7 @@ def packet(market: Market, mode: str, *, shifted: bool = False) -> bytes:
     """
     instrument = market.instrument
     if mode == TICKER:
-        return _ticker(instrument, market.last_price, _seconds(market, shifted=shifted))
+        return raw_ticker(market, market.last_price, shifted=shifted)
     buys, sells = market.depth_rows(Side.BUY), market.depth_rows(Side.SELL)
     average = market.traded_value // market.volume if market.volume else 0
     traded = (
@@ -49,9 +49,9 @@ def packet(market: Market, mode: str, *, shifted: bool = False) -> bytes:
     return _FULL.pack(*_header(_FULL_CODE, length, instrument), *traded, 0, 0, 0, *prices) + _depth(buys, sells)
 
 
-def raw_ticker(instrument: Instrument, price: int, at_ns: int) -> bytes:
+def raw_ticker(market: Market, price: int, *, shifted: bool = False) -> bytes:
     """A ticker packet with any price, however odd."""
-    return _ticker(instrument, price, at_ns // SECOND_NS)
+    return _ticker(market.instrument, price, _seconds(market, shifted=shifted))
 
 
 def previous_close(market: Market) -> bytes:

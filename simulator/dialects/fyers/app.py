@@ -1,6 +1,5 @@
 """The Fyers API v3 server: routes, and the wiring of everything behind them."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -8,6 +7,7 @@ from aiohttp import web
 from simulator.dialects.common.dialect import SimulatedAccount
 from simulator.dialects.common.gateway import Gateway
 from simulator.dialects.common.reply import Reply
+from simulator.dialects.common.served import ServedDialect
 from simulator.dialects.fyers.call import Call, FyersReader
 from simulator.dialects.fyers.data_socket import DataSocket
 from simulator.dialects.fyers.envelope import FyersError
@@ -35,9 +35,11 @@ API, DATA, FILES = "/api/v3", "/data", "/sym_details"
 FEED, ORDERS = "/hsm/v1-5/prod", "/trade/v3"
 
 
-class FyersDialect:
+class FyersDialect(ServedDialect):
     """One exchange as seen through Fyers API v3. Implements `common.dialect.Dialect`."""
 
+    hub: Hub
+    shapes: Shapes
     name = NAME
 
     def __init__(
@@ -64,25 +66,21 @@ class FyersDialect:
         self._registry = registry
         exchange.on_event.append(Updates(self.shapes, self.order_socket, faults).observe)
         exchange.on_prices.append(self.hub.publish)
-        registry.on_token_dead.append(self._token_died)
+        registry.on_token_dead.append(self.token_died)
 
-    def _token_died(self, account: Account) -> None:
-        self.hub.close_account(account.api_key)
+    def token_died(self, account: Account) -> None:
+        """Close the account's sockets of both kinds."""
+        super().token_died(account)
         self.order_socket.close_account(account.api_key)
-
-    async def beat(self) -> None:
-        """Nothing to do: this broker's servers send no heartbeats, they only answer."""
-        await asyncio.Event().wait()
 
     async def close(self) -> None:
         """Close sockets and give up delayed work."""
-        self.hub.close_all()
         self.order_socket.close_all()
-        self.gateway.close()
+        await super().close()
 
     def forget(self) -> None:
         """Drop remembered rows and who is blocked, at the end of a day."""
-        self.shapes.forget()
+        super().forget()
         self.limiter.forget()
 
     def connections(self, api_key: str | None = None) -> int:

@@ -99,6 +99,18 @@ class Hub:
         for socket, items in waiting.items():
             self._send_items(socket, items)
 
+    def send_odd_price(self, market: Market, price: int) -> int:
+        """A change of the last price alone to every subscriber; answers how many sockets were told."""
+        waiting: dict[Socket, list[bytes]] = {}
+        for kind, topic in symbols.topics(market.instrument).items():
+            if kind != packets.DEPTH:
+                for socket in self.subscribers(topic):
+                    odd = (packets.raw_price(price), *socket.topics[topic][1:])
+                    self._add_changes(waiting, [socket], topic, odd)
+        for socket, items in waiting.items():
+            self._send_items(socket, items)
+        return len(waiting)
+
     def _add_changes(
         self, waiting: dict[Socket, list[bytes]], sockets: Iterable[Socket], topic: str, values: tuple[int, ...]
     ) -> None:

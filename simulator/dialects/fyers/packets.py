@@ -15,6 +15,8 @@ from simulator.money import PRICE_SCALE
 
 AUTH, ACKNOWLEDGE, SUBSCRIBE, UNSUBSCRIBE, DATA, PAUSE, RESUME, PING, MODE, MESSAGE = 1, 3, 4, 5, 6, 7, 8, 11, 12, 51
 FULL, LITE = 70, 76
+# The topics of depth carry no last price.
+DEPTH = "dp"
 NO_VALUE = -(2**31)
 _SNAPSHOT, _UPDATE, _LITE = 83, 85, 76
 _PRECISION, _MULTIPLIER = 2, 1
@@ -99,7 +101,7 @@ def values_of(market: Market, kind: str) -> tuple[int, ...]:
         prices = (market.last_price, market.close, 0, market.high, market.low, market.open)
         return tuple(market.priced_ns // SECOND_NS if place == 2 else raw_price(price) for place, price in enumerate(prices))
     buys, sells = market.depth_rows(Side.BUY), market.depth_rows(Side.SELL)
-    if kind == "dp":
+    if kind == DEPTH:
         return tuple(_depth(buys, sells))
     best_buy, best_sell = (rows[0] if rows else Level(0, 0, 0) for rows in (buys, sells))
     return (

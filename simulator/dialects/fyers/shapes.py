@@ -4,9 +4,8 @@ import time
 import uuid
 from typing import Any
 
-import orjson
-
 from simulator.clock import INDIA_OFFSET_SECONDS, SECOND_NS
+from simulator.dialects.common.rows import OrderRows
 from simulator.dialects.fyers import symbols
 from simulator.dialects.fyers.symbols import SymbolMap
 from simulator.exchange.accounts import Account
@@ -54,27 +53,13 @@ def fyers_id(order: Order) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, order.order_id))
 
 
-class Shapes:
-    """Makes rows; remembers the encoded order rows, since books are read far more often than orders change."""
+class Shapes(OrderRows):
+    """Makes rows."""
 
     def __init__(self, exchange: Exchange, symbol_map: SymbolMap) -> None:
+        super().__init__()
         self._exchange = exchange
         self._symbols = symbol_map
-        self._encoded: dict[str, tuple[int, bytes]] = {}
-
-    def forget(self) -> None:
-        """Drop remembered rows, at the end of a day."""
-        self._encoded.clear()
-
-    def order_bytes(self, order: Order) -> bytes:
-        """The order's present row, encoded."""
-        version = len(order.history)
-        known = self._encoded.get(order.order_id)
-        if known is not None and known[0] == version:
-            return known[1]
-        encoded = orjson.dumps(self.order(order, order.history[-1]))
-        self._encoded[order.order_id] = (version, encoded)
-        return encoded
 
     def order(self, order: Order, snapshot: Snapshot) -> Row:
         """The order book's row as it was at a snapshot."""

@@ -1,12 +1,10 @@
 """The Kite Connect v3 server: routes, and the wiring of everything behind them."""
 
-import asyncio
-
-import structlog
 from aiohttp import web
 
 from simulator.dialects.common.dialect import SimulatedAccount
 from simulator.dialects.common.gateway import Gateway
+from simulator.dialects.common.served import ServedDialect, beat_for_ever
 from simulator.dialects.kite.call import Call, KiteReader
 from simulator.dialects.kite.candles import CandleEndpoints
 from simulator.dialects.kite.charges import ChargeEndpoints
@@ -32,12 +30,13 @@ from simulator.registry import Registry
 from simulator.settings import Settings
 
 _HEARTBEAT_CHECK_SECONDS = 0.5
-_log = structlog.get_logger(__name__)
 
 
-class KiteDialect:
+class KiteDialect(ServedDialect):
     """One exchange as seen through Kite Connect v3. Implements `common.dialect.Dialect`."""
 
+    hub: Hub
+    shapes: Shapes
     name = "zerodha"
 
     def __init__(
@@ -64,29 +63,16 @@ class KiteDialect:
         exchange.on_event.append(self._updates.observe)
         exchange.on_prices.append(self.hub.publish)
         exchange.on_prices.append(self._gtt.priced)
-        registry.on_token_dead.append(self._token_died)
-
-    def _token_died(self, account: Account) -> None:
-        self.hub.close_account(account.api_key)
+        registry.on_token_dead.append(self.token_died)
 
     async def beat(self) -> None:
         """Keep idle sockets alive until cancelled."""
-        while True:
-            await asyncio.sleep(_HEARTBEAT_CHECK_SECONDS)
-            try:
-                self.hub.beat()
-            except Exception:  # noqa: BLE001 - supervised loop: heartbeats go on whatever happened to one socket
-                _log.exception("heartbeat_failed")
+        await beat_for_ever(self.hub.beat, every_seconds=_HEARTBEAT_CHECK_SECONDS)
 
     async def close(self) -> None:
         """Close sockets and give up delayed work."""
-        self.hub.close_all()
-        self.gateway.close()
+        await super().close()
         await self._updates.close()
-
-    def forget(self) -> None:
-        """Drop remembered rows, at the end of a day."""
-        self.shapes.forget()
 
     def connections(self, api_key: str | None = None) -> int:
         """How many ticker sockets are open, of one account or of all."""

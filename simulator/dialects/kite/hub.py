@@ -10,7 +10,7 @@ import orjson
 from simulator.dialects.common import sockets as common
 from simulator.dialects.common.frames import binary_frame, text_frame
 from simulator.dialects.common.sockets import GOING_AWAY
-from simulator.dialects.kite.packets import MODES, message, packet
+from simulator.dialects.kite.packets import MODES, message, packet, raw_ltp
 from simulator.dialects.kite.tokens import TokenMap
 from simulator.exchange.market import Market
 from simulator.faults import Fault, FaultBook
@@ -129,6 +129,11 @@ class Hub:
             self._send(socket, frame)
             count += 1
         return count
+
+    def send_odd_price(self, market: Market, price: int) -> int:
+        """An ltp packet to every subscriber, whatever its mode; answers how many."""
+        token = self._tokens.token(market.instrument.key)
+        return self.send_packet(self.subscribers(token), raw_ltp(token, price))
 
     def subscribers(self, token: int) -> set[Socket]:
         """Everybody subscribed to a token, in any mode."""

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import orjson
-
 from simulator.clock import india_text
+from simulator.dialects.common.rows import OrderRows
 from simulator.dialects.kite.tokens import TokenMap
 from simulator.exchange.accounts import Account
 from simulator.exchange.engine import Exchange
@@ -17,27 +16,13 @@ _EXCHANGE_ONLY_AFTER = 3
 """The first states of an order (received, validation pending, open pending) have not reached the exchange."""
 
 
-class Shapes:
-    """Makes rows; remembers the encoded order rows, since books are read far more often than orders change."""
+class Shapes(OrderRows):
+    """Makes rows."""
 
     def __init__(self, exchange: Exchange, tokens: TokenMap) -> None:
+        super().__init__()
         self._exchange = exchange
         self._tokens = tokens
-        self._encoded: dict[str, tuple[int, bytes]] = {}
-
-    def forget(self) -> None:
-        """Drop remembered rows, at the end of a day."""
-        self._encoded.clear()
-
-    def order_bytes(self, order: Order) -> bytes:
-        """The order's present row, encoded."""
-        version = len(order.history)
-        known = self._encoded.get(order.order_id)
-        if known is not None and known[0] == version:
-            return known[1]
-        encoded = orjson.dumps(self.order(order, order.history[-1]))
-        self._encoded[order.order_id] = (version, encoded)
-        return encoded
 
     def order(self, order: Order, snapshot: Snapshot) -> Row:
         """The order object as it was at a snapshot."""
