@@ -153,14 +153,20 @@ async def record_change(
         _apply(order, change, sent_at)
         _forget(order)
     elif isinstance(outcome, Refused):
-        if outcome.kind is RefusalKind.BUDGET:
-            # No modification is left at the broker either: the planner cancels and replaces.
+        if outcome.kind is RefusalKind.BUDGET or _is_hopeless(order, change, outcome):
+            # No modification is left at the broker either, or none would help: the planner cancels and replaces.
             order.modifications = max(order.modifications, 1_000)
         order.message = outcome.message[:1000]
         _forget(order)
     else:
         order.change_state = ChangeState.UNKNOWN
         order.message = outcome.why[:1000]
+
+
+def _is_hopeless(order: Order, change: Change, refused: Refused) -> bool:
+    """A backup that shall become the exit at once, at a broker that will not have it in this form."""
+    becomes_exit = change.kind is ChangeKind.MODIFY and order.backup_trigger is not None and change.trigger is None
+    return becomes_exit and refused.kind in (RefusalKind.INPUT, RefusalKind.OTHER)
 
 
 def _apply(order: Order, change: Change, sent_at: datetime | None) -> None:
@@ -195,6 +201,21 @@ async def settle_change(
         order.backup_trigger = (seen.trigger_price or order.backup_trigger) if was_moved else seen.trigger_price
     order.revision += 1
     _forget(order)
+    return True
+
+
+async def waits_after_all(
+    session: AsyncSession, *, order_id: str, seen: BrokerOrder, asked_at: datetime, settle: timedelta
+) -> bool:
+    """Whether a backup that the broker said it had made the exit waits for its trigger all the same, in a book that was asked for
+    a settle time later: then it is a backup again, for the planner to change once more or to take back."""
+    order = await session.scalar(select(Order).where(Order.id == order_id).with_for_update())
+    if order is None or order.state is not OrderState.OPEN or order.change_kind is not None or order.changed_at is None:
+        return False
+    if order.backup_trigger is not None or asked_at <= order.changed_at + settle:
+        return False
+    order.backup_trigger, order.price, order.quantity = seen.trigger_price, seen.price, seen.quantity
+    order.revision += 1
     return True
 
 

@@ -24,11 +24,14 @@ from execution.tools import Tools
 from storage.models import BrokerAccount
 from trading.accounts import Environment
 from trading.instruments import InstrumentId
-from trading.orders import BrokerOrder, Leg, OrderState, Placed, RefusalKind, Refused, Unknown
+from trading.orders import Accepted, BrokerOrder, ChangeOutcome, Leg, OrderState, Placed, RefusalKind, Refused, Unknown
 from trading.ports.broker import Broker, BrokerError, SessionExpired
 from trading.runs import ExitReason
 
 _log = structlog.get_logger()
+
+# A change is refused so where the order has ended, which the next look sees, and without a login, which has an alarm of its own.
+_OF_NO_CONCERN = (RefusalKind.GONE, RefusalKind.SESSION)
 
 # How soon the book is read (seconds): after a hint, while something is alive with or without a connected stream, and while the
 # tag of an absent order is looked for.
@@ -194,6 +197,13 @@ class Desk:
             await self._alarms.session_ended()
         elif claimed.leg is Leg.EXIT and not claimed.is_backup and not refused.kind.is_retryable:
             await self._alarms.exit_refused(claimed.run_id, refused.message)
+
+    async def backup_answered(self, run_id: str, outcome: ChangeOutcome | None) -> None:
+        """What the broker said to a backup stop that shall become the exit."""
+        if isinstance(outcome, Accepted):
+            await self._alarms.exit_taken(run_id)
+        elif isinstance(outcome, Refused) and not (outcome.kind.is_retryable or outcome.kind in _OF_NO_CONCERN):
+            await self._alarms.backup_refused(run_id, outcome.message)
 
     # --- following ----------------------------------------------------------------------------------------------------
 

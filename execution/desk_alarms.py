@@ -40,6 +40,9 @@ class DeskAlarms:
         message = f"An exit was refused by the broker and is tried again: {words}"
         await self._raise(f"exit-refused:{run_id}", "run_needs_person", message, run_id=run_id)
 
+    async def backup_refused(self, run_id: str, words: str) -> None:
+        await self.exit_refused(run_id, f"the backup stop could not be made the exit: {words}")
+
     async def exit_taken(self, run_id: str) -> None:
         await self._clear(f"exit-refused:{run_id}")
 
@@ -57,6 +60,8 @@ class DeskAlarms:
             await self._put_up(doubt_alarm(order_id, run_id, user_id=self._user_id, account_id=self._account_id))
         for order_id in result.doubt_ended:
             await self._clear(f"in-doubt:{order_id}")
+        for run_id, words in result.never_exits:
+            await self.backup_refused(run_id, words)
         if result.looked:
             await self._clear(self._session_key)
 

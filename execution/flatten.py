@@ -185,6 +185,8 @@ class Flattener:
         outcome = await self._tools.changer.modify(order, desk.broker, Terms(step.quantity, price, step.band_step))
         self._tools.metrics.count("reprices")
         self._after_change(desk, order, "modify", outcome)
+        if order.backup_trigger is not None:
+            await desk.backup_answered(run.id, outcome)
 
     # --- exits that rest at the broker --------------------------------------------------------------------------------
 

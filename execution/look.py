@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.alarms import Alarm, raise_alarm
-from execution.change import settle_change
+from execution.change import settle_change, waits_after_all
 from execution.claim import ClaimedOrder
 from execution.follow import Followed, Sight, record_look
 from execution.ledger import Ledger
@@ -73,6 +73,7 @@ class LookResult:
     followed: list[Followed] = field(default_factory=list)
     long_in_doubt: list[tuple[str, str]] = field(default_factory=list)
     doubt_ended: list[str] = field(default_factory=list)
+    never_exits: list[tuple[str, str]] = field(default_factory=list)  # runs whose backup was not made the exit after all, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,8 @@ class Look:
             await self._alarm_double(row, found)
         if row.change_kind is not None:
             await self._settle_change(row, seen, read)
+        elif row.leg is Leg.EXIT and row.backup_trigger is None and seen.trigger_price is not None:
+            await self._note_waiting(row, seen, read, result)
         executions = None if trades is None else trades_of(seen.broker_order_id, trades)
         if seen.status.is_terminal or seen.filled_quantity >= seen.quantity:
             self._resting_buys.pop(row.id, None)
@@ -277,6 +280,14 @@ class Look:
             await settle_change(
                 session, order_id=row.id, seen=seen, requested_at=read.requested_at, timeout=pace.timeout, settle=pace.settle
             )
+
+    async def _note_waiting(self, row: Order, seen: BrokerOrder, read: BookRead, result: LookResult) -> None:
+        settle = self._tools.pace.settle
+        async with self._tools.database.transaction() as session:
+            waits = await waits_after_all(session, order_id=row.id, seen=seen, asked_at=read.requested_at, settle=settle)
+        if waits:
+            result.never_exits.append((row.run_id, seen.message or "the exchange left it as it was"))
+            result.followed.append(Followed(row.run_id, changed=True))
 
     async def _record(self, sight: Sight) -> Followed:
         async with self._tools.database.transaction() as session:

@@ -155,7 +155,11 @@ class AngelOneBroker(AccountAdapter):
             # Not gone: a book that does not show it may be late.
             return Refused(RefusalKind.NOT_SENT, "the broker's book does not show the order")
         path, written = f"{_ORDERS}/{call}", encode_json(body(handle))
-        return change_outcome(await self._transport.write("POST", path, json=written, may_send=may_send))
+        outcome = change_outcome(await self._transport.write("POST", path, json=written, may_send=may_send))
+        if isinstance(outcome, Refused) and outcome.kind is RefusalKind.INPUT:
+            # Its particulars may have changed with the order, as a stop's variety does: the next change asks the book for them.
+            self._handles.forget(broker_order_id)
+        return outcome
 
     async def _find_handle(self, broker_order_id: str) -> shapes.Handle | None:
         """Only after a restart, and only when the order was not seen since."""

@@ -20,6 +20,9 @@ class Handles:
         while len(self._by_id) > MOST:
             del self._by_id[next(iter(self._by_id))]
 
+    def forget(self, broker_order_id: str) -> None:
+        self._by_id.pop(broker_order_id, None)
+
     def learn_all(self, listed: Iterable[Listed]) -> None:
         for one in listed:
             self.learn(one.order.broker_order_id, one.handle)

@@ -19,6 +19,7 @@ LIMITS = BrokerLimits(
     settle_seconds=4.0,
     source="SmartAPI documentation, Rate Limits, WebSocket 2.0; SmartAPI forum 3396 (403 in plain text), 4391 (sockets)",
     checked_on=date(2026, 9, 1),
+    resting_stops=True,
 )
 # The order book, the trade book and the positions may each be read once a second.
 BOOK_GAP_SECONDS = 1.05

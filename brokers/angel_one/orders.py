@@ -16,7 +16,8 @@ from trading.orders import BrokerHolding, BrokerOrder, BrokerPosition, BrokerTra
 from trading.ports.broker import BrokerRefused, UnreadableAnswer
 
 Body = dict[str, Encodable]
-NORMAL = "NORMAL"
+NORMAL, STOPLOSS = "NORMAL", "STOPLOSS"
+_STOP_TYPES = ("STOPLOSS_LIMIT", "STOPLOSS_MARKET")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +25,24 @@ class Handle:
     """What SmartAPI wants to be told of an order besides its id when it is changed or read alone, in the broker's own words."""
 
     variety: str
-    order_type: str
     product: str
     instrument: AngelInstrument
     unique_id: str = ""
 
 
 def place_body(order: OrderRequest, instrument: AngelInstrument) -> Body:
-    """A DAY LIMIT order. Numbers as text, as the documentation sends them."""
+    """A DAY LIMIT order, or a DAY stop-limit order, of another variety. Numbers as text, as the documentation sends them."""
     return {
-        "variety": NORMAL,
+        "variety": NORMAL if order.trigger_price is None else STOPLOSS,
         "tradingsymbol": instrument.symbol,
         "symboltoken": instrument.token,
         "transactiontype": order.side.value,
         "exchange": instrument.exchange,
-        "ordertype": "LIMIT",
+        "ordertype": _type_of(order.trigger_price),
         "producttype": words.PRODUCT_WORDS[order.product],
         "duration": "DAY",
         "price": _plain(order.price),
-        "triggerprice": "0",
+        "triggerprice": _plain(order.trigger_price or Decimal(0)),
         "quantity": str(order.quantity),
         "disclosedquantity": "0",
         "squareoff": "0",
@@ -54,18 +54,19 @@ def place_body(order: OrderRequest, instrument: AngelInstrument) -> Body:
 def placed_handle(body: Body, *, unique_id: str) -> Handle:
     """Of an order that was placed with this body."""
     instrument = AngelInstrument(str(body["exchange"]), str(body["symboltoken"]), str(body["tradingsymbol"]))
-    return Handle(str(body["variety"]), str(body["ordertype"]), str(body["producttype"]), instrument, unique_id)
+    return Handle(str(body["variety"]), str(body["producttype"]), instrument, unique_id)
 
 
 def modify_body(change: ModifyRequest, handle: Handle) -> Body:
-    """`quantity` is the new total, filled shares included."""
+    """`quantity` is the new total, filled shares included. The variety is the order's, also when a stop becomes a limit order."""
     return {
         "variety": handle.variety,
         "orderid": change.broker_order_id,
-        "ordertype": handle.order_type,
+        "ordertype": _type_of(change.trigger_price),
         "producttype": handle.product,
         "duration": "DAY",
         "price": _plain(change.price),
+        "triggerprice": _plain(change.trigger_price or Decimal(0)),
         "quantity": str(change.quantity),
         "tradingsymbol": handle.instrument.symbol,
         "symboltoken": handle.instrument.token,
@@ -75,6 +76,10 @@ def modify_body(change: ModifyRequest, handle: Handle) -> Body:
 
 def cancel_body(broker_order_id: str, handle: Handle) -> Body:
     return {"variety": handle.variety, "orderid": broker_order_id}
+
+
+def _type_of(trigger_price: Decimal | None) -> str:
+    return "LIMIT" if trigger_price is None else "STOPLOSS_LIMIT"
 
 
 def _plain(price: Decimal) -> str:
@@ -97,6 +102,7 @@ def read_listed(value: object) -> Listed:
 def read_order(value: object) -> BrokerOrder:
     """One order of the book, of its details, of an order update or of a postback."""
     source = row(value, "order")
+    state = name(source, "orderstatus" if is_given(source, "orderstatus") else "status")
     return BrokerOrder(
         broker_order_id=name(source, "orderid"),
         tag=optional_name(source, "ordertag"),
@@ -107,11 +113,21 @@ def read_order(value: object) -> BrokerOrder:
         filled_quantity=whole(source, "filledshares"),
         price=_price(source),
         average_price=_average_price(source),
-        status=words.status(name(source, "orderstatus" if is_given(source, "orderstatus") else "status")),
+        status=words.status(state),
         message=optional_name(source, "text") or "",
         updated_at=_updated_at(source),
         exchange_order_id=optional_name(source, "exchangeorderid"),
+        trigger_price=_trigger_price(source, state),
     )
+
+
+def _trigger_price(source: Row, state: str) -> Decimal | None:
+    """A stop order shows its type for good; once it has triggered its state is that of a limit order. While a change of it is
+    under way its state says neither, and it counts as waiting unless something of it has filled: the next reading knows."""
+    has_triggered = words.plain(state) in words.NOT_WAITING or whole(source, "filledshares") > 0
+    if optional_name(source, "ordertype") not in _STOP_TYPES or has_triggered:
+        return None
+    return _first_decimal(source, ("triggerprice",)) or None
 
 
 def _price(source: Row) -> Decimal:
@@ -136,7 +152,6 @@ def _updated_at(source: Row) -> datetime | None:
 def _handle(source: Row) -> Handle:
     return Handle(
         variety=optional_name(source, "variety") or NORMAL,
-        order_type=name(source, "ordertype"),
         product=name(source, "producttype"),
         instrument=AngelInstrument(name(source, "exchange"), name(source, "symboltoken"), name(source, "tradingsymbol")),
         unique_id=optional_name(source, "uniqueorderid") or "",

@@ -29,6 +29,9 @@ STATUSES: dict[str, BrokerOrderStatus] = {
     "rejected": BrokerOrderStatus.REJECTED,
 }
 
+# A stop order with one of these waits for its trigger no more.
+NOT_WAITING = frozenset({"open", "complete", "cancelled", "cancelled after market order", "rejected"})
+
 # None: known to the broker, never traded by us.
 PRODUCTS: dict[str, Product | None] = {
     "INTRADAY": Product.MIS,
@@ -46,8 +49,12 @@ SIDES: dict[str, Side] = {"BUY": Side.BUY, "SELL": Side.SELL}
 EXCHANGE_TYPES: Mapping[str, int] = {"NSE": 1, "NFO": 2, "BSE": 3, "BFO": 4, "MCX": 5, "NCDEX": 7, "CDS": 13}
 
 
+def plain(word: str) -> str:
+    return word.strip().lower()
+
+
 def status(word: str) -> BrokerOrderStatus:
-    found = STATUSES.get(word.strip().lower())
+    found = STATUSES.get(plain(word))
     if found is None:
         raise UnreadableAnswer(f"unknown order status {word!r}")
     return found

@@ -18,4 +18,5 @@ LIMITS = BrokerLimits(
     settle_seconds=3.0,
     source="DhanHQ v2 documentation, Introduction (rate limits), Market quote, Live market feed; release notes of 21 March 2026",
     checked_on=date(2026, 9, 1),
+    resting_stops=True,
 )

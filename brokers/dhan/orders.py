@@ -23,32 +23,40 @@ _NOT_AT_THE_EXCHANGE = ("TRANSIT", "REJECTED")
 
 
 def place_body(order: OrderRequest, *, token: str, client_id: str) -> Body:
-    """A DAY LIMIT order. What is not used is left out: the server refuses empty texts where it wants numbers."""
+    """A DAY LIMIT order, or a DAY stop-limit order. What is not used is left out: the server refuses empty texts where it wants
+    numbers."""
     segment, security_id = words.split_token(token)
-    return {
+    body: Body = {
         "dhanClientId": client_id,
         "correlationId": order.tag,
         "transactionType": order.side.value,
         "exchangeSegment": segment,
         "productType": words.product_word(order.product),
-        "orderType": "LIMIT",
+        "orderType": _type_of(order.trigger_price),
         "validity": "DAY",
         "securityId": security_id,
         "quantity": order.quantity,
         "price": order.price,
     }
+    return body if order.trigger_price is None else body | {"triggerPrice": order.trigger_price}
 
 
 def modify_body(change: ModifyRequest, *, client_id: str) -> Body:
-    """`quantity` is the new total, filled shares included."""
+    """`quantity` is the new total, filled shares included. The trigger is always named, as the broker's own client does: a stop
+    that becomes a limit order must not keep it."""
     return {
         "dhanClientId": client_id,
         "orderId": change.broker_order_id,
-        "orderType": "LIMIT",
+        "orderType": _type_of(change.trigger_price),
         "quantity": change.quantity,
         "price": change.price,
+        "triggerPrice": change.trigger_price or 0,
         "validity": "DAY",
     }
+
+
+def _type_of(trigger_price: Decimal | None) -> str:
+    return "LIMIT" if trigger_price is None else "STOP_LOSS"
 
 
 def quote_body(tokens: Iterable[str]) -> Body:
@@ -81,7 +89,16 @@ def read_order(value: object, *, instrument_of: InstrumentOf) -> BrokerOrder:
         updated_at=first_moment(source, "updateTime", "exchangeTime", "createTime"),
         exchange_order_id=optional_word(source, "exchangeOrderId"),
         algo_id=optional_word(source, "algoId"),
+        trigger_price=trigger_price(source, kind="orderType", price="triggerPrice", filled=filled, state=state),
     )
+
+
+def trigger_price(source: Row, *, kind: str, price: str, filled: int, state: str) -> Decimal | None:
+    """What a stop order waits for; `kind` and `price` name the fields. A waiting stop has no word of its own, nor has one that
+    has triggered and found nobody yet: that one counts as waiting until something of it has filled."""
+    if (optional_word(source, kind) or "").upper() not in words.STOP_TYPES or filled or words.status(state).is_terminal:
+        return None
+    return number_or_zero(source, price) or None
 
 
 def _filled(source: Row, state: str) -> int:

@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed
 
 from brokers.dhan import words
 from brokers.dhan.loose import count, first_moment, is_missing, number_or_zero, optional_word, word
-from brokers.dhan.orders import InstrumentOf, known_instrument
+from brokers.dhan.orders import InstrumentOf, known_instrument, trigger_price
 from brokers.exact_json import Encodable, encode_json, parse_json
 from brokers.fields import Row, row
 from brokers.sockets import AttentiveConnection, closing_words, receive_unless_silent, send
@@ -86,6 +86,7 @@ def _read(source: Row, *, instrument_of: InstrumentOf) -> BrokerOrder:
         updated_at=first_moment(source, "lastupdatedtime", "exchordertime", "orderdatetime"),
         exchange_order_id=optional_word(source, "exchorderno"),
         algo_id=optional_word(source, "algoid"),
+        trigger_price=trigger_price(source, kind="ordertype", price="triggerprice", filled=filled, state=word(source, "status")),
     )
 
 

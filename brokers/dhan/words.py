@@ -43,6 +43,9 @@ PRODUCTS: dict[str, Product | None] = {
 }
 _PRODUCT_WORDS = {Product.MIS: "INTRADAY", Product.CNC: "CNC", Product.NRML: "MARGIN"}
 
+# Orders that wait for a trigger, in the book and in order updates.
+STOP_TYPES = frozenset({"STOP_LOSS", "STOP_LOSS_MARKET", "SL", "SLM"})
+
 SIDES: dict[str, Side] = {"BUY": Side.BUY, "B": Side.BUY, "SELL": Side.SELL, "S": Side.SELL}
 
 # Our exchange by the broker's segment. Indices belong to the exchange that computes them: the instrument list says which.

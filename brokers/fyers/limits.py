@@ -26,4 +26,5 @@ LIMITS = BrokerLimits(
     settle_seconds=5.0,
     source="Fyers API v3 documentation, Rate limits, Order placement, Web socket; community reports on daily order calls",
     checked_on=date(2026, 7, 9),
+    resting_stops=True,
 )

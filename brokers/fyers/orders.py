@@ -23,15 +23,15 @@ _AVAILABLE, _UTILIZED = 10, 2
 
 
 def place_body(order: OrderRequest, ticker: str) -> Body:
-    """A DAY LIMIT order."""
+    """A DAY LIMIT order, or a DAY stop-limit order."""
     return {
         "symbol": ticker,
         "qty": order.quantity,
-        "type": words.LIMIT,
+        "type": _type_of(order.trigger_price),
         "side": words.SIDE_NUMBERS[order.side],
         "productType": words.PRODUCT_WORDS[order.product],
         "limitPrice": order.price,
-        "stopPrice": 0,
+        "stopPrice": order.trigger_price or 0,
         "validity": "DAY",
         "disclosedQty": 0,
         "offlineOrder": False,
@@ -45,12 +45,16 @@ def modify_body(change: ModifyRequest) -> Body:
     """`qty` is the new total, filled shares included. Live servers have refused bodies that leave out what stays as it is."""
     return {
         "id": change.broker_order_id,
-        "type": words.LIMIT,
+        "type": _type_of(change.trigger_price),
         "qty": change.quantity,
         "limitPrice": change.price,
-        "stopPrice": 0,
+        "stopPrice": change.trigger_price or 0,
         "disclosedQty": 0,
     }
+
+
+def _type_of(trigger_price: Decimal | None) -> int:
+    return words.LIMIT if trigger_price is None else words.STOP_LIMIT
 
 
 def tag_key(tag: str) -> str:
@@ -74,6 +78,7 @@ def read_tag(value: object) -> str | None:
 def read_order(value: object) -> BrokerOrder:
     """One row of the order book. A fill is only what `filledQty` says: a rejected order has nothing remaining either."""
     source = row(value, "order")
+    status, filled = words.status(source.get("status")), whole(source.get("filledQty"), "filledQty")
     return BrokerOrder(
         broker_order_id=_id(source, "id"),
         tag=read_tag(source.get("orderTag")),
@@ -81,14 +86,22 @@ def read_order(value: object) -> BrokerOrder:
         product=words.product(text(source, "productType")),
         side=words.side(source.get("side")),
         quantity=whole(source.get("qty"), "qty"),
-        filled_quantity=whole(source.get("filledQty"), "filledQty"),
+        filled_quantity=filled,
         price=number_or_zero(source.get("limitPrice"), "limitPrice"),
         average_price=number_or_zero(source.get("tradedPrice"), "tradedPrice"),
-        status=words.status(source.get("status")),
+        status=status,
         message=optional_text(source, "message") or "",
         updated_at=_optional_time(source, "orderDateTime"),
         exchange_order_id=_optional_id(source, "exchOrdId"),
+        trigger_price=None if filled or status.is_terminal else _trigger_price(source),
     )
+
+
+def _trigger_price(source: Row) -> Decimal | None:
+    """What a stop waits for. A waiting stop has no number of its own, nor has one that has triggered and found nobody yet: that
+    one counts as waiting until something of it has filled."""
+    is_stop = source.get("type") is not None and whole(source.get("type"), "type") in words.STOPS
+    return number_or_zero(source.get("stopPrice"), "stopPrice") or None if is_stop else None
 
 
 # Names on the order socket, and in the book. What has no value is left out there.
@@ -102,6 +115,8 @@ _SOCKET_NAMES: Mapping[str, str] = {
     "qty": "qty",
     "qty_filled": "filledQty",
     "price_limit": "limitPrice",
+    "price_stop": "stopPrice",
+    "ord_type": "type",
     "price_traded": "tradedPrice",
     # Not `ord_status`, which is a number of the broker's inside.
     "org_ord_status": "status",

@@ -31,7 +31,9 @@ PRODUCT_WORDS: dict[Product, str] = {product: word for word, product in PRODUCTS
 SIDES: dict[int, Side] = {1: Side.BUY, -1: Side.SELL}
 SIDE_NUMBERS: dict[Side, int] = {side: number for number, side in SIDES.items()}
 
-LIMIT = 1
+LIMIT, STOP_LIMIT = 1, 4
+# Orders that wait for a trigger: stop-market and stop-limit.
+STOPS = (3, 4)
 
 
 def status(value: object) -> BrokerOrderStatus:

@@ -73,8 +73,9 @@ def read_order(value: object) -> BrokerOrder:
 
 def _trigger_price(source: Row) -> Decimal | None:
     """A stop order shows its type for good; once it has triggered its status is that of a limit order. While a change of it is
-    under way its status says neither, and it counts as waiting: the next reading knows."""
-    if source.get("order_type") not in _STOP_TYPES or text(source, "status") in words.NOT_WAITING:
+    under way its status says neither, and it counts as waiting unless something of it has filled: the next reading knows."""
+    has_triggered = text(source, "status") in words.NOT_WAITING or whole(source, "filled_quantity") > 0
+    if source.get("order_type") not in _STOP_TYPES or has_triggered:
         return None
     return decimal(source, "trigger_price")
 

@@ -1,12 +1,24 @@
 """C30 to C49: modify and cancel."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from brokers.registry import UnsupportedBroker
+from tests.contract.suite_market_data import first_update
 from tests.contract.world import OWNER, World, no, yes
-from trading.orders import Accepted, BrokerOrderStatus, ChangeOutcome, ModifyRequest, RefusalKind, Refused, Unknown
+from trading.orders import (
+    Accepted,
+    BrokerOrderStatus,
+    ChangeOutcome,
+    ModifyRequest,
+    OrderRequest,
+    RefusalKind,
+    Refused,
+    Side,
+    Unknown,
+)
 
 IN_DOUBT = ["drop_before", "status_500", "status_502_html", "status_503", "half_json", "redirect", "ok_with_error_inside"]
 DEFINITE = [
@@ -21,6 +33,14 @@ async def change(world: World, action: str, order_id: str, *, timeout_seconds: f
     if action == "modify":
         return await broker.modify(ModifyRequest(order_id, 5, Decimal(3410)), may_send=yes)
     return await broker.cancel(order_id, may_send=yes)
+
+
+async def waiting_stop(world: World) -> OrderRequest:
+    """Five shares that were bought, and their sale below the price of 3500: at 3465 or less, for not less than 3430."""
+    await world.place(world.order())
+    request = replace(world.order(side=Side.SELL, price="3430"), trigger_price=Decimal(3465))
+    await world.place(request)
+    return request
 
 
 def kind_of(outcome: ChangeOutcome) -> RefusalKind:
@@ -154,3 +174,76 @@ class ChangingContract:
         assert (world.ways.takes_first and outcome == Accepted()) or kind_of(outcome) is RefusalKind.INPUT
         order = await world.only(request.tag)
         assert (order.status, order.price) == (BrokerOrderStatus.OPEN, 3400)
+
+    async def test_c43_a_stop_waits_for_its_trigger_and_then_sells_at_its_limit_or_better(self, world: World) -> None:
+        request = await waiting_stop(world)
+        waiting = await world.only(request.tag)
+        assert (waiting.status, waiting.filled_quantity, waiting.trigger_price) == (BrokerOrderStatus.OPEN, 0, 3465)
+        assert (waiting.price, waiting.quantity, waiting.side) == (3430, 5, Side.SELL)
+        world.sim.set_price("TCS", "3465.05")
+        assert await world.only(request.tag) == waiting
+        world.sim.set_price("TCS", "3465")
+        sold = await world.only(request.tag)
+        assert (sold.status, sold.filled_quantity, sold.trigger_price) == (BrokerOrderStatus.COMPLETE, 5, None)
+        assert sold.average_price == 3465
+
+    async def test_c44_a_waiting_stop_becomes_a_limit_order_by_being_modified(self, world: World) -> None:
+        request = await waiting_stop(world)
+        order_id = (await world.only(request.tag)).broker_order_id
+        assert await world.broker.modify(ModifyRequest(order_id, 5, Decimal(3550)), may_send=yes) == Accepted()
+        resting = await world.only(request.tag)
+        assert (resting.status, resting.price, resting.trigger_price) == (BrokerOrderStatus.OPEN, 3550, None)
+        assert await world.broker.modify(ModifyRequest(order_id, 5, Decimal(3490)), may_send=yes) == Accepted()
+        sold = await world.only(request.tag)
+        assert (sold.broker_order_id, sold.status, sold.average_price) == (order_id, BrokerOrderStatus.COMPLETE, 3500)
+        assert world.attempts("modify", order_id=order_id) == 2
+        assert world.attempts("place", tag=request.tag) == 1
+
+    async def test_c45_a_waiting_stop_is_moved_made_smaller_and_taken_back(self, world: World) -> None:
+        request = await waiting_stop(world)
+        order_id = (await world.only(request.tag)).broker_order_id
+        assert await world.broker.modify(ModifyRequest(order_id, 3, Decimal(3370), Decimal(3400)), may_send=yes) == Accepted()
+        moved = await world.only(request.tag)
+        assert (moved.status, moved.quantity, moved.price, moved.trigger_price) == (BrokerOrderStatus.OPEN, 3, 3370, 3400)
+        world.sim.set_price("TCS", "3430")
+        assert (await world.only(request.tag)).filled_quantity == 0
+        assert await world.broker.cancel(order_id, may_send=yes) == Accepted()
+        gone = await world.only(request.tag)
+        assert (gone.status, gone.filled_quantity, gone.trigger_price) == (BrokerOrderStatus.CANCELLED, 0, None)
+
+    async def test_c46_a_stop_that_has_triggered_and_found_nobody_is_modified_as_a_limit_order(self, world: World) -> None:
+        request = await waiting_stop(world)
+        world.sim.set_depth("TCS", 0)
+        world.sim.set_price("TCS", "3420")
+        resting = await world.only(request.tag)
+        assert (resting.status, resting.filled_quantity) == (BrokerOrderStatus.OPEN, 0)
+        assert resting.trigger_price == (None if world.ways.tells_triggered else 3465)
+        change = ModifyRequest(resting.broker_order_id, 5, Decimal(3400))
+        assert await world.broker.modify(change, may_send=yes) == Accepted()
+        assert (await world.only(request.tag)).trigger_price is None
+        world.sim.set_depth("TCS", None)
+        world.sim.set_price("TCS", "3419")
+        assert (await world.only(request.tag)).status is BrokerOrderStatus.COMPLETE
+
+    async def test_c47_a_stop_whose_change_is_refused_waits_as_before(self, world: World) -> None:
+        request = await waiting_stop(world)
+        waiting = await world.only(request.tag)
+        for fields in ({}, {"asynchronous": True}):
+            world.fault("modify_refused", **fields)
+            outcome = await world.broker.modify(ModifyRequest(waiting.broker_order_id, 5, Decimal(3490)), may_send=yes)
+            assert outcome == Accepted() if fields else kind_of(outcome) is RefusalKind.BUSY
+            seen = await world.only(request.tag)
+            assert (seen.status, seen.price, seen.trigger_price) == (BrokerOrderStatus.OPEN, 3430, 3465)
+
+    async def test_c48_order_updates_tell_what_a_stop_waits_for_and_of_its_sale(self, world: World) -> None:
+        request = await waiting_stop(world)
+        order_id = (await world.only(request.tag)).broker_order_id
+        async with world.broker.order_updates() as updates:
+            world.sim.set_depth("TCS", 2)
+            await world.broker.modify(ModifyRequest(order_id, 5, Decimal(3370), Decimal(3400)), may_send=yes)
+            world.sim.set_price("TCS", "3400")
+            seen = await first_update(updates, request.tag, BrokerOrderStatus.OPEN)
+            while not seen.filled_quantity:
+                assert seen.trigger_price in (3465, 3400, None)
+                seen = await first_update(updates, request.tag, BrokerOrderStatus.OPEN)
+        assert (seen.trigger_price, seen.filled_quantity) == (None, 2)

@@ -38,7 +38,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
 
 
 class TestAngelOne(BrokerContract):
-    """C01 to C79."""
+    """The whole suite."""
 
 
 @pytest.mark.parametrize(

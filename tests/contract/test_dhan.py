@@ -49,7 +49,7 @@ def dialect(world: World) -> DhanDialect:
 
 
 class TestDhan(BrokerContract):
-    """C01 to C79."""
+    """The whole suite."""
 
     async def test_c09_the_login_page_is_told_who_and_returns_our_state(self, world: World) -> None:
         """Dhan carries no state, and names the user by a consent made for the purpose: so the page is followed to its end."""

@@ -33,7 +33,7 @@ async def world() -> AsyncIterator[World]:
 
 
 class TestFyers(BrokerContract):
-    """C01 to C79."""
+    """The whole suite."""
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ async def world() -> AsyncIterator[World]:
 
 
 class TestZerodha(BrokerContract):
-    """C01 to C79."""
+    """The whole suite."""
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from temporalio.client import Client
 
 from activities.messages import StopRequested, StrategyResult
 from execution.commands import PlanChangeTaken, take_plan_change, take_stop
-from storage.models import Order, Run
+from storage.models import Alert, Order, Run
 from tests.integration.trading.world import World, trading_world
 from tests.waiting import DEADLINE_SECONDS
 from trading.orders import OrderState
@@ -309,8 +310,9 @@ async def test_a_stop_that_is_hit_right_after_the_broker_has_cancelled_it_still_
         ("status_500", {}),
         ("status_429", {}),
         ("modify_refused", {}),
+        ("modify_refused", {"asynchronous": True}),
     ],
-    ids=["500-done", "half-done", "slow", "dropped", "500", "429", "refused"],
+    ids=["500-done", "half-done", "slow", "dropped", "500", "429", "refused", "refused-later"],
 )
 async def test_a_modification_that_goes_wrong_ends_in_one_sale(world: World, kind: str, fields: dict[str, Any]) -> None:
     run = await resting(world)
@@ -322,13 +324,40 @@ async def test_a_modification_that_goes_wrong_ends_in_one_sale(world: World, kin
     assert len(asked(world, "place")) <= 2, "taken back and replaced at most once"
 
 
-async def test_one_that_cannot_be_modified_is_taken_back_and_an_exit_sent_in_its_stead(fast: World) -> None:
+NEVER: dict[str, tuple[str, dict[str, Any]]] = {
+    "busy": ("modify_refused", {}),
+    "later": ("modify_refused", {"asynchronous": True}),
+    "input": ("reject_sync", {"error_type": "InputException", "message": "not this kind of order"}),
+}
+
+
+@pytest.mark.parametrize("why", list(NEVER))
+async def test_one_that_cannot_be_modified_is_taken_back_and_an_exit_sent_in_its_stead(fast: World, why: str) -> None:
     run = await resting(fast)
-    fast.sim.add_fault("modify_refused", endpoint="modify", count=None)
+    kind, fields = NEVER[why]
+    fast.sim.add_fault(kind, endpoint="modify", count=None, **fields)
     await fast.cross_stop(run, "3490")
     assert (await fast.result(run)).end_reason is EndReason.STOP_LOSS
     assert_sold_once(fast, sales=2)
     assert asked(fast, "place")[-1][0] == "LIMIT"
+    told = [alert.message for alert in await alerts(fast, run) if alert.kind == "run_needs_person"]
+    assert bool(told) == (why != "busy"), "who is only asked to wait needs nobody"
+    assert all("could not be made the exit" in message for message in told)
+
+
+async def alerts(world: World, run: Run) -> list[Alert]:
+    async with world.database.transaction() as session:
+        return list(await session.scalars(select(Alert).where(Alert.run_id == run.id)))
+
+
+async def test_one_that_the_broker_will_not_have_as_the_exit_is_taken_back_at_once(fast: World) -> None:
+    """Not tried again and again for the seconds that a passing trouble is given."""
+    run = await resting(fast)
+    fast.sim.add_fault("reject_sync", endpoint="modify", count=None, error_type="InputException")
+    await fast.cross_stop(run, "3490")
+    await fast.result(run)
+    assert len(asked(fast, "modify")) == 1
+    assert_sold_once(fast, sales=2)
 
 
 # --- it follows the run ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from temporalio.client import Client
 
 from brokers.registry import BROKERS
+from storage.models import Order
 from tests.integration.trading.test_kill_switch import press
 from tests.integration.trading.world import World, trading_world
 from tests.waiting import eventually
@@ -101,3 +102,30 @@ async def test_a_cancel_that_meets_a_fill_leaves_all_that_was_bought_under_its_s
     assert (result.end_reason, result.bought, result.sold) == (EndReason.STOP_LOSS, 10, 10), await world.timeline(run.id)
     assert world.sides() == ["BUY", "SELL"]
     assert world.sim.net_position("alice", "TCS") == 0
+
+
+async def test_a_backup_stop_rests_there_and_becomes_the_exit_by_being_modified(world: World, broker: BrokerName) -> None:
+    run = await world.start_run(await world.add_account(broker=broker), backup_stop=True)
+    await world.until(run.id, lambda _, orders: is_backed_up(orders), "a stop rests at the broker")
+    await world.cross_stop(run, "3490")
+    result = await world.result(run)
+    assert (result.end_reason, result.sold) == (EndReason.STOP_LOSS, 10), await world.timeline(run.id)
+    assert world.sides() == ["BUY", "SELL"]
+    assert [row["outcome"] for row in world.requests("modify")] == ["accepted"]
+    assert world.requests("cancel") == []
+    assert world.sim.net_position("alice", "TCS") == 0
+
+
+async def test_a_backup_stop_sells_there_while_nothing_of_ours_hears_of_the_price(world: World, broker: BrokerName) -> None:
+    run = await world.start_run(await world.add_account(broker=broker), backup_stop=True)
+    await world.until(run.id, lambda _, orders: is_backed_up(orders), "a stop rests at the broker")
+    world.sim.set_price("TCS", "3464")
+    await world.until(run.id, lambda row, _: row.sold == 10, "the broker's own sale is in our rows")
+    assert (await world.run(run.id)).exit_reason == "stop_loss"
+    assert world.requests("modify") == []
+    assert world.sides() == ["BUY", "SELL"]
+    assert world.sim.net_position("alice", "TCS") == 0
+
+
+def is_backed_up(orders: list[Order]) -> bool:
+    return any(order.leg == "exit" and order.state == "open" and order.backup_trigger is not None for order in orders)

@@ -214,8 +214,34 @@ def test_a_modification_says_the_total_quantity() -> None:
         "orderType": "LIMIT",
         "quantity": 9,
         "price": Decimal("3400.5"),
+        "triggerPrice": 0,
         "validity": "DAY",
     }
+
+
+def test_a_stop_is_placed_and_moved_with_its_trigger() -> None:
+    wanted = OrderRequest("t1", InstrumentId("NSE", "TCS"), Product.MIS, Side.SELL, 5, Decimal("3430"), Decimal("3465"))
+    placed = shapes.place_body(wanted, token="NSE_EQ:11536", client_id="1")
+    moved = shapes.modify_body(ModifyRequest("7", 9, Decimal("3370"), Decimal("3400")), client_id="1")
+    assert (placed["orderType"], placed["price"], placed["triggerPrice"]) == ("STOP_LOSS", 3430, 3465)
+    assert (moved["orderType"], moved["price"], moved["triggerPrice"]) == ("STOP_LOSS", 3370, 3400)
+
+
+@pytest.mark.parametrize(
+    ("fields", "waits_for"),
+    [
+        ({"orderType": "STOP_LOSS"}, Decimal(3465)),
+        ({"orderType": "STOP_LOSS_MARKET", "orderStatus": "TRANSIT"}, Decimal(3465)),
+        ({"orderType": "STOP_LOSS", "triggerPrice": None}, None),
+        ({"orderType": "STOP_LOSS", "filledQty": 1, "orderStatus": "PART_TRADED"}, None),
+        ({"orderType": "STOP_LOSS", "orderStatus": "CANCELLED"}, None),
+        ({"orderType": "LIMIT"}, None),
+        ({"orderType": None}, None),
+    ],
+    ids=str,
+)
+def test_a_stop_waits_until_it_has_filled_or_ended(fields: dict[str, object], waits_for: Decimal | None) -> None:
+    assert read(**({"triggerPrice": Decimal(3465)} | fields)).trigger_price == waits_for
 
 
 def trade(**changes: object) -> dict[str, object]:

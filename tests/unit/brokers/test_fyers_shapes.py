@@ -120,6 +120,39 @@ def test_a_change_names_everything_that_is_to_hold() -> None:
     }
 
 
+def test_a_stop_goes_out_with_its_trigger_and_is_moved_with_it() -> None:
+    order = OrderRequest("t1", SBIN, Product.MIS, Side.SELL, 5, Decimal("790"), Decimal("800.50"))
+    placed = place_body(order, "NSE:SBIN-EQ")
+    moved = modify_body(ModifyRequest("808", 5, Decimal("780"), Decimal("790.05")))
+    assert (placed["type"], placed["limitPrice"], placed["stopPrice"]) == (4, 790, Decimal("800.50"))
+    assert (moved["type"], moved["limitPrice"], moved["stopPrice"]) == (4, 780, Decimal("790.05"))
+
+
+@pytest.mark.parametrize(
+    ("change", "waits_for"),
+    [
+        ({}, Decimal("800.5")),
+        ({"type": 3}, Decimal("800.5")),
+        ({"status": 4}, Decimal("800.5")),
+        ({"filledQty": 1}, None),
+        ({"status": 1}, None),
+        ({"type": 1}, None),
+        ({"stopPrice": 0}, None),
+        ({"type": None}, None),
+    ],
+    ids=str,
+)
+def test_a_stop_waits_until_it_has_filled_or_ended(change: dict[str, object], waits_for: Decimal | None) -> None:
+    stop = order_row(type=4, status=6, filledQty=0, qty=5, stopPrice=Decimal("800.5"))
+    assert read_order(stop | change).trigger_price == waits_for
+
+
+def test_a_stop_on_the_socket_waits_for_its_trigger() -> None:
+    seen = read_socket_order(socket_row(ord_type=4, price_stop=Decimal("800.5"), org_ord_status=6))
+    assert seen is not None
+    assert seen.trigger_price == Decimal("800.5")
+
+
 def test_a_row_of_the_book_is_read_whole() -> None:
     order = read_order(order_row())
     assert (order.broker_order_id, order.exchange_order_id, order.tag) == ("23030900015105", "1100000001089341", "Ordertag")

@@ -312,5 +312,6 @@ def test_an_order_with_a_trigger_is_a_stop_limit_order_and_one_without_is_plain_
 def test_a_stop_order_waits_until_its_status_says_that_it_does_not(
     order_type: str, status: str, waits_for: Decimal | None
 ) -> None:
-    listed = row(order_type=order_type, status=status, trigger_price=Decimal(3465))
+    listed = row(order_type=order_type, status=status, trigger_price=Decimal(3465), filled_quantity=0)
     assert shapes.read_order(listed).trigger_price == waits_for
+    assert shapes.read_order(listed | {"filled_quantity": 1}).trigger_price is None

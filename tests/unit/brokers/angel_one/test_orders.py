@@ -37,7 +37,7 @@ def test_an_order_of_the_book_is_read_whole() -> None:
         updated_at=datetime(2020, 10, 20, 7, 41, tzinfo=UTC),
         exchange_order_id="1100000000000001",
     )
-    assert listed.handle == shapes.Handle("NORMAL", "LIMIT", "DELIVERY", LISTED, "34reqfachdfih")
+    assert listed.handle == shapes.Handle("NORMAL", "DELIVERY", LISTED, "34reqfachdfih")
 
 
 @pytest.mark.parametrize(
@@ -248,6 +248,7 @@ def test_a_change_names_the_order_as_it_was_placed_or_listed() -> None:
         "producttype": "DELIVERY",
         "duration": "DAY",
         "price": "100",
+        "triggerprice": "0",
         "quantity": "9",
         "tradingsymbol": "SBIN-EQ",
         "symboltoken": "3045",
@@ -255,3 +256,33 @@ def test_a_change_names_the_order_as_it_was_placed_or_listed() -> None:
     }
     stop = shapes.read_listed(order_row(variety="STOPLOSS", ordertype="STOPLOSS_LIMIT")).handle
     assert shapes.cancel_body("7", stop) == {"variety": "STOPLOSS", "orderid": "7"}
+
+
+def test_a_stop_has_a_variety_of_its_own_and_keeps_it_as_a_limit_order() -> None:
+    order = OrderRequest("t1", SBIN, Product.CNC, Side.SELL, 5, Decimal("790"), Decimal("800.50"))
+    body = shapes.place_body(order, LISTED)
+    named = ("variety", "ordertype", "price", "triggerprice")
+    assert [body[name] for name in named] == ["STOPLOSS", "STOPLOSS_LIMIT", "790", "800.50"]
+    handle = shapes.placed_handle(body, unique_id="")
+    moved = shapes.modify_body(ModifyRequest("7", 5, Decimal("780"), Decimal("790.05")), handle)
+    assert [moved[name] for name in named] == ["STOPLOSS", "STOPLOSS_LIMIT", "780", "790.05"]
+    limit = shapes.modify_body(ModifyRequest("7", 5, Decimal("799")), handle)
+    assert [limit[name] for name in named] == ["STOPLOSS", "LIMIT", "799", "0"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "waits_for"),
+    [
+        ({"orderstatus": "trigger pending"}, Decimal("800.5")),
+        ({"orderstatus": "Modify Pending"}, Decimal("800.5")),
+        ({"orderstatus": "open"}, None),
+        ({"orderstatus": "complete"}, None),
+        ({"orderstatus": "modify pending", "filledshares": "1"}, None),
+        ({"orderstatus": "trigger pending", "ordertype": "LIMIT"}, None),
+        ({"orderstatus": "trigger pending", "triggerprice": ""}, None),
+    ],
+    ids=str,
+)
+def test_a_stop_waits_until_its_state_says_that_it_does_not(fields: dict[str, object], waits_for: Decimal | None) -> None:
+    stop = order_row(variety="STOPLOSS", ordertype="STOPLOSS_LIMIT", triggerprice="800.50", filledshares="0") | fields
+    assert shapes.read_order(stop).trigger_price == waits_for
