@@ -25,6 +25,8 @@ REDIS_TIMEOUT_SECONDS = 0.5
 ACCOUNT_FACTOR = 5
 ADDRESS_FACTOR = 20
 TEST_MESSAGES_PER_MINUTE = 3
+# Unsigned messages about orders from one address: each has a book read, and the order stream tells the same.
+HINTS_PER_MINUTE = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Throttle:
         logins = rates.login_attempts_per_minute
         self._requests = RateLimitItemPerMinute(rates.requests_per_minute)
         self._tests = RateLimitItemPerMinute(TEST_MESSAGES_PER_MINUTE)
+        self._hints = RateLimitItemPerMinute(HINTS_PER_MINUTE)
         self._login_pair = RateLimitItemPerMinute(logins)
         self._login_account = RateLimitItemPerMinute(logins * ACCOUNT_FACTOR)
         self._login_address = RateLimitItemPerMinute(logins * ADDRESS_FACTOR)
@@ -83,6 +86,11 @@ class Throttle:
     async def test_message(self, user_id: str) -> None:
         """Raises ApiError RATE_LIMITED: a test sends something to somebody."""
         if not await self._hit(self._tests, "test-message", user_id):
+            raise ApiError(ErrorCode.RATE_LIMITED, retry_after_seconds=WINDOW_SECONDS)
+
+    async def hint(self, *, address: str) -> None:
+        """Raises ApiError RATE_LIMITED."""
+        if not await self._hit(self._hints, "hint", address):
             raise ApiError(ErrorCode.RATE_LIMITED, retry_after_seconds=WINDOW_SECONDS)
 
     async def _hit(self, item: RateLimitItem, *names: str) -> bool:

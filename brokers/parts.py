@@ -47,11 +47,12 @@ class Postbacks:
     """Messages a broker posts to our address when an order changes: whose they claim to be, and whether that is true.
 
     `read(body, api_secret)` raises BrokerRefused for a wrong signature. A broker that signs nothing has its messages taken as
-    hints all the same: the book is read, nothing in them is believed.
+    hints all the same: the book is read, nothing in them is believed, and since anybody may send them, only so many are taken.
     """
 
     claimed_user_id: Callable[[bytes], str]
     read: Callable[[bytes, str], BrokerOrder]
+    are_signed: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from api import connecting
 from api.declared import BODY, BROKER_CALL, PARAMETERS, errors
-from api.deps import Platform
+from api.deps import Address, Platform
 from api.errors import ApiError, ErrorCode
 from api.routes.tags import BROKER
 from api.schemas.broker import PostbackTaken
@@ -108,14 +108,17 @@ async def login_callback(
 @router.post(
     "/postback/{broker}",
     operation_id="brokerPostback",
-    responses=errors(BODY, ErrorCode.BROKER_NOT_SUPPORTED, ErrorCode.BAD_SIGNATURE),
+    responses=errors(BODY, ErrorCode.BROKER_NOT_SUPPORTED, ErrorCode.BAD_SIGNATURE, ErrorCode.RATE_LIMITED),
 )
-async def postback(broker: BrokerPath, platform: Platform, request: Request) -> PostbackTaken:
-    """A broker's message that an order has changed. Signed with the account's secret; taken as a hint to read the book."""
+async def postback(broker: BrokerPath, platform: Platform, request: Request, address: Address) -> PostbackTaken:
+    """A broker's message that an order has changed, taken as a hint to read the book. Signed with the account's secret where the
+    broker signs; where it does not, only so many a minute are taken from one address."""
     name = connecting.broker_named(platform, broker)
     postbacks = postbacks_of(name)
     if postbacks is None:
         raise ApiError(ErrorCode.BROKER_NOT_SUPPORTED, f"{name.value} sends no messages about orders")
+    if not postbacks.are_signed:
+        await platform.throttle.hint(address=address)
     body = await request.body()
     try:
         claimed = storable(postbacks.claimed_user_id(body))

@@ -13,5 +13,5 @@ PARTS = BrokerParts(
     login=AngelOneLogin,
     master=AngelOneInstruments,
     limits=LIMITS,
-    postbacks=Postbacks(claimed_user_id, read_postback),
+    postbacks=Postbacks(claimed_user_id, read_postback, are_signed=False),
 )

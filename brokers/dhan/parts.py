@@ -14,5 +14,5 @@ PARTS = BrokerParts(
     master=DhanInstruments,
     limits=LIMITS,
     # Dhan signs nothing: its postbacks make the book be read, and nothing in them is believed.
-    postbacks=Postbacks(claimed_user_id, lambda body, _: read_postback(body)),
+    postbacks=Postbacks(claimed_user_id, lambda body, _: read_postback(body), are_signed=False),
 )

@@ -13,5 +13,5 @@ PARTS = BrokerParts(
     login=ZerodhaLogin,
     master=ZerodhaInstruments,
     limits=LIMITS,
-    postbacks=Postbacks(claimed_user_id, lambda body, secret: read_postback(body, api_secret=secret)),
+    postbacks=Postbacks(claimed_user_id, lambda body, secret: read_postback(body, api_secret=secret), are_signed=True),
 )

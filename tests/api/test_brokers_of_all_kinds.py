@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from api.throttle import HINTS_PER_MINUTE
 from storage.models import BrokerAccount
 from tests.api.conftest import Client, Platform, make_settings, running
 from tests.api.fakes import FakeAdapters
@@ -178,3 +179,23 @@ async def test_the_brokers_own_words_for_the_fields_are_taken_too(platform: Plat
     platform.broker.pins["A123"] = ("4711", "246810")
     body = {"broker_name": "ANGEL_ONE", "api_key": "key", "clientcode": "A123", "pin": "4711", "totp": "246810"}
     assert (await user.post("/broker/connect", body, expect=201))["status"] == "connected"
+
+
+async def test_unsigned_messages_about_orders_are_taken_so_often_from_one_address_and_signed_ones_always(
+    platform: Platform,
+) -> None:
+    stranger = platform.anonymous()
+    guess = b'{"dhanClientId":"1000000001"}'
+    for _ in range(HINTS_PER_MINUTE):
+        await stranger.refused("POST", "/postback/dhan", 403, "BAD_SIGNATURE", content=guess)
+    await eventually_refused(stranger, guess)
+    await stranger.refused("POST", "/postback/angel_one", 429, "RATE_LIMITED", content=b'{"clientcode":"A123"}')
+    await stranger.refused("POST", "/postback/zerodha", 400, "MALFORMED_JSON", content=b"{}")
+
+
+async def eventually_refused(client: Client, content: bytes) -> None:
+    """The minute may have turned on the way; a second one will not."""
+    for _ in range(HINTS_PER_MINUTE + 1):
+        if (await client.call("POST", "/postback/dhan", content=content)).status_code == 429:
+            return
+    raise AssertionError("never refused")
