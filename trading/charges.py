@@ -7,7 +7,7 @@ duty to the whole rupee per day; here each line is rounded to the paisa per run,
 rupee or so.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -142,11 +142,13 @@ def sources() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What one order bought or sold; value in rupees."""
+    """What one order bought or sold; value in rupees. `day`: of its fills, in India; orders of which nobody knows it are taken to
+    be of one day."""
 
     side: Side
     quantity: int
     value: Decimal
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,42 +169,64 @@ class Charges:
         return self.brokerage + self.exchange + self.regulator + self.depository + state
 
 
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """One day's orders. `kept` and `from_stock`: the values of what was bought for delivery and stays, and of what was sold of
+    shares that were there before."""
+
+    orders: Sequence[Executed]
+    bought: Executed
+    sold: Executed
+    kept: Decimal
+    from_stock: Decimal
+
+    @staticmethod
+    def of(orders: Sequence[Executed], *, is_delivery: bool) -> "_Day":
+        bought, sold = _total(orders, Side.BUY), _total(orders, Side.SELL)
+        left = bought.quantity - sold.quantity if is_delivery else 0
+        return _Day(orders, bought, sold, _part(bought, max(0, left)), _part(sold, max(0, -left)))
+
+    def brokerage_of(self, order: Executed, rates: BrokerRates, *, is_delivery: bool) -> Decimal:
+        """A broker charges an order by what it was for; one that is partly kept is charged by the larger part."""
+        same_day = min(self.bought.quantity, self.sold.quantity)
+        side_total = self.bought.quantity if order.side is Side.BUY else self.sold.quantity
+        kept_most = is_delivery and side_total - same_day > same_day
+        return (rates.delivery if kept_most else rates.intraday).of(order.value)
+
+
 def estimate(orders: Iterable[Executed], *, broker: BrokerName, exchange: str, product: Product) -> Charges | None:
     """The charges of one run's orders; None where no rates are known (derivatives, other exchanges), which is not zero.
 
     Shares sold on the day they were bought are charged as intraday whatever their product; those left over in a delivery product
-    as delivered. The depository is paid for shares that were there before: those leave the demat account.
+    as delivered, and so are those sold on a later day. The depository is paid, once a day, for shares that were there before:
+    those leave the demat account.
     """
-    listed = [order for order in orders if order.quantity]
     exchange_rate, rates = EXCHANGE_RATES.get(exchange), RATES.get(broker)
     if product is Product.NRML or exchange_rate is None or rates is None:
         return None
-    bought, sold = _total(listed, Side.BUY), _total(listed, Side.SELL)
     is_delivery = product is Product.CNC
-    bought_to_keep = _part(bought, max(0, bought.quantity - sold.quantity)) if is_delivery else ZERO
-    sold_from_stock = _part(sold, max(0, sold.quantity - bought.quantity)) if is_delivery else ZERO
-    turnover = bought.value + sold.value
-    delivered = bought_to_keep + sold_from_stock
-    brokerage = _paisa(sum((_brokerage(order, rates, bought, sold, is_delivery=is_delivery) for order in listed), ZERO))
-    depository = rates.depository if sold_from_stock else ZERO
-    exchange_fee, regulator = _paisa(turnover * exchange_rate.rate), _paisa(turnover * TAXES.regulator)
+    days = _by_day([order for order in orders if order.quantity], is_delivery=is_delivery)
+    bought, sold = sum((day.bought.value for day in days), ZERO), sum((day.sold.value for day in days), ZERO)
+    kept, from_stock = sum((day.kept for day in days), ZERO), sum((day.from_stock for day in days), ZERO)
+    brokerages = [day.brokerage_of(order, rates, is_delivery=is_delivery) for day in days for order in day.orders]
+    brokerage = _paisa(sum(brokerages, ZERO))
+    depository = rates.depository * sum(1 for day in days if day.from_stock)
+    exchange_fee, regulator = _paisa((bought + sold) * exchange_rate.rate), _paisa((bought + sold) * TAXES.regulator)
     return Charges(
         brokerage=brokerage,
-        transaction_tax=_paisa((sold.value - sold_from_stock) * TAXES.sale_intraday + delivered * TAXES.trade_delivered),
+        transaction_tax=_paisa((sold - from_stock) * TAXES.sale_intraday + (kept + from_stock) * TAXES.trade_delivered),
         exchange=exchange_fee,
         regulator=regulator,
-        stamp_duty=_paisa((bought.value - bought_to_keep) * TAXES.stamp_intraday + bought_to_keep * TAXES.stamp_delivered),
+        stamp_duty=_paisa((bought - kept) * TAXES.stamp_intraday + kept * TAXES.stamp_delivered),
         depository=depository,
         services_tax=_paisa((brokerage + exchange_fee + regulator + depository) * TAXES.services),
     )
 
 
-def _brokerage(order: Executed, rates: BrokerRates, bought: Executed, sold: Executed, *, is_delivery: bool) -> Decimal:
-    """A broker charges an order by what it was for; one that is partly kept is charged by the larger part."""
-    same_day = min(bought.quantity, sold.quantity)
-    side_total = bought.quantity if order.side is Side.BUY else sold.quantity
-    kept_most = is_delivery and side_total - same_day > same_day
-    return (rates.delivery if kept_most else rates.intraday).of(order.value)
+def _by_day(orders: Sequence[Executed], *, is_delivery: bool) -> list[_Day]:
+    """An intraday product is closed on its day, whatever day its rows tell."""
+    days = {order.day for order in orders} if is_delivery else {None}
+    return [_Day.of([order for order in orders if not is_delivery or order.day == day], is_delivery=is_delivery) for day in days]
 
 
 def _total(orders: Iterable[Executed], side: Side) -> Executed:

@@ -6,7 +6,7 @@ the run is shown as not reconciled. `realised - unsold_cost` is what the fills b
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -41,7 +41,8 @@ class OrderFills:
         """The fills where all of them are known, else what the order row says."""
         if self.is_whole:
             return self.executed
-        return Executed(self.executed.side, self.filled_quantity, self.filled_quantity * self.average_price)
+        value = self.filled_quantity * self.average_price
+        return replace(self.executed, quantity=self.filled_quantity, value=value)
 
     @property
     def slippage(self) -> Decimal | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from sqlalchemy import ColumnElement, Select, func, select
@@ -14,6 +14,7 @@ from trading.charges import Executed
 from trading.orders import Side
 from trading.results import OrderFills, RunFacts
 from trading.runs import RunState
+from trading.sessions import trading_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ async def read(session: AsyncSession, wanted: Wanted, *, most: int | None) -> Fo
     rows = (await session.execute(listed)).all()
     orders: dict[str, list[OrderFills]] = {}
     for row in (await session.execute(_orders(wanted))).all():
-        executed = Executed(row.side, int(row.quantity), Decimal(row.value))
+        day = trading_date(row.filled_at) if row.filled_at is not None else None
+        executed = Executed(row.side, int(row.quantity), Decimal(row.value), day)
         price = row.trigger_price if row.trigger_price is not None else row.reference_price
         orders.setdefault(row.run_id, []).append(OrderFills(executed, row.filled_quantity, row.average_price, price))
     return Found(
@@ -102,7 +104,7 @@ async def read(session: AsyncSession, wanted: Wanted, *, most: int | None) -> Fo
     )
 
 
-def _orders(wanted: Wanted) -> Select[str, Side, int, Decimal, Decimal | None, Decimal | None, int, int]:
+def _orders(wanted: Wanted) -> Select[str, Side, int, Decimal, Decimal | None, Decimal | None, int, int, datetime | None]:
     """Each order that filled anything, with the sums of its fills: a trade is stored once however often it was seen."""
     return (
         select(
@@ -114,6 +116,7 @@ def _orders(wanted: Wanted) -> Select[str, Side, int, Decimal, Decimal | None, D
             Order.reference_price,
             func.coalesce(func.sum(FillRow.quantity), 0).label("quantity"),
             func.coalesce(func.sum(FillRow.quantity * FillRow.price), 0).label("value"),
+            func.coalesce(func.max(FillRow.filled_at), Order.filled_at).label("filled_at"),
         )
         .join(Run, Run.id == Order.run_id)
         .outerjoin(FillRow, FillRow.order_id == Order.id)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -59,6 +61,22 @@ def test_shares_that_stay_are_delivered() -> None:
     partly = charges(bought(100, "100000"), sold(40, "40000"), product=Product.CNC)
     assert partly.transaction_tax == Decimal("70.00"), "60,000 delivered at 0.1 %, 40,000 sold on the day at 0.025 %"
     assert partly.stamp_duty == Decimal("10.20")
+
+
+def test_shares_that_are_sold_on_a_later_day_are_delivered_and_leave_the_demat_account() -> None:
+    monday, tuesday = date(2026, 11, 23), date(2026, 11, 24)
+    bought_then_sold = (replace(bought(100, "100000"), day=monday), replace(sold(100, "101000"), day=tuesday))
+    found = charges(*bought_then_sold, product=Product.CNC)
+    bought_alone, sold_alone = (charges(order, product=Product.CNC) for order in bought_then_sold)
+    assert found.total == bought_alone.total + sold_alone.total
+    assert (found.brokerage, found.transaction_tax, found.stamp_duty) == (Decimal(0), Decimal("201.00"), Decimal("15.00"))
+    assert found.depository == Decimal("13.00")
+    assert charges(*bought_then_sold, product=Product.MIS) == charges(bought(100, "100000"), sold(100, "101000"))
+
+
+def test_the_depository_is_paid_for_each_day_shares_leave_on() -> None:
+    days = (replace(sold(5, "5000"), day=date(2026, 11, 23)), replace(sold(5, "5000"), day=date(2026, 11, 24)))
+    assert charges(*days, product=Product.CNC).depository == Decimal("26.00")
 
 
 @pytest.mark.parametrize(("exchange", "product"), [("NFO", Product.NRML), ("NSE", Product.NRML), ("MCX", Product.MIS)])
