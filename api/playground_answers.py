@@ -23,6 +23,7 @@ from api.schemas.playground import (
 from storage.models import JobKind, JobState, PlaygroundData, PlaygroundDay, PlaygroundJob
 
 FEW_DAYS = 30
+_WAYS_OUT = ("target_price", "target_percent", "trailing_by", "trailing_percent")
 NOT_JUDGED = ("no_data", "no_entry_price", "no_exit_price", "no_price_for_stop", "closed", "unknown_day", "does_not_fit")
 
 
@@ -160,7 +161,8 @@ def _backtest(result: dict[str, Any]) -> BacktestResult:
 
 
 def _plan(rank: int, plan: dict[str, Any]) -> PlanResult:
-    return PlanResult.model_validate({**plan, "rank": rank})
+    # Results of before there were targets and trails do not name them.
+    return PlanResult.model_validate({**dict.fromkeys(_WAYS_OUT), **plan, "rank": rank})
 
 
 # --- cautions -----------------------------------------------------------------------------------------------------------

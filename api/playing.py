@@ -13,7 +13,7 @@ from api.access import Caller
 from api.errors import ApiError, ErrorCode
 from api.notify import TEMPORAL_AWAY
 from api.plans import refusal
-from api.schemas.playground import Backtest, MadeUpDay, PlanToTry, RulesToTry, Simulate
+from api.schemas.playground import Backtest, MadeUpDay, PlanToTry, RulesToTry, Simulate, SweepToTry
 from api.services import Services
 from playground import sample
 from playground.setup import (
@@ -32,6 +32,7 @@ from storage.repositories import playground, strategies
 from trading.instruments import Instrument, InstrumentId, Segment
 from trading.plan import Plan, check_plan
 from trading.sessions import REGULAR_CLOSE, REGULAR_OPEN, ExchangeDay, session_of, trading_date
+from trading.trailing import trail_of
 from workflows.names import PLAYGROUND_WORKFLOW, playground_workflow_id
 
 log = structlog.get_logger()
@@ -49,15 +50,13 @@ async def start_backtest(services: Services, caller: Caller, body: Backtest) -> 
     source = _source(data)
     instrument, is_listed = _instrument(services, source)
     wanted = [await _wanted(services, caller, plan) for plan in body.plans]
-    sweep = Sweep(
-        tuple(body.sweep.stop_loss), tuple(body.sweep.stop_loss_percent), tuple(body.sweep.buy_time), tuple(body.sweep.sell_time)
-    )
+    sweep = _sweep(body.sweep)
     if sweep.count() * len(wanted) > MOST_VARIANTS:
         message = f"{sweep.count() * len(wanted)} combinations are more than {MOST_VARIANTS}"
         raise ApiError(ErrorCode.TOO_MANY_COMBINATIONS, message)
     tried = variants(wanted, sweep)
     if not tried:
-        raise ApiError(ErrorCode.BUY_NOT_BEFORE_SELL)
+        raise ApiError(ErrorCode.BUY_NOT_BEFORE_SELL, "every combination buys after it sells, or has its target at its stop")
     for variant in tried:
         _check(variant.plan, instrument)
     days = data.day_count if data else sample.DAYS
@@ -77,8 +76,6 @@ async def start_simulation(services: Services, caller: Caller, body: Simulate) -
     """Raises ApiError."""
     data = await _data(services, caller, body.data_id)
     wanted = await _wanted(services, caller, body.plan)
-    if wanted.stop_percent is not None:
-        raise ApiError(ErrorCode.INVALID_STOP_LOSS, "a simulated day needs a stop-loss that is a price")
     instrument, is_listed = _instrument(services, wanted.plan.instrument if data is None else _source(data))
     _check(wanted.plan, instrument)
     day = body.day or trading_date(services.clock.now())
@@ -86,7 +83,7 @@ async def start_simulation(services: Services, caller: Caller, body: Simulate) -
         raise ApiError(ErrorCode.NO_SUCH_DAY, f"the prices are of {data.first_day} to {data.last_day}, not of {day}")
     request = {
         **_assumed(instrument, body.rules, is_listed=is_listed),
-        "variant": Variant(0, wanted.plan).as_json(),
+        "variant": Variant(0, wanted.plan, wanted.stop_percent, wanted.target_percent).as_json(),
         "day": day.isoformat(),
         "speed": body.speed,
         "walk": None if data else _walk(body.made_up or MadeUpDay()),
@@ -127,18 +124,34 @@ async def _wanted(services: Services, caller: Caller, asked: PlanToTry) -> Wante
         assert asked.buy_time is not None and asked.sell_time is not None  # noqa: PT018, S101
         instrument = InstrumentId(asked.exchange, asked.symbol)
         stop = asked.stop_loss or _SOME_STOP
-        plan = Plan(instrument, asked.product, asked.quantity, asked.buy_time, asked.sell_time, stop)
-        return Wanted(plan, asked.stop_loss_percent)
+        plan = Plan(
+            instrument,
+            asked.product,
+            asked.quantity,
+            asked.buy_time,
+            asked.sell_time,
+            stop,
+            target_price=asked.target_price,
+            trail=trail_of(asked.trailing_by, asked.trailing_percent),
+        )
+        return Wanted(plan, asked.stop_loss_percent, asked.target_percent)
     async with services.database.transaction() as session:
         strategy = await strategies.find(session, strategy_id=asked.strategy_id, user_id=caller.user_id)
     if strategy is None:
         raise ApiError(ErrorCode.STRATEGY_NOT_FOUND)
-    plan = strategies.plan_of(strategy)
-    if plan.target_price is not None or plan.trail is not None:
-        # Reckoned without them it would be the result of another plan.
-        message = "the playground does not know targets and trailing stops yet: send the plan without them"
-        raise ApiError(ErrorCode.INVALID_VALUE, message)
-    return Wanted(plan, asked.stop_loss_percent)
+    return Wanted(strategies.plan_of(strategy), asked.stop_loss_percent)
+
+
+def _sweep(asked: SweepToTry) -> Sweep:
+    return Sweep(
+        tuple(asked.stop_loss),
+        tuple(asked.stop_loss_percent),
+        tuple(asked.target_price),
+        tuple(asked.target_percent),
+        tuple(asked.trailing_percent),
+        tuple(asked.buy_time),
+        tuple(asked.sell_time),
+    )
 
 
 def _check(plan: Plan, instrument: Instrument) -> None:

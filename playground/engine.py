@@ -12,6 +12,7 @@ from enum import Enum
 import numpy as np
 
 from playground.bars import SCALE, Bars, to_milliseconds, to_rupees
+from playground.levels import Levels
 from playground.setup import Rules, Variant
 from trading.bands import round_to_tick
 from trading.instruments import Instrument
@@ -36,8 +37,8 @@ class NotJudged(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """What came of a day. Prices in ten-thousandths after slippage, instants in milliseconds; `sold_ms` is the start of the bar
-    the sale fell into. Exactly one of `end_reason` and `not_judged` is set."""
+    """What came of a day. Prices in ten-thousandths after slippage, instants in milliseconds; `stop` is where it stood before the
+    purchase, `sold_ms` the start of the bar the sale fell into. Exactly one of `end_reason` and `not_judged` is set."""
 
     variant: int
     day: date
@@ -96,17 +97,17 @@ def judge(variant: Variant, day: TradingDay, *, instrument: Instrument, rules: R
     bars = day.bars
     buy_ms, sell_ms, last_ms = (to_milliseconds(moment) for moment in (window.buy_at, window.sell_at, window.hand_over_at))
     stale_ms = rules.stale_after_seconds * 1000
-    tick = int(instrument.tick_size * SCALE)
-    stop = _stop_price(variant, day, buy_ms, instrument)
-    if stop is None:
+    levels = levels_on(variant, day, buy_ms, instrument)
+    if levels is None:
         return Trade(number, date_of, not_judged=NotJudged.NO_PRICE_FOR_STOP)
+    stop, tick = levels.stop, levels.tick
     entry, exit_ = np.searchsorted(bars.start, [buy_ms, sell_ms], "left").tolist()
     if entry >= exit_ or bars.start[entry] > buy_ms + stale_ms:
         return Trade(number, date_of, not_judged=NotJudged.NO_ENTRY_PRICE, stop=stop)
     reference = int(bars.open[entry])
-    if reference <= stop:
+    if levels.is_pointless_at(reference):
         return Trade(number, date_of, EndReason.ENTRY_SKIPPED, stop=stop)
-    found = _exit(bars, entry, exit_, stop=stop, sell_ms=sell_ms, latest_ms=min(sell_ms + stale_ms, last_ms - 1))
+    found = _exit(bars, entry, exit_, levels=levels, sell_ms=sell_ms, latest_ms=min(sell_ms + stale_ms, last_ms - 1))
     if found is None:
         return Trade(number, date_of, not_judged=NotJudged.NO_EXIT_PRICE, stop=stop)
     row, price, reason = found
@@ -123,33 +124,64 @@ def judge(variant: Variant, day: TradingDay, *, instrument: Instrument, rules: R
     )
 
 
-def _stop_price(variant: Variant, day: TradingDay, buy_ms: int, instrument: Instrument) -> int | None:
-    """The plan's own price, or so many percent below the last price that was known before the buy time."""
-    if variant.stop_percent is None:
-        return int(variant.plan.stop_loss * SCALE)
+def levels_on(variant: Variant, day: TradingDay, buy_ms: int, instrument: Instrument) -> Levels | None:
+    """The plan's own prices; percentages count from the last price that was known before the buy time. None: there was none."""
+    plan, tick = variant.plan, instrument.tick_size
+    stop, target = plan.stop_loss, plan.target_price
+    if variant.stop_percent is not None or variant.target_percent is not None:
+        known = _last_known(day, buy_ms)
+        if known is None:
+            return None
+        if variant.stop_percent is not None:
+            stop = max(round_to_tick(known * (100 - variant.stop_percent) / 100, tick, up=False), tick)
+        if variant.target_percent is not None:
+            target = round_to_tick(known * (100 + variant.target_percent) / 100, tick, up=True)
+    return Levels(int(stop * SCALE), None if target is None else int(target * SCALE), plan.trail, int(tick * SCALE))
+
+
+def _last_known(day: TradingDay, buy_ms: int) -> Decimal | None:
+    """Rupees: the last close before the buy time, of the day before if need be."""
     bars = day.bars
     closed = int(np.searchsorted(bars.start + bars.bar_ms, buy_ms, "right"))
     known = int(bars.close[closed - 1]) if closed else day.last_before
-    if known is None:
-        return None
-    wanted = to_rupees(known) * (100 - variant.stop_percent) / 100
-    return int(max(round_to_tick(wanted, instrument.tick_size, up=False), instrument.tick_size) * SCALE)
+    return None if known is None else to_rupees(known)
 
 
-def _exit(bars: Bars, entry: int, exit_: int, *, stop: int, sell_ms: int, latest_ms: int) -> tuple[int, int, ExitReason] | None:
-    """Row, price before slippage, and reason. Rows from `entry` up to `exit_` are watched for the stop: a bar that spans the sell
-    time too, because nobody can tell on which side of it its low was."""
-    below = bars.low[entry:exit_] <= stop
-    if below.any():
-        row = entry + int(below.argmax())
-        opened = int(bars.open[row])
-        return row, min(opened, stop), ExitReason.STOP_LOSS
+def _exit(
+    bars: Bars, entry: int, exit_: int, *, levels: Levels, sell_ms: int, latest_ms: int
+) -> tuple[int, int, ExitReason] | None:
+    """Row, price before slippage, and reason. Rows from `entry` up to `exit_` are watched: a bar that spans the sell time too,
+    because nobody can tell on which side of it its low was."""
+    opened, high, low, close = (column[entry:exit_] for column in (bars.open, bars.high, bars.low, bars.close))
+    # Inside a bar the price goes from its open to its low, its high and its close.
+    highest = np.maximum.accumulate(high)
+    before = np.concatenate((opened[:1], highest[:-1]))
+    stop_before, stop_after = levels.stops_after(before), levels.stops_after(highest)
+    stop_inside = levels.stops_after(np.maximum(before, opened))
+    left = (opened <= stop_before) | (low <= stop_inside) | levels.reached(high) | (close <= stop_after)
+    if left.any():
+        row = int(left.argmax())
+        first = int(opened[row])
+        if first <= stop_before[row]:
+            return entry + row, first, ExitReason.STOP_LOSS
+        if levels.is_reached_by(first):
+            return entry + row, first, ExitReason.TARGET
+        if low[row] <= stop_inside[row]:
+            return entry + row, int(stop_inside[row]), ExitReason.STOP_LOSS
+        if levels.target is not None and levels.is_reached_by(int(high[row])):
+            return entry + row, levels.target, ExitReason.TARGET
+        return entry + row, int(stop_after[row]), ExitReason.STOP_LOSS
     if exit_ == len(bars) or bars.start[exit_] > latest_ms:
         return None
     price = int(bars.open[exit_])
-    # In the same instant the stop beats the sell time, as it does live.
-    both = price <= stop and int(bars.start[exit_]) == sell_ms and ExitReason.STOP_LOSS.beats(ExitReason.SELL_TIME)
-    return exit_, price, ExitReason.STOP_LOSS if both else ExitReason.SELL_TIME
+    # In the same instant stop and target beat the sell time, as they do live.
+    reason = ExitReason.SELL_TIME
+    if int(bars.start[exit_]) == sell_ms:
+        if price <= stop_after[-1]:
+            reason = ExitReason.STOP_LOSS
+        elif levels.is_reached_by(price):
+            reason = ExitReason.TARGET
+    return exit_, price, reason
 
 
 def _has_gap(bars: Bars, entry: int, row: int, stale_ms: int) -> bool:

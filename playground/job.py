@@ -1,16 +1,16 @@
 """A whole piece of work for the playground's own process: from a request and bars to lines of JSON, one after the other."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from playground import sample
 from playground.backtest import backtest
-from playground.bars import Bars, to_instant, to_rupees
+from playground.bars import Bars, to_instant, to_milliseconds, to_rupees
 from playground.csv_file import read_csv
-from playground.engine import NotJudged, Trade, trading_day
+from playground.engine import NotJudged, Trade, levels_on, trading_day
 from playground.problems import BadFile
 from playground.rehearsal import Outcome, rehearse
 from playground.rows import Stamp
@@ -162,11 +162,21 @@ def _rehearse(request: Mapping[str, Any], content: bytes) -> Iterator[Line]:
     bars = _day_of(request, content, day, instrument)
     found = trading_day(day, bars, last_before=None, instrument=instrument, calendar=calendar)
     if isinstance(found, NotJudged):
-        yield {"done": True, "outcome": found.value, "events": [], "starts_at": None, "ends_at": None}
+        yield _not_judged(found)
         return
     window = window_on(variant.plan, instrument=instrument, exchange_day=found.exchange_day)
-    outcome = rehearse(variant.plan, window, found.bars, instrument=instrument, rules=rules)
+    levels = levels_on(variant, found, to_milliseconds(window.buy_at), instrument)
+    if levels is None:
+        yield _not_judged(NotJudged.NO_PRICE_FOR_STOP)
+        return
+    target = None if levels.target is None else to_rupees(levels.target)
+    plan = replace(variant.plan, stop_loss=to_rupees(levels.stop), target_price=target)
+    outcome = rehearse(plan, window, found.bars, instrument=instrument, rules=rules)
     yield {"done": True, **_outcome_line(outcome, window.buy_at.isoformat(), rules)}
+
+
+def _not_judged(why: NotJudged) -> Line:
+    return {"done": True, "outcome": why.value, "events": [], "starts_at": None, "ends_at": None}
 
 
 def _day_of(request: Mapping[str, Any], content: bytes, day: date, instrument: Instrument) -> Bars:

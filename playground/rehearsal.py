@@ -35,6 +35,7 @@ from trading.orders import BrokerOrder, BrokerOrderStatus, Leg, OrderState, Supe
 from trading.plan import Plan
 from trading.runs import EndReason, ExitReason, Holding
 from trading.schedule import RunWindow
+from trading.trailing import trailed
 
 ZERO = Decimal(0)
 # How long an entry may rest before what is missing is cancelled.
@@ -88,6 +89,8 @@ class Rehearsal:
         self._window = window
         self._instrument = instrument
         self._rules = rules
+        self._stop = plan.stop_loss
+        self._highest = ZERO
         self._entries: list[_Row] = []
         self._exits: list[_Row] = []
         self._exit_reason: ExitReason | None = None
@@ -112,6 +115,7 @@ class Rehearsal:
                 break
             for step in steps:
                 self._carry_out(step, at, price)
+        self._follow(price)
         self._ended = bool(self._entries) and is_settled(self._view(), at)
         return not self._ended
 
@@ -149,16 +153,42 @@ class Rehearsal:
         self._tell(at, "entry_due", "the buy time has come")
 
     def _watch(self, at: datetime, price: Decimal) -> None:
-        """The stop and the sell time; in the same instant the stop comes first."""
-        if self._holding().bought == 0 or self._exit_reason is ExitReason.STOP_LOSS:
+        if not self._is_watched:
             return
-        if price <= self._plan.stop_loss:
-            if self._exit_reason is None:
-                self._tell(at, "stop_loss", "the price is at or below the stop-loss: sell at once", price=price)
-                self._want_out(at, ExitReason.STOP_LOSS)
-        elif self._exit_reason is None and at >= self._window.sell_at:
+        reason = self._reason_to_leave(at, price)
+        if reason is ExitReason.STOP_LOSS:
+            risen = "" if self._stop == self._plan.stop_loss else f", which has followed the price to {self._stop}"
+            self._tell(at, "stop_loss", f"the price is at or below the stop-loss{risen}: sell at once", price=price)
+        elif reason is ExitReason.TARGET:
+            self._tell(
+                at, "target_hit", f"the price is at or above the target {self._plan.target_price}: sell at once", price=price
+            )
+        elif reason is ExitReason.SELL_TIME:
             self._tell(at, "sell_time", "the sell time has come", price=price)
-            self._want_out(at, ExitReason.SELL_TIME)
+        if reason is not None:
+            self._want_out(at, reason)
+
+    @property
+    def _is_watched(self) -> bool:
+        return self._holding().bought > 0 and self._exit_reason is None
+
+    def _reason_to_leave(self, at: datetime, price: Decimal) -> ExitReason | None:
+        """In the same instant stop and target beat the sell time; a moment later the sale has begun."""
+        if at <= self._window.sell_at:
+            if price <= self._stop:
+                return ExitReason.STOP_LOSS
+            if self._is_target(price):
+                return ExitReason.TARGET
+        return ExitReason.SELL_TIME if at >= self._window.sell_at else None
+
+    def _is_target(self, price: Decimal) -> bool:
+        return self._plan.target_price is not None and price >= self._plan.target_price
+
+    def _follow(self, price: Decimal) -> None:
+        """A stop that trails rises with the price, from the purchase on and until the sale begins."""
+        if self._plan.trail is not None and self._is_watched:
+            self._highest = max(self._highest, price)
+            self._stop = trailed(self._stop, trail=self._plan.trail, highest=self._highest, tick_size=self._instrument.tick_size)
 
     def _want_out(self, at: datetime, reason: ExitReason) -> None:
         self._exit_reason, self._exit_wanted_at = reason, at
@@ -181,7 +211,7 @@ class Rehearsal:
                 fire_at=self._window.sell_at,
             )
             self._exits.append(_Row(Leg.EXIT, view))
-            self._tell(at, "exit_armed", f"{step.quantity} are covered by a stop at {self._plan.stop_loss}")
+            self._tell(at, "exit_armed", f"{step.quantity} are covered by a stop at {self._stop}")
         elif isinstance(step, ResizeArmed):
             row = self._row(step.order_id)
             row.view = replace(row.view, quantity=step.quantity)
@@ -204,6 +234,11 @@ class Rehearsal:
             row.become(OrderState.SUPERSEDED, at)
             row.superseded_for = SupersededFor.PRICE_AT_STOP
             self._tell(at, "entry_skipped", "the price is at or below the stop-loss: nothing is bought", price=price)
+            return
+        if row.leg is Leg.ENTRY and self._is_target(price):
+            row.become(OrderState.SUPERSEDED, at)
+            row.superseded_for = SupersededFor.PRICE_AT_TARGET
+            self._tell(at, "entry_skipped", "the price is at or above the target: nothing is bought", price=price)
             return
         row.limit = protected_limit(row.leg.side, last_price=price, instrument=self._instrument, step=row.view.band_step)
         row.become(OrderState.OPEN, at, touched_at=at)
@@ -287,23 +322,28 @@ class Rehearsal:
         self._events.append(Event(at, kind, message, price, quantity))
 
 
-def prices_of(bars: Bars) -> Iterator[tuple[datetime, Decimal]]:
-    """A bar as four prices in the order that is worst for a stop: open, low, high, close, spread over its length."""
-    quarter = bars.bar_ms // 4
+def prices_of(bars: Bars, *, target: Decimal | None = None) -> Iterator[tuple[datetime, Decimal]]:
+    """A bar as prices in the order that is worst for a stop: open, low, high, close, spread over its length. On its way up it
+    passes the `target`: sold at the high, a plan would look better than it is."""
+    eighth = bars.bar_ms // 8
+    passed = None if target is None else int(target * SCALE)
     for start, opened, high, low, close in zip(
         bars.start.tolist(), bars.open.tolist(), bars.high.tolist(), bars.low.tolist(), bars.close.tolist(), strict=True
     ):
-        if not quarter:
+        if not eighth:
             yield to_instant(start), to_rupees(opened)
             continue
-        for number, units in enumerate((opened, low, high, close)):
-            yield to_instant(start + number * quarter), to_rupees(units)
+        way = [(0, opened), (2, low), (4, high), (6, close)]
+        if passed is not None and low < passed < high:
+            way.insert(2, (3, passed))
+        for part, units in way:
+            yield to_instant(start + part * eighth), to_rupees(units)
 
 
 def rehearse(plan: Plan, window: RunWindow, bars: Bars, *, instrument: Instrument, rules: Rules) -> Outcome:
     """The whole day at once."""
     rehearsal = Rehearsal(plan, window, instrument=instrument, rules=rules)
-    for at, price in prices_of(bars):
+    for at, price in prices_of(bars, target=plan.target_price):
         if not rehearsal.price(at, price):
             break
     return rehearsal.outcome()

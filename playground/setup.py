@@ -1,16 +1,18 @@
 """What a backtest is asked for, and the rules it keeps. Plain values, so that it travels as JSON and is stored as it was."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
 from decimal import Decimal
 from itertools import product
+from math import prod
 from typing import Any
 
 from trading.accounts import BrokerName
 from trading.instruments import Instrument, InstrumentId, Product, Segment
 from trading.plan import Plan
 from trading.sessions import ExchangeDay
+from trading.trailing import Trail, trail_of
 
 MOST_VARIANTS = 500
 MOST_STRATEGY_DAYS = 100_000
@@ -33,12 +35,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One plan of a backtest. Of the two stops exactly one is set; the percentage counts below the last price known before the
-    buy time, and becomes a price of that day."""
+    """One plan of a backtest. Percentages count from the last price known before the buy time, become a price of that day, and
+    stand instead of the plan's own stop or target."""
 
     number: int
     plan: Plan
     stop_percent: Decimal | None = None
+    target_percent: Decimal | None = None
 
     def as_json(self) -> dict[str, Any]:
         plan = self.plan
@@ -51,12 +54,15 @@ class Variant:
             "buy_time": plan.buy_time.isoformat(),
             "sell_time": plan.sell_time.isoformat(),
             "stop_loss": None if self.stop_percent is not None else str(plan.stop_loss),
-            "stop_loss_percent": None if self.stop_percent is None else str(self.stop_percent),
+            "stop_loss_percent": _text(self.stop_percent),
+            "target_price": _text(plan.target_price),
+            "target_percent": _text(self.target_percent),
+            "trailing_by": _text(None if plan.trail is None else plan.trail.rupees),
+            "trailing_percent": _text(None if plan.trail is None else plan.trail.percent),
         }
 
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> "Variant":
-        percent = stored["stop_loss_percent"]
         plan = Plan(
             instrument=InstrumentId(stored["exchange"], stored["symbol"]),
             product=Product(stored["product"]),
@@ -65,8 +71,18 @@ class Variant:
             sell_time=time.fromisoformat(stored["sell_time"]),
             # A percentage becomes a price of each day; until then one tick stands for "somewhere above zero".
             stop_loss=Decimal(stored["stop_loss"] or 1),
+            target_price=_decimal(stored.get("target_price")),
+            trail=trail_of(_decimal(stored.get("trailing_by")), _decimal(stored.get("trailing_percent"))),
         )
-        return cls(stored["number"], plan, None if percent is None else Decimal(percent))
+        return cls(stored["number"], plan, _decimal(stored["stop_loss_percent"]), _decimal(stored.get("target_percent")))
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +91,19 @@ class Sweep:
 
     stop_losses: tuple[Decimal, ...] = ()
     stop_percents: tuple[Decimal, ...] = ()
+    target_prices: tuple[Decimal, ...] = ()
+    target_percents: tuple[Decimal, ...] = ()
+    trailing_percents: tuple[Decimal, ...] = ()
     buy_times: tuple[time, ...] = ()
     sell_times: tuple[time, ...] = ()
 
     def count(self) -> int:
         """Plans that come of one."""
         stops = len(self.stop_losses) + len(self.stop_percents)
-        return (stops or 1) * (len(self.buy_times) or 1) * (len(self.sell_times) or 1)
+        targets = len(self.target_prices) + len(self.target_percents)
+        return prod(
+            number or 1 for number in (stops, targets, *map(len, (self.trailing_percents, self.buy_times, self.sell_times)))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +112,34 @@ class Wanted:
 
     plan: Plan
     stop_percent: Decimal | None = None
+    target_percent: Decimal | None = None
 
 
 def variants(wanted: list[Wanted], sweep: Sweep) -> list[Variant]:
-    """Every plan with every combination of the sweep. A combination that buys after it sells is left out."""
+    """Every plan with every combination of the sweep. A combination that buys after it sells, or whose target is not above its
+    stop, is left out."""
     found: list[Variant] = []
     for base in wanted:
-        own: list[tuple[Decimal, Decimal | None]] = [(base.plan.stop_loss, base.stop_percent)]
-        swept: list[tuple[Decimal, Decimal | None]] = [(stop, None) for stop in sweep.stop_losses]
-        swept += [(base.plan.stop_loss, percent) for percent in sweep.stop_percents]
-        buys, sells = sweep.buy_times or (base.plan.buy_time,), sweep.sell_times or (base.plan.sell_time,)
-        for (stop, percent), buy, sell in product(swept or own, buys, sells):
-            if buy < sell:
-                plan = Plan(base.plan.instrument, base.plan.product, base.plan.quantity, buy, sell, stop)
-                found.append(Variant(len(found), plan, percent))
+        plan = base.plan
+        stops = _prices_or_percents(plan.stop_loss, base.stop_percent, sweep.stop_losses, sweep.stop_percents)
+        targets = _prices_or_percents(plan.target_price, base.target_percent, sweep.target_prices, sweep.target_percents)
+        trails = [Trail(percent=percent) for percent in sweep.trailing_percents] or [plan.trail]
+        buys, sells = sweep.buy_times or (plan.buy_time,), sweep.sell_times or (plan.sell_time,)
+        for (stop, percent), (target, above), trail, buy, sell in product(stops, targets, trails, buys, sells):
+            one = replace(plan, stop_loss=stop or plan.stop_loss, target_price=target, trail=trail, buy_time=buy, sell_time=sell)
+            is_upside_down = percent is None and target is not None and target <= one.stop_loss
+            if buy < sell and not is_upside_down:
+                found.append(Variant(len(found), one, percent, above))
     return found
+
+
+def _prices_or_percents(
+    own: Decimal | None, own_percent: Decimal | None, prices: tuple[Decimal, ...], percents: tuple[Decimal, ...]
+) -> list[tuple[Decimal | None, Decimal | None]]:
+    """What the sweep names, or the plan's own: prices without a percentage, and percentages without a price."""
+    if not prices and not percents:
+        return [(own if own_percent is None else None, own_percent)]
+    return [*((price, None) for price in prices), *((None, percent) for percent in percents)]
 
 
 def instrument_as_json(instrument: Instrument) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from api.schemas.common import (
     Answer,
     Count,
     Day,
+    Exact,
     Exchange,
     Instant,
     Quantity,
@@ -20,7 +21,10 @@ from api.schemas.common import (
     StopPrice,
     StrictBody,
     Symbol,
+    TargetPrice,
     TimeOfDay,
+    TrailingPercent,
+    TrailingRupees,
     YesNo,
     number_only,
 )
@@ -66,8 +70,8 @@ BasisPoints = Annotated[
 
 
 class PlanToTry(StrictBody):
-    """A strategy of yours (`strategy_id`), or a plan of its own. In a backtest the stop may be a percentage below the last price
-    known before the buy time."""
+    """A strategy of yours (`strategy_id`), or a plan of its own. Stop and target may be percentages below and above the last
+    price known before the buy time."""
 
     strategy_id: str | None = Field(None, max_length=40, examples=[None])
     symbol: Symbol | None = None
@@ -76,19 +80,28 @@ class PlanToTry(StrictBody):
     quantity: Quantity | None = None
     buy_time: TimeOfDay | None = None
     sell_time: TimeOfDay | None = None
-    stop_loss: StopPrice | None = None
+    stop_loss: StopPrice | None = Field(None, examples=[None])
     stop_loss_percent: Percent | None = None
+    target_price: TargetPrice | None = Field(None, examples=[None])
+    target_percent: Percent | None = None
+    trailing_by: TrailingRupees | None = Field(None, examples=[None])
+    trailing_percent: TrailingPercent | None = None
 
     @model_validator(mode="after")
     def _is_complete(self) -> "PlanToTry":
         own = (self.symbol, self.quantity, self.buy_time, self.sell_time)
+        ways_out = (self.target_price, self.target_percent, self.trailing_by, self.trailing_percent)
         if self.strategy_id is None and None in own:
             raise PydanticCustomError("INVALID_VALUE", "give strategy_id, or symbol, quantity, buy_time, sell_time and a stop")
-        if self.strategy_id is not None and any(value is not None for value in (*own, self.stop_loss)):
+        if self.strategy_id is not None and any(value is not None for value in (*own, self.stop_loss, *ways_out)):
             raise PydanticCustomError("INVALID_VALUE", "give strategy_id or a plan of its own, not both")
         stops = (self.stop_loss is not None) + (self.stop_loss_percent is not None)
         if stops > 1 or (self.strategy_id is None and not stops):
             raise PydanticCustomError("INVALID_VALUE", "give one stop: stop_loss or stop_loss_percent")
+        if self.target_price is not None and self.target_percent is not None:
+            raise PydanticCustomError("INVALID_TARGET_PRICE", "give target_price or target_percent, not both")
+        if self.trailing_by is not None and self.trailing_percent is not None:
+            raise PydanticCustomError("INVALID_TRAILING_STOP", "give trailing_by or trailing_percent, not both")
         return self
 
 
@@ -104,10 +117,14 @@ class RulesToTry(StrictBody):
 
 
 class SweepToTry(StrictBody):
-    """Every combination of these values is tried for every plan; what is left out stays as the plan has it."""
+    """Every combination of these values is tried for every plan; what is left out stays as the plan has it. Combinations that buy
+    after they sell, or whose target is not above their stop, are left out."""
 
     stop_loss: list[StopPrice] = Field(default_factory=list, max_length=MOST_VALUES)
     stop_loss_percent: list[Percent] = Field(default_factory=list, max_length=MOST_VALUES)
+    target_price: list[TargetPrice] = Field(default_factory=list, max_length=MOST_VALUES)
+    target_percent: list[Percent] = Field(default_factory=list, max_length=MOST_VALUES)
+    trailing_percent: list[TrailingPercent] = Field(default_factory=list, max_length=MOST_VALUES)
     buy_time: list[TimeOfDay] = Field(default_factory=list, max_length=MOST_VALUES)
     sell_time: list[TimeOfDay] = Field(default_factory=list, max_length=MOST_VALUES)
 
@@ -252,7 +269,11 @@ class PlanResult(Answer):
     buy_time: TimeOfDay
     sell_time: TimeOfDay
     stop_loss: Rupees | None
-    stop_loss_percent: Decimal | None = Field(json_schema_extra={"type": "number"})
+    stop_loss_percent: Exact | None
+    target_price: Rupees | None
+    target_percent: Exact | None
+    trailing_by: Rupees | None
+    trailing_percent: Exact | None
     outcomes: Mapping[str, int] = Field(description="Days by how they ended, or why they were not judged")
     trades: int
     wins: int

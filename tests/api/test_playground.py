@@ -129,7 +129,11 @@ REFUSED: list[tuple[str, dict[str, Any], int, ErrorCode]] = [
         ErrorCode.TOO_MANY_COMBINATIONS,
     ),
     ("backtest", {"plans": [PLAN], "sweep": {"buy_time": ["15:01:00"]}}, 400, ErrorCode.BUY_NOT_BEFORE_SELL),
-    ("simulate", {"plan": PLAN}, 400, ErrorCode.INVALID_STOP_LOSS),
+    ("simulate", {"plan": {**FIXED, "target_price": 980}}, 400, ErrorCode.TARGET_NOT_ABOVE_STOP),
+    ("simulate", {"plan": {**FIXED, "target_price": 1000.02}}, 400, ErrorCode.TARGET_PRICE_OFF_TICK),
+    ("simulate", {"plan": {**FIXED, "target_price": 1000, "target_percent": 2}}, 400, ErrorCode.INVALID_TARGET_PRICE),
+    ("simulate", {"plan": {**FIXED, "trailing_by": 5, "trailing_percent": 2}}, 400, ErrorCode.INVALID_TRAILING_STOP),
+    ("backtest", {"plans": [FIXED], "sweep": {"target_price": [980]}}, 400, ErrorCode.BUY_NOT_BEFORE_SELL),
     ("simulate", {"plan": FIXED, "speed": 0.5}, 400, ErrorCode.INVALID_VALUE),
     ("simulate", {"plan": FIXED, "data_id": "dat_nowhere"}, 400, ErrorCode.INVALID_VALUE),
     ("simulate", {"plan": FIXED, "made_up": {"start_price": 0}}, 400, ErrorCode.INVALID_STOP_LOSS),
@@ -295,6 +299,46 @@ async def test_a_simulated_day_is_shown_no_faster_than_asked(trading: Platform) 
     whole = await user.get(f"/playground/results/{result_id}")
     assert (whole["simulation"]["outcome"], whole["progress"]) == ("sold_at_time", 1.0)
     assert [event["kind"] for event in whole["simulation"]["events"]][-1] == "sold"
+
+
+async def test_a_strategy_with_a_target_and_a_stop_that_trails_is_tried_as_it_is(trading: Platform) -> None:
+    user = await trading.user()
+    strategy_id = await user.create(symbol="TCS", stop_loss=98, target_price=101, trailing_by=1)
+    data = await upload(user, DAY)
+    plan, rules = {"strategy_id": strategy_id}, {"slippage_bps": 0, "with_charges": False}
+    many = {
+        "plans": [plan],
+        "data_id": data["data_id"],
+        "rules": rules,
+        "sweep": {"target_price": [100.6, 101], "stop_loss": [99]},
+    }
+    result_id = (await user.post("/playground/backtest", many, expect=202))["result_id"]
+    await work(trading, user, result_id)
+    result = await user.get(f"/playground/results/{result_id}")
+    plans = {plan["target_price"]: plan for plan in result["backtest"]["plans"]}
+    # A minute goes from 100 to 99.50, 101 and 100.50; from its high the stop stands at 100.
+    assert {target: (plan["trailing_by"], list(plan["outcomes"])) for target, plan in plans.items()} == {
+        100.6: (1.0, ["target"]),
+        101.0: (1.0, ["target"]),
+    }
+    assert [plans[target]["gross"] for target in (100.6, 101.0)] == [6.0, 10.0]
+    one = {"plan": plan, "data_id": data["data_id"], "day": data["first_day"], "rules": rules}
+    result_id = (await user.post("/playground/simulate", one, expect=202))["result_id"]
+    await work(trading, user, result_id)
+    simulation = (await user.get(f"/playground/results/{result_id}"))["simulation"]
+    assert (simulation["outcome"], simulation["gross"], simulation["day"]) == ("target", 10.0, "2026-11-19")
+    assert "target_hit" in [event["kind"] for event in simulation["events"]]
+
+
+async def test_percentages_of_a_simulated_day_become_prices_of_that_day(trading: Platform) -> None:
+    user = await trading.user()
+    body = {"plan": {**PLAN, "target_percent": 50}, "made_up": {"seed": 7, "step_percent": 0.5}}
+    result_id = (await user.post("/playground/simulate", body, expect=202))["result_id"]
+    await work(trading, user, result_id)
+    result = await user.get(f"/playground/results/{result_id}")
+    covered = next(event for event in result["simulation"]["events"] if event["kind"] == "exit_armed")
+    bought = next(event["price"] for event in result["simulation"]["events"] if event["kind"] == "bought")
+    assert float(covered["message"].rpartition(" ")[2]) == pytest.approx(bought * 0.99, rel=0.01)
 
 
 async def test_a_cancelled_showing_keeps_its_end_to_itself(trading: Platform) -> None:

@@ -6,8 +6,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from trading.instruments import Instrument
 from trading.plan import Plan
-from trading.schedule import window_on
+from trading.schedule import RunWindow, window_on
 from trading.sessions import ExchangeDay, instant, session_of
+from trading.trailing import trailed
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def naive_day(
         return NaiveTrade("does_not_fit")
     bought_at: datetime | None = None
     bought = Decimal(0)
+    stop = plan.stop_loss
     last_start: datetime | None = None
     has_gap = False
     for bar in bars:
@@ -52,23 +54,40 @@ def naive_day(
                 continue
             if bar.start >= window.sell_at or bar.start - window.buy_at > stale:
                 return NaiveTrade("no_entry_price")
-            if bar.open <= plan.stop_loss:
+            if why_and_at(plan, stop, bar.open, bar.start, window.sell_at, is_open=True):
                 return NaiveTrade("entry_skipped")
             bought_at, bought = bar.start, worse(bar.open, instrument, slippage_bps, buying=True)
-        elif last_start is not None and bar.start - last_start - length > stale:
-            has_gap = True
+        elif last_start is not None:
+            has_gap = has_gap or bar.start - last_start - length > stale
         last_start = bar.start
-        if bar.start >= window.sell_at:
-            if bar.start - window.sell_at > stale or bar.start >= window.hand_over_at:
-                return NaiveTrade("no_exit_price")
-            both = bar.start == window.sell_at and bar.open <= plan.stop_loss
-            sold = worse(bar.open, instrument, slippage_bps, buying=False)
-            return NaiveTrade("stop_loss" if both else "sold_at_time", bought_at, bought, bar.start, sold, has_gap)
-        if bar.open <= plan.stop_loss or bar.low <= plan.stop_loss:
-            price = bar.open if bar.open <= plan.stop_loss else plan.stop_loss
-            sold = worse(price, instrument, slippage_bps, buying=False)
-            return NaiveTrade("stop_loss", bought_at, bought, bar.start, sold, has_gap)
+        if is_too_late(bar.start, window, stale):
+            return NaiveTrade("no_exit_price")
+        for number, price in enumerate(prices_of(bar, window.sell_at)):
+            if leaving := why_and_at(plan, stop, price, bar.start, window.sell_at, is_open=number == 0):
+                sold = worse(leaving[1], instrument, slippage_bps, buying=False)
+                return NaiveTrade(leaving[0], bought_at, bought, bar.start, sold, has_gap)
+            stop = stop if plan.trail is None else trailed(stop, trail=plan.trail, highest=price, tick_size=instrument.tick_size)
     return NaiveTrade("no_entry_price" if bought_at is None else "no_exit_price")
+
+
+def is_too_late(at: datetime, window: RunWindow, stale: timedelta) -> bool:
+    return at >= window.sell_at and (at - window.sell_at > stale or at >= window.hand_over_at)
+
+
+def prices_of(bar: NaiveBar, sell_at: datetime) -> list[Decimal]:
+    """At the sell time it is over with the first."""
+    return [bar.open] if bar.start >= sell_at else [bar.open, bar.low, bar.high, bar.close]
+
+
+def why_and_at(
+    plan: Plan, stop: Decimal, price: Decimal, at: datetime, sell_at: datetime, *, is_open: bool
+) -> tuple[str, Decimal] | None:
+    """A bar's later prices are reached by passing everything on the way to them."""
+    if at <= sell_at and price <= stop:
+        return "stop_loss", price if is_open else stop
+    if at <= sell_at and plan.target_price is not None and price >= plan.target_price:
+        return "target", price if is_open else plan.target_price
+    return ("sold_at_time", price) if at >= sell_at else None
 
 
 def worse(price: Decimal, instrument: Instrument, slippage_bps: Decimal, *, buying: bool) -> Decimal:

@@ -20,6 +20,7 @@ from trading.instruments import Instrument, InstrumentId, Product, Segment
 from trading.plan import Plan
 from trading.runs import EndReason
 from trading.sessions import ExchangeDay, UnknownDay, instant
+from trading.trailing import Trail
 
 DAY = date(2026, 11, 20)
 SHARE = Instrument(InstrumentId("NSE", "TCS"), "TCS", Segment.CASH, Decimal("0.05"))
@@ -200,6 +201,57 @@ def test_a_stop_in_percent_falls_back_on_the_day_before_and_needs_some_price() -
     assert to_rupees(run(both, percent="5").stop) == 76
 
 
+TARGET = replace(PLAN, target_price=Decimal(105))
+TRAILING = replace(PLAN, trail=Trail(rupees=Decimal(4)))
+
+
+def test_a_high_at_the_target_sells_at_the_target_and_a_gap_above_it_at_the_open() -> None:
+    inside = minutes(*steady("09:30", "09:33"), ("09:33", 100, 105, 99, 103), *steady("09:34", "09:41"))
+    assert sold(run(inside, TARGET)) == (EndReason.TARGET, "09:33:00", 100.0, 105.0)
+    gap = minutes(*steady("09:30", "09:33"), ("09:33", 110, 110, 90, 103), *steady("09:34", "09:41"))
+    assert sold(run(gap, TARGET)) == (EndReason.TARGET, "09:33:00", 100.0, 110.0)
+
+
+def test_a_bar_that_reaches_the_stop_and_the_target_is_held_against_the_plan() -> None:
+    both = minutes(*steady("09:30", "09:33"), ("09:33", 100, 105, 95, 103), *steady("09:34", "09:41"))
+    assert sold(run(both, TARGET)) == (EndReason.STOP_LOSS, "09:33:00", 100.0, 95.0)
+
+
+@pytest.mark.parametrize(("price", "reason"), [(105, EndReason.ENTRY_SKIPPED), (104.95, EndReason.SOLD_AT_TIME)])
+def test_nothing_is_bought_at_or_above_the_target(price: float, reason: EndReason) -> None:
+    assert run(minutes(("09:30", price, price, price, price), *steady("09:31", "09:41")), TARGET).end_reason is reason
+
+
+def test_the_target_beats_the_sell_time_in_the_same_instant_only() -> None:
+    at_the_time = run(minutes(*steady("09:30", "09:40"), ("09:40", 106, 106, 106, 106)), TARGET)
+    assert (at_the_time.end_reason, to_rupees(at_the_time.sold)) == (EndReason.TARGET, 106)
+    assert run(minutes(*steady("09:30", "09:40"), ("09:41", 106, 106, 106, 106)), TARGET).end_reason is EndReason.SOLD_AT_TIME
+
+
+def test_a_target_in_percent_counts_from_the_last_price_known_before_the_buy_time() -> None:
+    rows = [("09:29", 200, 200, 200, 101), *steady("09:30", "09:33"), ("09:33", 100, 103.05, 100, 100), *steady("09:34", "09:41")]
+    variant = Variant(0, PLAN, target_percent=Decimal(2))
+    days = list(backtest([variant], minutes(*rows), instrument=SHARE, calendar=Weekdays(), rules=EXACT))
+    # 2 % above 101 is 103.02, on the tick above it 103.05.
+    assert sold(days[0][0]) == (EndReason.TARGET, "09:33:00", 100.0, 103.05)
+
+
+def test_a_stop_that_trails_rises_with_the_highs_and_never_falls() -> None:
+    rows = [
+        *steady("09:30", "09:33"),
+        ("09:33", 100, 104, 100, 103),
+        *steady("09:34", "09:36", 102),
+        ("09:36", 102, 102, 99, 101),
+    ]
+    assert sold(run(minutes(*rows, *steady("09:37", "09:41")), TRAILING)) == (EndReason.STOP_LOSS, "09:36:00", 100.0, 100.0)
+
+
+def test_inside_one_bar_the_stop_rises_at_its_high_and_is_passed_before_its_close() -> None:
+    """Open, low, high, close: the low came before the high and does not count against the stop that the high has raised."""
+    rows = [*steady("09:30", "09:33"), ("09:33", 100, 110, 97, 105), *steady("09:34", "09:41")]
+    assert sold(run(minutes(*rows), TRAILING)) == (EndReason.STOP_LOSS, "09:33:00", 100.0, 106.0)
+
+
 def test_what_comes_after_the_sale_changes_nothing() -> None:
     """Nothing is known before it happened: the future may be anything."""
     past = [*steady("09:15", "09:33"), ("09:33", 100, 100, 90, 100)]
@@ -237,18 +289,33 @@ def columns(bars: Sequence[NaiveBar], length: int) -> Bars:
     )
 
 
+TICKS = st.integers(1, 150).map(lambda ticks: Decimal(ticks) * Decimal("0.05"))
+TRAILS = st.one_of(
+    st.none(), TICKS.map(lambda rupees: Trail(rupees=rupees)), st.decimals("0.01", "5", places=2).map(lambda p: Trail(percent=p))
+)
+
+
 @given(
     morning=a_morning(),
     buy=st.integers(0, 40),
     hold=st.integers(1, 40),
     stop=PRICES,
+    target=st.one_of(st.none(), TICKS),
+    trail=TRAILS,
     bps=st.decimals(0, 50, places=2),
     stale=st.integers(0, 600),
 )
 @example(morning=([NaiveBar(instant(DAY, time(9, 15)), Decimal(100), Decimal(100), Decimal(95), Decimal(95))], 60),
-         buy=0, hold=1, stop=Decimal(95), bps=Decimal(0), stale=0)  # fmt: skip
+         buy=0, hold=1, stop=Decimal(95), target=None, trail=None, bps=Decimal(0), stale=0)  # fmt: skip
 def test_the_fast_engine_agrees_with_the_naive_one(
-    morning: tuple[list[NaiveBar], int], buy: int, hold: int, stop: Decimal, bps: Decimal, stale: int
+    morning: tuple[list[NaiveBar], int],
+    buy: int,
+    hold: int,
+    stop: Decimal,
+    target: Decimal | None,
+    trail: Trail | None,
+    bps: Decimal,
+    stale: int,
 ) -> None:
     bars, length = morning
     begin = datetime.combine(DAY, time(9, 15))
@@ -259,6 +326,8 @@ def test_the_fast_engine_agrees_with_the_naive_one(
         (begin + timedelta(seconds=30 * buy)).time(),
         (begin + timedelta(seconds=30 * (buy + hold))).time(),
         stop,
+        target_price=None if target is None else stop + target,
+        trail=trail,
     )
     expected = naive_day(
         plan, bars, Weekdays().typical_day(), instrument=SHARE, length=timedelta(seconds=length), slippage_bps=bps,

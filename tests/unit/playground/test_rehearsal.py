@@ -13,12 +13,13 @@ from playground.engine import NotJudged, TradingDay, judge
 from playground.rehearsal import Outcome, rehearse
 from playground.setup import Rules, Variant
 from playground.walk import Walk, walk
-from tests.unit.playground.test_engine import DAY, EXACT, PLAN, SHARE, Weekdays, minutes, steady
+from tests.unit.playground.test_engine import DAY, EXACT, PLAN, SHARE, TICKS, TRAILS, Weekdays, minutes, steady
 from trading.instruments import Instrument
 from trading.plan import Plan
 from trading.runs import EndReason
 from trading.schedule import window_on
 from trading.sessions import instant
+from trading.trailing import Trail
 
 
 def rehearsed(bars: Bars, plan: Plan = PLAN, *, rules: Rules = EXACT, instrument: Instrument = SHARE) -> Outcome:
@@ -64,12 +65,40 @@ def test_nothing_sold_at_the_last_moment_is_handed_to_a_person() -> None:
     assert outcome.end_reason is EndReason.HANDED_OVER
 
 
+def test_a_target_is_sold_at_on_the_way_up_and_the_timeline_says_so() -> None:
+    plan = replace(PLAN, target_price=Decimal(105))
+    outcome = rehearsed(minutes(*steady("09:30", "09:33"), ("09:33", 100, 120, 99, 119), *steady("09:34", "09:41")), plan)
+    assert kinds(outcome)[-3:] == ["target_hit", "order_sent", "sold"]
+    assert (outcome.end_reason, outcome.holding.sell_value) == (EndReason.TARGET, 1_050)
+
+
+def test_a_price_at_the_target_skips_the_entry() -> None:
+    outcome = rehearsed(minutes(*steady("09:15", "09:45")), replace(PLAN, target_price=Decimal(100)))
+    assert (outcome.end_reason, kinds(outcome)[-1]) == (EndReason.ENTRY_SKIPPED, "entry_skipped")
+
+
+def test_a_stop_that_trails_follows_the_price_from_the_purchase_on() -> None:
+    plan = replace(PLAN, trail=Trail(percent=Decimal(2)))
+    at = [("09:20:00", 200), ("09:30:00", 100), ("09:31:00", 110), ("09:32:00", 108), ("09:33:00", 107.8)]
+    outcome = rehearsed(minutes(*((moment, *[float(price)] * 4) for moment, price in at), seconds=0), plan)
+    assert "has followed the price to 107.80" in outcome.events[-3].message
+    assert (outcome.end_reason, outcome.holding.sell_value) == (EndReason.STOP_LOSS, 1_078)
+
+
 STEPS = st.lists(st.integers(-30, 30), min_size=1, max_size=120)
 
 
-@given(steps=STEPS, stop=st.integers(1_900, 2_100), buy=st.integers(0, 30), hold=st.integers(1, 60), bps=st.integers(0, 20))
+@given(
+    steps=STEPS,
+    stop=st.integers(1_900, 2_100),
+    target=st.one_of(st.none(), TICKS),
+    trail=TRAILS,
+    buy=st.integers(0, 30),
+    hold=st.integers(1, 60),
+    bps=st.integers(0, 20),
+)
 def test_where_both_know_every_price_the_simulation_agrees_with_the_backtest(
-    steps: list[int], stop: int, buy: int, hold: int, bps: int
+    steps: list[int], stop: int, target: Decimal | None, trail: Trail | None, buy: int, hold: int, bps: int
 ) -> None:
     """Two engines that share no code for fills: one finds rows in columns, the other sends orders."""
     begin = to_milliseconds(instant(DAY, time(9, 15)))
@@ -79,7 +108,9 @@ def test_where_both_know_every_price_the_simulation_agrees_with_the_backtest(
         ticks.append((begin + number * 1_000, *[price * 500] * 4))
     bars = bars_of(0, ticks)
     buy_time, sell_time = ((instant(DAY, time(9, 15)) + timedelta(seconds=n)).time() for n in (buy, buy + hold))
-    plan = replace(PLAN, buy_time=buy_time, sell_time=sell_time, stop_loss=Decimal(stop) * Decimal("0.05"))
+    stop_loss = Decimal(stop) * Decimal("0.05")
+    target_price = None if target is None else stop_loss + target
+    plan = replace(PLAN, buy_time=buy_time, sell_time=sell_time, stop_loss=stop_loss, target_price=target_price, trail=trail)
     rules = Rules(slippage_bps=Decimal(bps))
     found = judge(Variant(0, plan), TradingDay(Weekdays().typical_day(), bars, None), instrument=SHARE, rules=rules)
     outcome = rehearsed(bars, plan, rules=rules)
