@@ -120,6 +120,7 @@ class ErrorCode(str, Enum):
     INVALID_INPUT = "INVALID_INPUT"
     RATE_LIMITED = "RATE_LIMITED"
     TOO_MANY_LOGINS = "TOO_MANY_LOGINS"
+    TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
     # 500, 503
     INTERNAL_ERROR = "INTERNAL_ERROR"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
@@ -245,6 +246,7 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
     ErrorCode.INVALID_INPUT: Meaning(422, "A field is missing or of the wrong type"),
     ErrorCode.RATE_LIMITED: Meaning(429, "Too many requests in a minute"),
     ErrorCode.TOO_MANY_LOGINS: Meaning(429, "Too many login attempts in a minute"),
+    ErrorCode.TOO_MANY_STREAMS: Meaning(429, "As many live streams are open as one user may have; close one first"),
     ErrorCode.INTERNAL_ERROR: Meaning(500, "Our fault; the request id finds it in the logs"),
     ErrorCode.DATABASE_UNAVAILABLE: Meaning(503, "The database does not answer"),
     ErrorCode.TEMPORAL_UNAVAILABLE: Meaning(503, "The workflow service does not answer; nothing was started"),

@@ -108,7 +108,7 @@ async def open_services(settings: Settings, replaced: Replacements, records: Rec
         signer=Signer(keys, clock),
         passwords=replaced.passwords or Passwords(),
         throttle=Throttle(settings.redis_url, rates, clock=clock, metrics=metrics),
-        hub=Hub(redis, replaced.streams),
+        hub=Hub(redis, replaced.streams, per_user=settings.streams_per_user),
         targets=targets,
         user_targets=beside.user_targets,
         push=beside.push,

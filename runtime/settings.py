@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     refresh_token_days: int = Field(30, ge=1, description="Life of a refresh token, days")
     rate_limit_per_minute: int = Field(600, ge=1, description="API requests per user and minute")
     login_attempts_per_minute: int = Field(10, ge=1, description="Login attempts per account and address in a minute")
+    streams_per_user: int = Field(20, ge=1, description="Live streams one user may hold open in one API process")
 
     # Brokers
     zerodha_api_url: str = Field("https://api.kite.trade", description="Kite Connect REST root")

@@ -5,7 +5,7 @@ with `Last-Event-ID`, and finds in Postgres what it has missed.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,8 +113,10 @@ class Reader:
 class Hub:
     """One Redis subscription and one set of readers for all streams of this process."""
 
-    def __init__(self, redis: Redis, limits: StreamLimits) -> None:
+    def __init__(self, redis: Redis, limits: StreamLimits, *, per_user: int) -> None:
         self.limits = limits
+        self._per_user = per_user
+        self._places: Counter[str] = Counter()
         self._redis = redis
         self._readers: dict[str, set[Reader]] = {}
         self._hinted: set[str] = set()
@@ -128,6 +130,19 @@ class Hub:
     @property
     def open_streams(self) -> int:
         return sum(map(len, self._readers.values()))
+
+    @contextmanager
+    def place(self, user_id: str) -> Iterator[bool]:
+        """False: the user's places are all taken. One is held from before its stream begins until its connection is done with,
+        so that a thousand requests at once are no way around the limit."""
+        is_free = self._places[user_id] < self._per_user
+        self._places[user_id] += is_free
+        try:
+            yield is_free
+        finally:
+            self._places[user_id] -= is_free
+            if not self._places[user_id]:
+                del self._places[user_id]
 
     def readers(self, users: Collection[str] | None = None) -> list[Reader]:
         """Of these users; of all when none are named."""

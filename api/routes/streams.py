@@ -1,8 +1,9 @@
 """Live streams (SSE): how everything stands, and then whatever changes. What they carry is in `api/live/`."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Depends, Header
 from sse_starlette import EventSourceResponse
 
 from api.declared import PARAMETERS, SIGNED_IN, Responses, errors
@@ -17,9 +18,18 @@ from api.services import Services
 from storage.models import Strategy
 from storage.repositories import strategies, timeline
 
-router = APIRouter(tags=[STREAMS])
-
 HEARTBEAT_SECONDS = 15
+
+
+async def place(caller: CurrentCaller, platform: Platform) -> AsyncIterator[None]:
+    """Held until the connection is done with. Raises ApiError TOO_MANY_STREAMS."""
+    with platform.hub.place(caller.user_id) as is_free:
+        if not is_free:
+            raise ApiError(ErrorCode.TOO_MANY_STREAMS)
+        yield
+
+
+router = APIRouter(tags=[STREAMS], dependencies=[Depends(place)])
 
 LastEventId = Annotated[
     str | None,
@@ -29,6 +39,7 @@ LastEventId = Annotated[
         examples=["41"],
     ),
 ]
+_REFUSALS = (ErrorCode.INVALID_CURSOR, ErrorCode.TOO_MANY_STREAMS)
 _EVENTS: dict[str, Any] = {"x-events": examples.EVENTS}
 
 
@@ -41,7 +52,10 @@ def _stream() -> Responses:
     "/strategy/{strategy_id}/stream",
     operation_id="streamStrategy",
     response_class=EventSourceResponse,
-    responses={**_stream(), **errors(SIGNED_IN, PARAMETERS, ErrorCode.STRATEGY_NOT_FOUND, ErrorCode.INVALID_CURSOR)},
+    responses={
+        **_stream(),
+        **errors(SIGNED_IN, PARAMETERS, ErrorCode.STRATEGY_NOT_FOUND, *_REFUSALS),
+    },
     openapi_extra=_EVENTS,
 )
 async def stream_strategy(
@@ -59,7 +73,7 @@ async def stream_strategy(
     "/stream",
     operation_id="streamAll",
     response_class=EventSourceResponse,
-    responses={**_stream(), **errors(SIGNED_IN, PARAMETERS, ErrorCode.INVALID_CURSOR)},
+    responses={**_stream(), **errors(SIGNED_IN, PARAMETERS, *_REFUSALS)},
     openapi_extra=_EVENTS,
 )
 async def stream_all(caller: CurrentCaller, platform: Platform, last_event_id: LastEventId = None) -> EventSourceResponse:

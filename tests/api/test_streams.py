@@ -474,6 +474,23 @@ async def test_a_hundred_streams_of_many_users_each_bring_every_line_of_their_ow
             assert await stream.messages(3) == [f"{number} of {run.id}" for number in range(3)]
 
 
+async def test_a_user_holds_so_many_streams_and_no_more_and_a_closed_one_makes_room(database_url: str, redis_url: str) -> None:
+    settings = make_settings(database_url, redis_url, streams_per_user=2)
+    async with running(settings, FakeAdapters()) as platform, served(platform) as base:
+        user, other = await platform.user(), await platform.user()
+        run = await add_run(platform, user, await platform.connect(user))
+        # Refused for other reasons: nothing is held.
+        for _ in range(3):
+            await user.refused("GET", "/stream", 400, "INVALID_CURSOR", headers={"Last-Event-ID": "nonsense"})
+        async with listening(base, user, f"/strategy/{run.strategy_id}/stream"):
+            async with listening(base, user, "/stream"), listening(base, other, "/stream"):
+                await user.refused("GET", "/stream", 429, "TOO_MANY_STREAMS")
+                await user.refused("GET", f"/strategy/{run.strategy_id}/stream", 429, "TOO_MANY_STREAMS")
+            await until(lambda: platform.services.hub.open_streams == 1, "the server knows that two have left")
+            async with listening(base, user, "/stream") as stream:
+                await stream.data("snapshot")
+
+
 async def silent_reader(base: str, user: Client) -> socket.socket:
     """A client that asks for its stream, and then takes nothing of it."""
     host, _, port = base.removeprefix("http://").partition("/")[0].partition(":")
