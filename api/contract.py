@@ -160,8 +160,13 @@ class _Comparison:
                 yield f"{where}.{name} may be missing now"
         if "items" in old and "items" in new:
             yield from self._schema(f"{where}[]", old["items"], new["items"], given=given)
+        before, now = _values(old), _values(new)
+        if not given and before is not None:
+            # A client that knows every value may have no way for another one.
+            yield from [f"{where} may be any {new.get('type')} now"] if now is None else ()
+            yield from (f"{where} may be {value!r} now" for value in now or () if value not in before)
         if given:
-            for value in [one for one in old.get("enum", ()) if "enum" in new and one not in new["enum"]]:
+            for value in [one for one in before or () if now is not None and one not in now]:
                 yield f"{where} takes {value!r} no more"
             for bound in [one for one in _BOUNDS if one in new and old.get(one) != new[one]]:
                 yield f"{where}: {bound} is {new[bound]!r} and was {old.get(bound)!r}"
@@ -188,6 +193,11 @@ def _kinds(schema: Schema, contract: Schema) -> dict[str, Schema]:
             name = way["$ref"].rpartition("/")[2] if "$ref" in way and kind == "object" else kind
             found[name] = inner
     return found
+
+
+def _values(schema: Schema) -> Sequence[Any] | None:
+    """All it may be; None: whatever fits its type."""
+    return [schema["const"]] if "const" in schema else schema.get("enum")
 
 
 def accepted() -> set[str]:

@@ -150,13 +150,15 @@ def rounded(value: Decimal) -> float:
     return float(value.quantize(PAISA, ROUND_HALF_EVEN))
 
 
-TimeOfDay = Annotated[
+_TimeOfDay = Annotated[
     time,
     BeforeValidator(_time_of_day),
     BeforeValidator(_only_text),
     PlainSerializer(lambda value: value.isoformat(timespec="seconds"), return_type=str),
-    WithJsonSchema({"type": "string", "pattern": _TIME, "examples": ["09:30:00"]}),
 ]
+TimeOfDay = Annotated[_TimeOfDay, WithJsonSchema({"type": "string", "pattern": _TIME, "examples": ["09:30:00"]})]
+# Examples of one body belong together: it sells after it buys.
+SellTime = Annotated[_TimeOfDay, WithJsonSchema({"type": "string", "pattern": _TIME, "examples": ["15:00:00"]})]
 
 
 def _day(value: object) -> object:
@@ -166,7 +168,7 @@ def _day(value: object) -> object:
     return value
 
 
-Day = Annotated[date, BeforeValidator(_day)]
+Day = Annotated[date, BeforeValidator(_day), Field(examples=["2026-11-20"])]
 
 
 # Instants are answered in UTC, whatever zone they were reckoned in.

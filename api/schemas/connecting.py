@@ -216,6 +216,8 @@ class NewSession(Body):
     """What today's login brought, by broker. Zerodha: `request_token`. Fyers: `auth_code`. Dhan: `pin` and `one_time_code`, or
     `token_id`. Angel One: `pin` and `one_time_code`. At each of them `access_token` for a login made elsewhere."""
 
+    model_config = {"json_schema_extra": {"examples": [{"request_token": "k3Y..."}]}}
+
     request_token: SecretStr | None = _secret("request_token", description="Zerodha: from the login redirect", example="k3Y...")
     auth_code: SecretStr | None = _secret(
         "auth_code", longest=4_000, description="Fyers: from the login redirect", example="eyJ..."

@@ -61,7 +61,12 @@ class NewDevice(StrictBody):
     """Registered again, the same token keeps its id; registered by another user, it is theirs."""
 
     platform: DevicePlatform
-    token: SecretStr = Field(min_length=8, max_length=4_000, description="As the platform's push service gave it to the app")
+    token: SecretStr = Field(
+        min_length=8,
+        max_length=4_000,
+        description="As the platform's push service gave it to the app",
+        examples=["fMEP0vJqS0:APA91bH..."],
+    )
     label: str = Field("", max_length=100, examples=["Pixel 9"])
 
 

@@ -18,6 +18,7 @@ from api.schemas.common import (
     Instant,
     Quantity,
     Rupees,
+    SellTime,
     StopPrice,
     StrictBody,
     Symbol,
@@ -79,7 +80,7 @@ class PlanToTry(StrictBody):
     product: Product = Product.MIS
     quantity: Quantity | None = None
     buy_time: TimeOfDay | None = None
-    sell_time: TimeOfDay | None = None
+    sell_time: SellTime | None = None
     stop_loss: StopPrice | None = Field(None, examples=[None])
     stop_loss_percent: Percent | None = None
     target_price: TargetPrice | None = Field(None, examples=[None])
@@ -126,7 +127,7 @@ class SweepToTry(StrictBody):
     target_percent: list[Percent] = Field(default_factory=list, max_length=MOST_VALUES)
     trailing_percent: list[TrailingPercent] = Field(default_factory=list, max_length=MOST_VALUES)
     buy_time: list[TimeOfDay] = Field(default_factory=list, max_length=MOST_VALUES)
-    sell_time: list[TimeOfDay] = Field(default_factory=list, max_length=MOST_VALUES)
+    sell_time: list[SellTime] = Field(default_factory=list, max_length=MOST_VALUES)
 
 
 _PLAN: JsonDict = {"symbol": "SAMPLE", "quantity": 10, "buy_time": "09:30:00", "sell_time": "15:00:00", "stop_loss_percent": 1}
@@ -267,7 +268,7 @@ class PlanResult(Answer):
     product: Product
     quantity: int
     buy_time: TimeOfDay
-    sell_time: TimeOfDay
+    sell_time: SellTime
     stop_loss: Rupees | None
     stop_loss_percent: Exact | None
     target_price: Rupees | None

@@ -16,6 +16,7 @@ from api.schemas.common import (
     Instant,
     Quantity,
     Rupees,
+    SellTime,
     StopPrice,
     StrictBody,
     Symbol,
@@ -39,7 +40,9 @@ class _Trailing(Body):
     trailing_by: TrailingRupees | None = Field(
         None, description="The stop follows the highest price since the entry, this many rupees below it, and is never lowered"
     )
-    trailing_percent: TrailingPercent | None = Field(None, description="As `trailing_by`, in percent of the highest price")
+    trailing_percent: TrailingPercent | None = Field(
+        None, description="As `trailing_by`, in percent of the highest price", examples=[None]
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -60,7 +63,7 @@ class CreateStrategy(_Trailing):
     symbol: Symbol
     quantity: Quantity
     buy_time: TimeOfDay
-    sell_time: TimeOfDay
+    sell_time: SellTime
     stop_loss: StopPrice
     target_price: TargetPrice | None = Field(
         None, description="Sell when the price is at or above it; at or above it at the buy time, nothing is bought"
@@ -82,10 +85,12 @@ class UpdateStrategy(_Trailing):
     """Fields that are left out stay as they are. Null empties those that may be empty, such as `target_price`; a way of trailing
     replaces the other one."""
 
+    model_config = {"json_schema_extra": {"examples": [{"stop_loss": 3480, "sell_time": "15:00:00"}]}}
+
     symbol: Symbol | None = None
     quantity: Quantity | None = None
     buy_time: TimeOfDay | None = None
-    sell_time: TimeOfDay | None = None
+    sell_time: SellTime | None = None
     stop_loss: StopPrice | None = None
     target_price: TargetPrice | None = None
     backup_stop: YesNo | None = None
@@ -114,7 +119,7 @@ class PlanAnswer(Answer):
     product: Product
     quantity: int
     buy_time: TimeOfDay
-    sell_time: TimeOfDay
+    sell_time: SellTime
     effective_sell_time: TimeOfDay | None = Field(
         None, description="The sell time, or the last safe moment before it; null while the instrument is not listed"
     )
@@ -184,7 +189,7 @@ class ChangeRunning(StrictBody):
 
     stop_loss: StopPrice | None = None
     target_price: TargetPrice | None = None
-    sell_time: TimeOfDay | None = None
+    sell_time: SellTime | None = None
 
 
 class Changed(Answer):
@@ -193,7 +198,7 @@ class Changed(Answer):
     stop_loss: Rupees
     stop_version: int = Field(description="Counts every change of the stop and of the target")
     target_price: Rupees | None
-    sell_time: TimeOfDay
+    sell_time: SellTime
     sells_at: Instant
     workflow_told: bool = Field(description="False: the orders carry the change already, the workflow learns it when it is back")
 

@@ -18,6 +18,25 @@ from tests.waiting import eventually_blocking
 PASSWORD = "correct-horse-battery-staple-9071"
 MISTYPED = "correct-horse-battery-stapel-9071"
 ADDRESS_TOKEN = "AAbbCCddEEffGGhhIIjjKKllMMnnOOppQQ7"
+# Refused by their brokers, and sent to them all the same, in bodies, headers and addresses. Real PINs are too short to search for.
+OTHER_BROKERS = (
+    {"broker": "dhan", "client_id": "1000000077", "pin": "pin-of-d-74119", "one_time_code": "otp-d-74120"},
+    {
+        "broker": "dhan",
+        "client_id": "1000000077",
+        "app_id": "dhan-key-74121",
+        "app_secret": "dhan-secret-74122",
+        "token_id": "dhan-consent-74123",
+    },
+    {
+        "broker": "angel_one",
+        "api_key": "angel-key-74124",
+        "client_code": "A74100",
+        "pin": "pin-of-a-74125",
+        "one_time_code": "otp-a-74126",
+    },
+    {"broker": "fyers", "app_id": "FYERS74127-200", "secret_id": "fyers-secret-74128", "auth_code": "fyers-code-74129"},
+)
 
 
 def live_through_a_day(platform: Platform) -> dict[str, str]:
@@ -42,6 +61,9 @@ def live_through_a_day(platform: Platform) -> dict[str, str]:
     with pytest.raises(urllib.error.HTTPError):
         platform.api("POST", "/broker/connect", {**credentials, "access_token": "an-access-token-of-nobody-5150"})
     platform.api("POST", "/broker/connect", {"broker": "zerodha", **credentials})
+    for body in OTHER_BROKERS:
+        with pytest.raises(urllib.error.HTTPError):
+            platform.api("POST", "/broker/connect", body)
     platform.control("POST", "/prices", {"INFY": 1500})
     strategy = platform.start_now(symbol="INFY", stop_loss=1450)
     platform.until(strategy, lambda status: status["position"] == "BOUGHT", "bought")
@@ -57,9 +79,15 @@ def live_through_a_day(platform: Platform) -> dict[str, str]:
         "API key": key["api_key"],
         "address of a target": ADDRESS_TOKEN,
         "push token": "push-token-of-a-phone-4711",
+        "broker's API key": "sim-secretive",
         "broker's secret": "sim-secretive-secret",
         "broker's token": broker_token,
         "somebody else's broker token": "an-access-token-of-nobody-5150",
+        **{
+            f"{body['broker']}'s {name}": body[name]
+            for body in OTHER_BROKERS
+            for name in body.keys() - {"broker", "client_id", "client_code"}
+        },
     }
 
 

@@ -43,6 +43,8 @@ SMALL: dict[str, Any] = {
                     "id": {"type": "string"},
                     "price": {"type": "number"},
                     "note": {"type": "string"},
+                    "state": {"type": "string", "enum": ["new", "over"]},
+                    "kind": {"type": "string", "const": "plan"},
                 },
                 "required": ["id", "price"],
             },
@@ -77,6 +79,9 @@ def changed(change: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], o
             lambda operation, plan, made: made["properties"].update(price={"anyOf": [{"type": "number"}, {"type": "null"}]}),
             "Made.price may be null now",
         ),
+        (lambda operation, plan, made: made["properties"]["state"]["enum"].append("lost"), "Made.state may be 'lost' now"),
+        (lambda operation, plan, made: made["properties"]["state"].pop("enum"), "Made.state may be any string now"),
+        (lambda operation, plan, made: made["properties"].update(kind={"enum": ["plan", "x"]}), "Made.kind may be 'x' now"),
     ],
 )
 def test_what_a_client_could_trip_over_is_named(change: Callable[..., object], words: str) -> None:
@@ -96,6 +101,7 @@ def test_what_a_client_could_trip_over_is_named(change: Callable[..., object], w
         lambda operation, plan, made: plan["properties"]["product"]["enum"].append("NRML"),
         lambda operation, plan, made: made["properties"].update(new={"type": "string"}),
         lambda operation, plan, made: made["required"].append("note"),
+        lambda operation, plan, made: made["properties"]["state"]["enum"].remove("new"),
     ],
 )
 def test_what_only_adds_breaks_nobody(change: Callable[..., object]) -> None:
