@@ -123,7 +123,8 @@ def variants(wanted: list[Wanted], sweep: Sweep) -> list[Variant]:
         plan = base.plan
         stops = _prices_or_percents(plan.stop_loss, base.stop_percent, sweep.stop_losses, sweep.stop_percents)
         targets = _prices_or_percents(plan.target_price, base.target_percent, sweep.target_prices, sweep.target_percents)
-        trails = [Trail(percent=percent) for percent in sweep.trailing_percents] or [plan.trail]
+        swept: list[Trail | None] = [Trail(percent=percent) for percent in sweep.trailing_percents]
+        trails = swept or [plan.trail]
         buys, sells = sweep.buy_times or (plan.buy_time,), sweep.sell_times or (plan.sell_time,)
         for (stop, percent), (target, above), trail, buy, sell in product(stops, targets, trails, buys, sells):
             one = replace(plan, stop_loss=stop or plan.stop_loss, target_price=target, trail=trail, buy_time=buy, sell_time=sell)
