@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
 from brokers.transport import ConnectionPool
+from brokers.turns import Turns
 from brokers.urls import BrokerUrls
 from trading.accounts import Credentials, Environment
 from trading.orders import BrokerOrder
@@ -29,6 +30,7 @@ class MakesBroker(Protocol[Made]):
         timeout_seconds: float,
         clock: Clock,
         connections: ConnectionPool,
+        turns: Turns,
     ) -> Made: ...
 
 

@@ -11,6 +11,7 @@ from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
 from brokers.parts import BrokerParts
 from brokers.transport import ConnectionPool
+from brokers.turns import Turns
 from brokers.urls import BrokerUrls
 from brokers.zerodha.parts import PARTS as ZERODHA
 from trading.accounts import BrokerName, Credentials, Environment
@@ -42,12 +43,13 @@ class UnsupportedBroker:
 @dataclass(slots=True)
 class BrokerRegistry:
     """`urls` says which brokers are configured. All accounts of a broker share its instrument tokens: call
-    `tokens(name).replace(...)` after each load of its list."""
+    `tokens(name).replace(...)` after each load of its list. `turns`: those of all accounts."""
 
     urls: Mapping[BrokerName, BrokerUrls]
     clock: Clock
     connections: ConnectionPool
     timeout_seconds: float
+    turns: Turns
     _tokens: dict[BrokerName, InstrumentTokens] = field(default_factory=dict, init=False)
 
     def tokens(self, name: BrokerName) -> InstrumentTokens:
@@ -88,6 +90,7 @@ class BrokerRegistry:
             timeout_seconds=self.timeout_seconds,
             clock=self.clock,
             connections=self.connections,
+            turns=self.turns,
         )
 
     def login(self, name: BrokerName, *, environment: Environment) -> BrokerLogin | UnsupportedBroker:

@@ -1,5 +1,7 @@
 """Every name used in Redis."""
 
+from datetime import date
+
 from trading.instruments import InstrumentId
 
 # Symbols of this exchange are written bare (`price:TCS`), those of any other with their exchange (`price:BSE:TCS`).
@@ -49,3 +51,12 @@ def strategy_channel(strategy_id: str) -> str:
 
 def user_channel(user_id: str) -> str:
     return f"user:{user_id}:updates"
+
+
+def turns_key(account: str, name: str) -> str:
+    """Instants of the newest calls of one kind at an account's broker."""
+    return f"turns:{account}:{name}"
+
+
+def complaints_key(account: str, day: date) -> str:
+    return f"complaints:{account}:{day.isoformat()}"

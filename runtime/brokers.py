@@ -12,11 +12,14 @@ from brokers.parts import Postbacks
 from brokers.registry import BROKERS, BrokerRegistry, UnsupportedBroker
 from brokers.transport import ConnectionPool
 from brokers.urls import BrokerUrls
+from cache.connection import connect
+from cache.turns import RedisTurns
 from runtime.accounts import Adapters, BrokerAccounts, BrokerNotSupported
 from runtime.crypto import KeyRing
 from runtime.instruments import InstrumentDirectory
 from runtime.paper.adapters import PaperParts, WithPaper
 from runtime.settings import Settings, is_live_url
+from runtime.turns import SharedTurns
 from storage.database import Database
 from trading.accounts import BrokerName, Credentials, Environment
 from trading.ports.broker import Broker, BrokerLogin, InstrumentMaster
@@ -42,8 +45,13 @@ class RegistryAdapters:
     def __init__(self, settings: Settings, clock: Clock, *, on_call: Observer | None = None) -> None:
         self._urls = broker_urls(settings)
         self._connections = ConnectionPool(on_call=on_call)
+        self._turns = SharedTurns(RedisTurns(connect(settings.redis_url)), clock)
         self._registry = BrokerRegistry(
-            urls=self._urls, clock=clock, connections=self._connections, timeout_seconds=settings.broker_timeout_seconds
+            urls=self._urls,
+            clock=clock,
+            connections=self._connections,
+            timeout_seconds=settings.broker_timeout_seconds,
+            turns=self._turns,
         )
 
     def names(self) -> tuple[BrokerName, ...]:
@@ -76,6 +84,7 @@ class RegistryAdapters:
 
     async def close(self) -> None:
         await self._connections.close()
+        await self._turns.close()
 
 
 def postbacks_of(broker: BrokerName) -> Postbacks | None:

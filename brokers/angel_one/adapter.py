@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from typing import Unpack
 from urllib.parse import quote
 
-from brokers.account import AccountAdapter, Live, Simulated
+from brokers.account import NOT_LOGGED_IN, Account, AccountAdapter, Live, Simulated
 from brokers.angel_one import limits
 from brokers.angel_one import orders as shapes
 from brokers.angel_one.errors import (
@@ -29,14 +30,11 @@ from brokers.angel_one.symbols import AngelInstrument
 from brokers.angel_one.ticks import Mode
 from brokers.angel_one.updates import order_updates
 from brokers.answers import Answered, WireResult
-from brokers.environments import check_environment
 from brokers.exact_json import encode_json
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.lines import Lines
 from brokers.sockets import AttentiveConnection, HandshakeRefused, open_socket
-from brokers.transport import ConnectionPool, Transport
-from brokers.urls import BrokerUrls
-from trading.accounts import BrokerName, Credentials, Margins, Profile
+from trading.accounts import BrokerName, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
@@ -53,13 +51,7 @@ from trading.orders import (
     Refused,
 )
 from trading.ports.broker import BrokerError, BrokerRefused, BrokerUnavailable, MaySend, SessionExpired, TickStream
-from trading.ports.clock import Clock
 from trading.sessions import INDIA
-
-OWN_DOMAINS = ("angelone.in", "angelbroking.com")
-# Several missed answers to our heartbeats.
-SILENCE_SECONDS = 10.0
-NOT_LOGGED_IN = "there is no access token: the user has to log in"
 
 # Handshakes answered so: the token is dead, or this app may not have the socket.
 _FORBIDDEN = (401, 403)
@@ -74,45 +66,24 @@ class AngelOneBroker(AccountAdapter):
     """Everything but the environment, which is the subclass."""
 
     name = BrokerName.ANGEL_ONE
+    own_domains = ("angelone.in", "angelbroking.com")
 
-    def __init__(
-        self,
-        *,
-        account_id: str,
-        credentials: Credentials,
-        urls: BrokerUrls,
-        tokens: InstrumentTokens,
-        timeout_seconds: float,
-        clock: Clock,
-        connections: ConnectionPool,
-        tick_mode: Mode = Mode.SNAP_QUOTE,
-        silence_seconds: float = SILENCE_SECONDS,
-    ) -> None:
-        """Raises ValueError when the URL and the environment contradict each other."""
-        check_environment(self.environment, api_url=urls.api_url, own_domains=OWN_DOMAINS)
-        self.account_id = account_id
-        self._credentials = credentials
-        self._urls = urls
-        self._tokens = tokens
-        self._timeout_seconds = timeout_seconds
-        self._clock = clock
+    def __init__(self, *, tick_mode: Mode = Mode.SNAP_QUOTE, **account: Unpack[Account]) -> None:
+        super().__init__(**account)
         self._tick_mode = tick_mode
-        self._silence_seconds = silence_seconds
         self._handles = Handles()
-        self._transport = Transport(
-            base_url=urls.api_url,
-            connections=connections,
-            timeout_seconds=timeout_seconds,
-            headers=session_headers(credentials),
-            account_id=account_id,
-        )
-        book, trades, positions, holdings = (Pace(clock=clock, gap_seconds=limits.BOOK_GAP_SECONDS) for _ in range(4))
-        self._book = SharedRead(self._fetch_book, pace=book)
-        self._trades = SharedRead(self._fetch_trades, pace=trades)
-        self._positions = SharedRead(self._fetch_positions, pace=positions)
-        self._holdings = SharedRead(self._fetch_holdings, pace=holdings)
+        self._book = SharedRead(self._fetch_book, pace=self._pace_of("book", limits.BOOK_GAP_SECONDS))
+        self._trades = SharedRead(self._fetch_trades, pace=self._pace_of("trades", limits.BOOK_GAP_SECONDS))
+        self._positions = SharedRead(self._fetch_positions, pace=self._pace_of("positions", limits.BOOK_GAP_SECONDS))
+        self._holdings = SharedRead(self._fetch_holdings, pace=self._pace_of("holdings", limits.BOOK_GAP_SECONDS))
         self._quotes_path = f"{_QUOTES}/"
-        self._quotes = Pace(clock=clock, gap_seconds=limits.QUOTE_GAP_SECONDS)
+        self._quotes = self._pace_of("quotes", limits.QUOTE_GAP_SECONDS)
+
+    def _pace_of(self, name: str, gap_seconds: float) -> Pace:
+        return Pace(self._turns, self._broker_account, name=name, gap_seconds=gap_seconds)
+
+    def _session_headers(self) -> Mapping[str, str]:
+        return session_headers(self._credentials)
 
     async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
         if not self._credentials.access_token:
@@ -257,10 +228,6 @@ class AngelOneBroker(AccountAdapter):
     async def _read(self, path: str) -> object:
         self._check_logged_in()
         return read_data(await self._transport.read(path))
-
-    def _check_logged_in(self) -> None:
-        if not self._credentials.access_token:
-            raise SessionExpired(NOT_LOGGED_IN)
 
     @asynccontextmanager
     async def ticks(self) -> AsyncIterator[TickStream]:

@@ -4,26 +4,36 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from trading.ports.clock import Clock
+from brokers.turns import Turns, Window
 
 Found = TypeVar("Found")
 
+# Who has waited this long for other processes goes without a turn: one read too many is refused and asked for again, and a book
+# that is read too late costs money.
+PATIENCE_SECONDS = 3.0
+
 
 class Pace:
-    """Turns with at least `gap_seconds` between them."""
+    """Turns of an account with at least `gap_seconds` between them, whichever process takes them."""
 
-    def __init__(self, *, clock: Clock, gap_seconds: float) -> None:
-        self._clock = clock
-        self._gap_seconds = gap_seconds
-        self._next_at = 0.0
+    def __init__(self, turns: Turns, account: str, *, name: str, gap_seconds: float) -> None:
+        self._turns = turns
+        self._account = account
+        self._window = Window(name, 1, gap_seconds)
+        # In this process they come in the order in which they asked.
+        self._queue = asyncio.Lock()
 
     async def turn(self) -> None:
-        """Returns when it is the caller's turn."""
-        now = self._clock.monotonic()
-        at = max(now, self._next_at)
-        self._next_at = at + self._gap_seconds
-        if at > now:
-            await asyncio.sleep(at - now)
+        """Returns when it is the caller's turn, or when it has waited too long for others."""
+        async with self._queue:
+            patience = max(PATIENCE_SECONDS, 2 * self._window.seconds)
+            while (wait := await self._turns.take(self._account, (self._window,))) > 0:
+                if patience <= 0:
+                    self._turns.note(self._account, self._window)
+                    return
+                wait = min(wait, patience)
+                patience -= wait
+                await asyncio.sleep(wait)
 
 
 class SharedRead(Generic[Found]):

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from typing import Unpack
 from urllib.parse import quote
 
-from brokers.account import AccountAdapter, Live, Simulated
+from brokers.account import NOT_LOGGED_IN, Account, AccountAdapter, Live, Simulated
 from brokers.answers import WireResult
 from brokers.dhan import orders as shapes
 from brokers.dhan.errors import change_outcome, not_there, place_outcome, read_data, read_list
@@ -13,14 +14,10 @@ from brokers.dhan.limits import LIMITS
 from brokers.dhan.session import session_headers
 from brokers.dhan.stream import DhanTickStream, Key, connected, open_feed
 from brokers.dhan.updates import introduce, order_updates
-from brokers.environments import check_environment
 from brokers.exact_json import encode_json
-from brokers.instrument_tokens import InstrumentTokens
 from brokers.lines import Lines
 from brokers.sockets import AttentiveConnection
-from brokers.transport import ConnectionPool, Transport
-from brokers.urls import BrokerUrls
-from trading.accounts import BrokerName, Credentials, Margins, Profile
+from trading.accounts import BrokerName, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
@@ -35,13 +32,8 @@ from trading.orders import (
     RefusalKind,
     Refused,
 )
-from trading.ports.broker import BrokerRefused, BrokerUnavailable, MaySend, SessionExpired, TickStream, UnreadableAnswer
-from trading.ports.clock import Clock
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, MaySend, TickStream, UnreadableAnswer
 
-OWN_DOMAINS = ("dhan.co",)
-# Several missed pongs.
-SILENCE_SECONDS = 10.0
-NOT_LOGGED_IN = "there is no access token: the user has to log in"
 LIST_NOT_LOADED = "Dhan's instrument list is not loaded yet"
 
 
@@ -49,37 +41,14 @@ class DhanBroker(AccountAdapter):
     """Everything but the environment, which is the subclass."""
 
     name = BrokerName.DHAN
+    own_domains = ("dhan.co",)
 
-    def __init__(
-        self,
-        *,
-        account_id: str,
-        credentials: Credentials,
-        urls: BrokerUrls,
-        tokens: InstrumentTokens,
-        timeout_seconds: float,
-        clock: Clock,
-        connections: ConnectionPool,
-        silence_seconds: float = SILENCE_SECONDS,
-        instruments_per_feed: int = LIMITS.instruments_per_feed,
-    ) -> None:
-        """Raises ValueError when the URL and the environment contradict each other."""
-        check_environment(self.environment, api_url=urls.api_url, own_domains=OWN_DOMAINS)
-        self.account_id = account_id
-        self._credentials = credentials
-        self._urls = urls
-        self._tokens = tokens
-        self._timeout_seconds = timeout_seconds
-        self._clock = clock
-        self._silence_seconds = silence_seconds
+    def __init__(self, *, instruments_per_feed: int = LIMITS.instruments_per_feed, **account: Unpack[Account]) -> None:
+        super().__init__(**account)
         self._instruments_per_feed = instruments_per_feed
-        self._transport = Transport(
-            base_url=urls.api_url,
-            connections=connections,
-            timeout_seconds=timeout_seconds,
-            headers=session_headers(credentials),
-            account_id=account_id,
-        )
+
+    def _session_headers(self) -> Mapping[str, str]:
+        return session_headers(self._credentials)
 
     async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
         if not self._credentials.access_token:
@@ -173,13 +142,11 @@ class DhanBroker(AccountAdapter):
         return await self._read(path, understand=understand)
 
     async def _read(self, path: str, *, understand: Callable[[WireResult], object] = read_data) -> object:
-        if not self._credentials.access_token:
-            raise SessionExpired(NOT_LOGGED_IN)
+        self._check_logged_in()
         return understand(await self._transport.read(path))
 
     async def _ask(self, path: str, tokens: Sequence[str]) -> object:
-        if not self._credentials.access_token:
-            raise SessionExpired(NOT_LOGGED_IN)
+        self._check_logged_in()
         return read_data(await self._transport.ask(path, json=encode_json(shapes.quote_body(tokens))))
 
     @asynccontextmanager

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from typing import Unpack
 
-from brokers.account import AccountAdapter, Live, Simulated
+from brokers.account import NOT_LOGGED_IN, Account, AccountAdapter, Live, Simulated
 from brokers.answers import Answered, WireResult
-from brokers.environments import check_environment
 from brokers.exact_json import encode_json
 from brokers.fields import Row
 from brokers.fyers import order_socket
@@ -18,11 +18,9 @@ from brokers.fyers.limits import LIMITS
 from brokers.fyers.pace import Need, Pace
 from brokers.fyers.session import TRADING_APP_SUFFIX, authorization, claimed_text, session_headers
 from brokers.fyers.symbols import ticker_of
-from brokers.instrument_tokens import InstrumentTokens
 from brokers.sockets import PING_SECONDS, AttentiveConnection, HandshakeRefused, open_socket
-from brokers.transport import ConnectionPool, Transport
-from brokers.urls import BrokerUrls
-from trading.accounts import BrokerName, Credentials, Margins, Profile
+from brokers.transport import Transport
+from trading.accounts import BrokerName, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
@@ -37,13 +35,8 @@ from trading.orders import (
     RefusalKind,
     Refused,
 )
-from trading.ports.broker import BrokerRefused, BrokerUnavailable, MaySend, SessionExpired, TickStream
-from trading.ports.clock import Clock
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, MaySend, TickStream
 
-OWN_DOMAINS = ("fyers.in",)
-# Several missed pongs: one is asked for every three seconds.
-SILENCE_SECONDS = 10.0
-NOT_LOGGED_IN = "there is no access token: the user has to log in"
 ORDERS = "/orders/sync"
 
 
@@ -51,40 +44,15 @@ class FyersBroker(AccountAdapter):
     """Everything but the environment, which is the subclass."""
 
     name = BrokerName.FYERS
+    own_domains = ("fyers.in",)
 
-    def __init__(
-        self,
-        *,
-        account_id: str,
-        credentials: Credentials,
-        urls: BrokerUrls,
-        tokens: InstrumentTokens,
-        timeout_seconds: float,
-        clock: Clock,
-        connections: ConnectionPool,
-        silence_seconds: float = SILENCE_SECONDS,
-    ) -> None:
-        """Raises ValueError when a URL and the environment contradict each other."""
-        for url in (urls.api_url, urls.data_url):
-            check_environment(self.environment, api_url=url, own_domains=OWN_DOMAINS)
-        self.account_id = account_id
-        self._credentials = credentials
-        self._urls = urls
-        self._tokens = tokens
-        self._timeout_seconds = timeout_seconds
-        self._clock = clock
-        self._silence_seconds = silence_seconds
-        self._pace = Pace(clock)
-        self._transport, self._data = (
-            Transport(
-                base_url=url,
-                connections=connections,
-                timeout_seconds=timeout_seconds,
-                headers=session_headers(credentials),
-                account_id=account_id,
-            )
-            for url in (urls.api_url, urls.data_url)
-        )
+    def __init__(self, **account: Unpack[Account]) -> None:
+        super().__init__(**account)
+        self._data = self._transport_to(self._urls.data_url)
+        self._pace = Pace(self._broker_account, self._turns, self._clock)
+
+    def _session_headers(self) -> Mapping[str, str]:
+        return session_headers(self._credentials)
 
     async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
         if not self._credentials.access_token:
@@ -109,7 +77,7 @@ class FyersBroker(AccountAdapter):
 
     async def _write(self, method: str, body: shapes.Body, may_send: MaySend) -> WireResult:
         self._pace.count()
-        return self._heard(await self._transport.write(method, ORDERS, json=encode_json(body), may_send=may_send))
+        return await self._heard(await self._transport.write(method, ORDERS, json=encode_json(body), may_send=may_send))
 
     def _explained(self, refused: Refused) -> Refused:
         """The broker's words for three different things are the same; what we know of the app narrows them down."""
@@ -174,10 +142,12 @@ class FyersBroker(AccountAdapter):
         and found when it is asked for again."""
         limits: dict[InstrumentId, PriceLimits] = {}
         for ticker, instrument in self._tickers(instruments).items():
-            if limits and self._pace.wait_for(Need.COMFORT) > 0:
+            if not limits:
+                await self._pace.ask(Need.COMFORT)
+            elif await self._pace.take(Need.COMFORT) > 0:
                 return limits
             try:
-                body = await self._quote("/depth", [("symbol", ticker), ("ohlcv_flag", "1")])
+                body = await self._read_now("/depth", [("symbol", ticker), ("ohlcv_flag", "1")], self._data)
             except BrokerRefused:
                 continue
             if (found := shapes.read_price_limits(body, ticker)) is not None:
@@ -196,21 +166,23 @@ class FyersBroker(AccountAdapter):
     async def _read(
         self, path: str, need: Need, *, query: Sequence[tuple[str, str]] = (), transport: Transport | None = None
     ) -> Row:
-        if not self._credentials.access_token:
-            raise SessionExpired(NOT_LOGGED_IN)
+        self._check_logged_in()
         await self._pace.ask(need)
-        return read_body(self._heard(await (transport or self._transport).read(path, query=query)))
+        return await self._read_now(path, query, transport or self._transport)
 
-    def _heard(self, result: WireResult) -> WireResult:
+    async def _read_now(self, path: str, query: Sequence[tuple[str, str]], transport: Transport) -> Row:
+        """In a turn that was taken."""
+        return read_body(await self._heard(await transport.read(path, query=query)))
+
+    async def _heard(self, result: WireResult) -> WireResult:
         if isinstance(result, Answered) and is_minute_breach(result):
-            self._pace.complained()
+            await self._pace.complained()
         return result
 
     @asynccontextmanager
     async def ticks(self) -> AsyncIterator[TickStream]:
         hsm_key = claimed_text(self._credentials.access_token or "", "hsm_key")
-        if not self._credentials.access_token:
-            raise SessionExpired(NOT_LOGGED_IN)
+        self._check_logged_in()
         if not hsm_key:
             raise await self._feed_refusal("the access token carries no key for market data")
         connection = await self._connect(self._urls.ws_url, headers={}, ping_seconds=feed.PING_SECONDS)
@@ -235,8 +207,7 @@ class FyersBroker(AccountAdapter):
 
     @asynccontextmanager
     async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
-        if not self._credentials.access_token:
-            raise SessionExpired(NOT_LOGGED_IN)
+        self._check_logged_in()
         headers = {"authorization": authorization(self._credentials)}
         connection = await self._connect(self._urls.orders_ws_url, headers=headers)
         try:

@@ -4,15 +4,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
+from typing import Unpack
 from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection
 
-from brokers.account import AccountAdapter, Live, Simulated
-from brokers.environments import check_environment
-from brokers.instrument_tokens import InstrumentTokens
-from brokers.transport import ConnectionPool, Transport
-from brokers.urls import BrokerUrls
+from brokers.account import NOT_LOGGED_IN, Account, AccountAdapter, Live, Simulated
 from brokers.zerodha import history
 from brokers.zerodha import orders as shapes
 from brokers.zerodha.errors import change_outcome, place_outcome, read_data
@@ -20,7 +17,7 @@ from brokers.zerodha.limits import LIMITS
 from brokers.zerodha.session import session_headers
 from brokers.zerodha.stream import TickerForbidden, ZerodhaTickStream, open_socket, order_updates
 from brokers.zerodha.ticks import Mode
-from trading.accounts import BrokerName, Credentials, Margins, Profile
+from trading.accounts import BrokerName, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
 from trading.orders import (
     BookSnapshot,
@@ -35,51 +32,22 @@ from trading.orders import (
     RefusalKind,
     Refused,
 )
-from trading.ports.broker import BrokerRefused, MaySend, SessionExpired, TickStream
-from trading.ports.clock import Clock
+from trading.ports.broker import BrokerRefused, MaySend, TickStream
 from trading.ports.history import MinuteBar
-
-OWN_DOMAINS = ("kite.trade", "zerodha.com")
-# Several missed heartbeats: the server sends one every second or two.
-SILENCE_SECONDS = 10.0
-NOT_LOGGED_IN = "there is no access token: the user has to log in"
 
 
 class ZerodhaBroker(AccountAdapter):
     """Everything but the environment, which is the subclass."""
 
     name = BrokerName.ZERODHA
+    own_domains = ("kite.trade", "zerodha.com")
 
-    def __init__(
-        self,
-        *,
-        account_id: str,
-        credentials: Credentials,
-        urls: BrokerUrls,
-        tokens: InstrumentTokens,
-        timeout_seconds: float,
-        clock: Clock,
-        connections: ConnectionPool,
-        tick_mode: Mode = Mode.FULL,
-        silence_seconds: float = SILENCE_SECONDS,
-    ) -> None:
-        """Raises ValueError when the URL and the environment contradict each other."""
-        check_environment(self.environment, api_url=urls.api_url, own_domains=OWN_DOMAINS)
-        self.account_id = account_id
-        self._credentials = credentials
-        self._ws_url = urls.ws_url
-        self._tokens = tokens
-        self._timeout_seconds = timeout_seconds
-        self._clock = clock
+    def __init__(self, *, tick_mode: Mode = Mode.FULL, **account: Unpack[Account]) -> None:
+        super().__init__(**account)
         self._tick_mode = tick_mode
-        self._silence_seconds = silence_seconds
-        self._transport = Transport(
-            base_url=urls.api_url,
-            connections=connections,
-            timeout_seconds=timeout_seconds,
-            headers=session_headers(credentials),
-            account_id=account_id,
-        )
+
+    def _session_headers(self) -> Mapping[str, str]:
+        return session_headers(self._credentials)
 
     async def place(self, order: OrderRequest, *, may_send: MaySend) -> PlaceOutcome:
         if not self._credentials.access_token:
@@ -154,8 +122,7 @@ class ZerodhaBroker(AccountAdapter):
         return await history.minute_bars(self._read, token, first=first, last=last)
 
     async def _read(self, path: str, *, query: shapes.Pairs = ()) -> object:
-        if not self._credentials.access_token:
-            raise SessionExpired(NOT_LOGGED_IN)
+        self._check_logged_in()
         return read_data(await self._transport.read(path, query=query))
 
     @asynccontextmanager
@@ -175,10 +142,9 @@ class ZerodhaBroker(AccountAdapter):
             await connection.close()
 
     async def _connect(self) -> ClientConnection:
-        if not self._credentials.access_token:
-            raise SessionExpired(NOT_LOGGED_IN)
+        self._check_logged_in()
         try:
-            return await open_socket(self._ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds)
+            return await open_socket(self._urls.ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds)
         except TickerForbidden:
             # A dead token makes this read say so; a live one means that the app may trade but not see prices.
             await self.profile()

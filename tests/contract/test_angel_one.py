@@ -16,13 +16,14 @@ from brokers.angel_one.ticks import Mode, Packet, decode_packet
 from brokers.exact_json import encode_json
 from brokers.sockets import open_socket
 from brokers.transport import Transport
+from brokers.turns import LocalTurns
 from tests.contract.suite import BrokerContract
-from tests.contract.world import OWNER, TCS, World, credentials_of, new_world, yes
+from tests.contract.world import OWNER, TCS, SystemClock, World, credentials_of, new_world, yes
 from tests.unit.brokers.raw_server import Connection, raw_server
 from trading.accounts import BrokerName
 from trading.instruments import InstrumentId
 from trading.orders import Accepted, BrokerOrderStatus, ModifyRequest, Placed, RefusalKind, Refused, Unknown
-from trading.ports.broker import BrokerRefused, SessionExpired
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired
 
 DOCUMENTED_GAPS = (limits.BOOK_GAP_SECONDS, limits.QUOTE_GAP_SECONDS)
 
@@ -98,6 +99,20 @@ async def test_however_often_the_books_are_asked_for_the_broker_is_asked_once_a_
     # Every read was asked for after the order was placed, so every one of them shows it.
     found = await asyncio.gather(*reads, *(account.trades() for _ in range(5)), *(account.positions() for _ in range(5)))
     assert all(len(orders) == 1 for orders in found[:20])
+
+
+async def test_two_processes_that_share_their_turns_ask_the_broker_once_a_second_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BOOK_GAP_SECONDS", DOCUMENTED_GAPS[0])
+    world.sim.account(OWNER, rate_limits="on", dialect=world.name.value)
+    shared = LocalTurns(SystemClock())
+    one, two = (world.another_broker(turns=shared) for _ in range(2))
+    books = await asyncio.gather(one.orders(), two.orders())
+    assert abs(books[0].requested_at - books[1].requested_at) >= 1
+    loners = (world.another_broker() for _ in range(3))
+    alone = await asyncio.gather(*(broker.orders() for broker in loners), return_exceptions=True)
+    assert any(isinstance(found, BrokerUnavailable) for found in alone), "the broker does count"
 
 
 async def test_an_order_of_another_process_is_changed_with_what_the_book_says_of_it(world: World) -> None:

@@ -18,12 +18,14 @@ from brokers.fyers.ticks import Feed, decode_data
 from brokers.registry import UnsupportedBroker
 from brokers.sockets import open_socket
 from brokers.transport import Transport
+from brokers.turns import LocalTurns
 from simulator.dialects.fyers.app import FyersDialect
 from tests.contract.suite import BrokerContract
 from tests.contract.world import OWNER, World, credentials_of, new_world, yes
 from trading.accounts import BrokerName, Credentials, Environment
 from trading.instruments import InstrumentId, Product
 from trading.orders import Accepted, BrokerOrderStatus, ModifyRequest, Placed, RefusalKind, Refused, Unknown
+from trading.ports.broker import BrokerUnavailable
 
 
 @pytest.fixture
@@ -174,8 +176,9 @@ async def test_the_documented_limits_answer_as_rate_limited_and_place_nothing(wo
     assert all(world.accepted("place", tag=request.tag) == 0 for request in refused)
 
 
-async def test_however_often_the_book_is_asked_for_the_minute_of_the_broker_is_kept(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("together", [True, False], ids=["turns shared", "each for itself"])
+async def test_however_often_two_processes_ask_for_the_book_the_minute_of_the_broker_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch, together: bool
 ) -> None:
     world.sim.account(OWNER, rate_limits="on", dialect="fyers")
     dialect = world.sim.simulator.dialects["fyers"]
@@ -186,14 +189,21 @@ async def test_however_often_the_book_is_asked_for_the_minute_of_the_broker_is_k
         nonlocal seconds
         seconds += wait
 
-    # Time passes only where the adapter waits for its turn, on both sides.
+    # Time passes only where an adapter waits for its turn, on both sides.
+    clock = TurningClock(lambda: seconds)
     monkeypatch.setattr(pace, "sleep", sleep)
-    monkeypatch.setattr(world.broker, "_pace", pace.Pace(TurningClock(lambda: seconds)))
     monkeypatch.setattr(dialect.limiter, "_clock", lambda: seconds)
-    for _ in range(400):
-        await world.broker.orders()
-    assert seconds > 120
-    assert dialect.limiter.breaches(world.account.key) == 0
+    shared = LocalTurns(clock)
+    both = [world.another_broker(turns=shared if together else LocalTurns(clock)) for _ in range(2)]
+    complained = 0
+    for _ in range(240):
+        for broker in both:
+            try:
+                await broker.orders()
+            except BrokerUnavailable:
+                complained += 1
+    assert seconds > 60
+    assert (complained == 0, dialect.limiter.breaches(world.account.key) == 0) == (together, together)
 
 
 async def test_an_app_that_may_not_trade_is_told_why_and_may_read(world: World) -> None:

@@ -10,6 +10,7 @@ from itertools import count
 
 from brokers.registry import BrokerRegistry, UnsupportedBroker
 from brokers.transport import ConnectionPool
+from brokers.turns import LocalTurns, Turns
 from brokers.urls import BrokerUrls
 from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator
 from tests.contract.ways import Ways, ways_of
@@ -52,24 +53,33 @@ class World:
     broker: SimulatedBroker
     _numbers: "count[int]"
 
-    def registry(self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 20.0) -> BrokerRegistry:
+    def registry(
+        self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 20.0, turns: Turns | None = None
+    ) -> BrokerRegistry:
+        """As one process has it; `turns`: those it shares with others."""
         made = BrokerRegistry(
             urls={self.name: urls or self.urls},
             clock=SystemClock(),
             connections=self.connections,
             timeout_seconds=timeout_seconds,
+            turns=turns or LocalTurns(SystemClock()),
         )
         made.tokens(self.name).replace(self.listed)
         return made
 
     def another_broker(
-        self, *, urls: BrokerUrls | None = None, timeout_seconds: float = 20.0, access_token: str | None = None
+        self,
+        *,
+        urls: BrokerUrls | None = None,
+        timeout_seconds: float = 20.0,
+        access_token: str | None = None,
+        turns: Turns | None = None,
     ) -> SimulatedBroker:
-        """The same account, seen through other settings."""
+        """The same account, seen through other settings or by another process."""
         credentials = credentials_of(self.account)
         if access_token:
             credentials = replace(credentials, access_token=access_token)
-        return self._build(self.registry(urls=urls, timeout_seconds=timeout_seconds), credentials)
+        return self._build(self.registry(urls=urls, timeout_seconds=timeout_seconds, turns=turns), credentials)
 
     def broker_of(self, owner: str) -> SimulatedBroker:
         """Another account, logged in."""
@@ -186,7 +196,10 @@ async def new_world(name: BrokerName) -> AsyncIterator[World]:
         sim.set_prices({"TCS": "3500", "INFY": "1500"})
         account = sim.account(OWNER, rate_limits="off", dialect=name.value)
         urls = BrokerUrls(**sim.urls(name.value))
-        registry = BrokerRegistry(urls={name: urls}, clock=SystemClock(), connections=connections, timeout_seconds=20)
+        clock = SystemClock()
+        registry = BrokerRegistry(
+            urls={name: urls}, clock=clock, connections=connections, timeout_seconds=20, turns=LocalTurns(clock)
+        )
         master = registry.master(name)
         assert not isinstance(master, UnsupportedBroker)
         listed = await master.instruments()

@@ -5,6 +5,7 @@ import pytest
 
 from brokers.registry import BROKERS, BrokerRegistry, UnsupportedBroker
 from brokers.transport import ConnectionPool
+from brokers.turns import LocalTurns
 from brokers.urls import BrokerUrls
 from brokers.zerodha.adapter import LiveZerodhaBroker, SimulatedZerodhaBroker
 from brokers.zerodha.instruments import ZerodhaInstruments
@@ -31,7 +32,7 @@ async def pool() -> AsyncIterator[ConnectionPool]:
 
 
 def registry(pool: ConnectionPool, urls: dict[BrokerName, BrokerUrls]) -> BrokerRegistry:
-    return BrokerRegistry(urls=urls, clock=HeldClock(), connections=pool, timeout_seconds=5)
+    return BrokerRegistry(urls=urls, clock=HeldClock(), connections=pool, timeout_seconds=5, turns=LocalTurns(HeldClock()))
 
 
 def test_the_environment_chooses_the_type(pool: ConnectionPool) -> None:

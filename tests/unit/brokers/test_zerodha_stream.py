@@ -139,14 +139,13 @@ async def test_an_unknown_instrument_is_refused_by_name_after_the_others_were_as
 
 async def test_more_instruments_than_a_connection_carries_are_refused(pool: ConnectionPool) -> None:
     many = [listed(InstrumentId("NSE", f"S{n}"), n * 256 + 1) for n in range(1, LIMITS.instruments_per_feed + 2)]
-    account = broker("ws://127.0.0.1:1", pool)
-    account._tokens = InstrumentTokens(many)
 
     async def handler(connection: ServerConnection) -> None:
         await connection.wait_closed()
 
     async with ticker(handler) as url:
-        account._ws_url = url
+        account = broker(url, pool)
+        account._tokens = InstrumentTokens(many)
         async with account.ticks() as stream:
             await stream.subscribe([entry.instrument.id for entry in many[:-1]])
             with pytest.raises(BrokerRefused, match="3000"):

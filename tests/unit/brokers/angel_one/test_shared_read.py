@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from brokers.angel_one import shared_read
 from brokers.angel_one.shared_read import Pace, SharedRead
+from brokers.turns import LocalTurns, Window
 from tests.contract.world import SystemClock
 from trading.ports.broker import BrokerUnavailable
 
@@ -25,7 +27,11 @@ class Book:
 
 
 def shared(book: Book, *, gap_seconds: float) -> SharedRead[int]:
-    return SharedRead(book.fetch, pace=Pace(clock=SystemClock(), gap_seconds=gap_seconds))
+    return SharedRead(book.fetch, pace=pace(gap_seconds=gap_seconds))
+
+
+def pace(*, gap_seconds: float) -> Pace:
+    return Pace(LocalTurns(SystemClock()), "angel_one:A1", name="book", gap_seconds=gap_seconds)
 
 
 async def test_those_who_ask_while_a_read_waits_for_its_turn_share_it() -> None:
@@ -69,7 +75,7 @@ async def test_a_failure_is_everybodys_and_the_next_read_is_a_new_one() -> None:
             raise answer
         return answer
 
-    reads = SharedRead(fetch, pace=Pace(clock=SystemClock(), gap_seconds=0))
+    reads = SharedRead(fetch, pace=pace(gap_seconds=0))
     failed = await asyncio.gather(reads.read(), reads.read(), return_exceptions=True)
     assert [type(one) for one in failed] == [BrokerUnavailable] * 2
     assert await reads.read() == 7
@@ -84,3 +90,29 @@ async def test_one_who_leaves_does_not_take_the_read_from_the_others() -> None:
     assert await staying == 1
     with pytest.raises(asyncio.CancelledError):
         await leaving
+
+
+async def test_two_who_share_their_turns_keep_their_distance_together() -> None:
+    turns, clock, gap = LocalTurns(SystemClock()), SystemClock(), 0.05
+    one, two = (Pace(turns, "angel_one:A1", name="book", gap_seconds=gap) for _ in range(2))
+    began = clock.monotonic()
+    await asyncio.gather(*(pace.turn() for pace in (one, two) for _ in range(3)))
+    assert clock.monotonic() - began >= 5 * gap
+    assert await turns.take("angel_one:A2", (Window("book", 1, gap),)) == 0, "another account waits for nobody"
+
+
+async def test_who_has_waited_too_long_for_others_goes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_read, "PATIENCE_SECONDS", 0.01)
+    turns, window = LocalTurns(SystemClock()), Window("book", 1, 0.02)
+    turns.note("angel_one:A1", window)
+    greedy = asyncio.create_task(keep_taking(turns, window))
+    async with asyncio.timeout(10):
+        await Pace(turns, "angel_one:A1", name="book", gap_seconds=window.seconds).turn()
+    greedy.cancel()
+
+
+async def keep_taking(turns: LocalTurns, window: Window) -> None:
+    """Somebody who leaves no turn to anybody."""
+    while True:
+        turns.note("angel_one:A1", window)
+        await asyncio.sleep(0)
