@@ -223,15 +223,19 @@ async def take_shortfall(database: Database, account_id: str, key: LedgerKey, to
         missing = total - sum(run.taken_elsewhere for run in runs)
         open_runs = [OpenRun(run.id, holding_of(run).open_quantity) for run in runs if run.state is not RunState.ENDED]
         for run_id, quantity in taken_from(open_runs, missing).items():
-            changed.append(await _take(session, run_id, quantity, now))
+            taken = await _take(session, run_id, quantity, now)
+            changed += [] if taken is None else [taken]
     return changed
 
 
-async def _take(session: AsyncSession, run_id: str, quantity: int, now: datetime) -> Followed:
+async def _take(session: AsyncSession, run_id: str, quantity: int, now: datetime) -> Followed | None:
+    """None when an order of the run is in doubt: an exit may have left since the books were read, and may sell these shares."""
     locked = await lock_run(session, run_id)
     if locked is None:
         raise LookupError(f"run {run_id} is gone")
     run, orders = locked
+    if any(order.state in IN_DOUBT_STATES for order in orders):
+        return None
     run.taken_elsewhere += quantity
     message = f"{quantity} {run.symbol} of this run were sold by somebody else; they are not sold again"
     tell(session, run, "taken_elsewhere", message, quantity=quantity)
