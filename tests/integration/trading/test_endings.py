@@ -83,7 +83,7 @@ async def test_a_stop_in_the_last_moment_supersedes_the_armed_entry(world: World
 async def test_a_partial_entry_is_cut_at_its_deadline_and_the_stop_covers_what_was_filled(world: World) -> None:
     account = await world.add_account()
     world.sim.set_depth("TCS", 4)
-    world.lead = type(world.lead)(base_seconds=1.0, jitter_seconds=0.0, deadline_seconds=2.0)
+    world.lead = type(world.lead)(base_seconds=1.0, jitter_seconds=0.0, deadline_seconds=6.0)
     run = await world.start_run(account, quantity=10)
     await world.until(run.id, lambda row, orders: bool(orders) and orders[0].state == "cancelled", "entry cut")
     bought = world.sim.net_position("alice", "TCS")
