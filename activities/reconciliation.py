@@ -19,7 +19,7 @@ from trading.sessions import TradingCalendar, UnknownDay, instant, trading_date
 
 _log = structlog.get_logger()
 
-# So many accounts are read at the same time.
+# So many accounts are compared by one activity; `execution.reconcile` takes a few of them at a time.
 BATCH = 50
 # Orders are placed from before the opening, and settle for a while after the close.
 AROUND_THE_SESSION = timedelta(minutes=30)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import structlog
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,13 +29,6 @@ from trading.runs import RunState
 from trading.sessions import trading_date
 
 _log = structlog.get_logger()
-
-# Built once: every look of every desk asks it.
-_HELD = (
-    select(Run.exchange, Run.symbol, Run.product)
-    .where(Run.account_id == bindparam("account_id"), Run.state != RunState.ENDED, Run.bought > Run.sold + Run.taken_elsewhere)
-    .distinct()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +55,6 @@ class Ledger:
     def is_unsettled(self) -> bool:
         """Whether a second look, a settle time after the first, would decide something."""
         return bool(self._missing_seen or self._baseline_seen)
-
-    async def held(self, session: AsyncSession) -> frozenset[LedgerKey]:
-        """Where open runs have shares."""
-        rows = await session.execute(_HELD, {"account_id": self._account_id})
-        return frozenset(LedgerKey(InstrumentId(exchange, symbol), Product(product)) for exchange, symbol, product in rows)
 
     async def compare(
         self, broker: Broker, book: BookSnapshot, trades: Sequence[BrokerTrade], *, now: datetime

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import bindparam, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from execution.absences import Missing
 from execution.alarms import Alarm, raise_alarm
 from execution.change import settle_change, waits_after_all
 from execution.claim import ClaimedOrder
-from execution.follow import Followed, Sight, record_look
+from execution.follow import Followed, Sight
 from execution.ledger import Ledger
-from execution.resolve import Absence, BookRead, is_healthy, judge_absence, matches, next_read, record_missing
+from execution.resolve import Absence, BookRead, is_healthy, judge_absence, matches, next_read
 from execution.tools import Tools
+from execution.under_way import Known
 from storage.models import Order
 from trading.fills import trades_of
 from trading.instruments import InstrumentId
@@ -37,25 +37,6 @@ _log = structlog.get_logger()
 DOUBT_ALARM_AFTER = timedelta(seconds=10)
 # While shares are held the day's trades are compared with ours this often (seconds), also when nothing of ours is under way.
 COMPARED_EVERY = 15.0
-
-# Built once: every look of every desk asks them.
-_UNDER_WAY = (
-    select(Order)
-    .where(
-        Order.account_id == bindparam("account_id"),
-        or_(
-            Order.state.in_([OrderState.SENDING, OrderState.UNKNOWN, OrderState.OPEN]),
-            (Order.watched_until > bindparam("now")) & Order.state.in_([OrderState.ABSENT, OrderState.REJECTED]),
-        ),
-    )
-    .order_by(Order.id)
-)
-_KNOWN = select(Order.broker_order_id).where(
-    Order.account_id == bindparam("account_id"),
-    Order.broker_order_id.is_not(None),
-    Order.acknowledged_at > bindparam("midnight"),
-    Order.acknowledged_at < bindparam("until"),
-)
 
 
 @dataclass(slots=True)
@@ -121,9 +102,8 @@ class Look:
 
     async def take(self, broker: Broker) -> LookResult:
         """Raises what the broker's reads raise; nothing is concluded from a read that failed."""
-        async with self._tools.database.unhurried() as session:
-            rows = await self._rows(session)
-            held = await self._ledger.held(session)
+        under_way = await self._tools.under_way.read(self._account_id)
+        rows, held = under_way.orders, under_way.held
         result = LookResult(in_doubt=0, alive=0, watched=0, holding=bool(held))
         self._by_tag = {row.tag: _Expected(row.id, row.run_id) for row in rows}
         self._resting_buys = {row.id: InstrumentId(row.exchange, row.symbol) for row in rows if _rests(row)}
@@ -133,8 +113,8 @@ class Look:
         result.looked = True
         comparing = self._compares(rows, held)
         trades = await broker.trades() if comparing or _needs_trades(rows, read.snapshot) else None
-        lacking = any(not matches(row, read.snapshot) for row in rows)
-        healthy = await self._is_healthy(read) if comparing or lacking else True
+        concluding = any(self._may_prove_absence(row, read) for row in rows if not matches(row, read.snapshot))
+        healthy = await self._is_healthy(read) if comparing or concluding else True
         for row in rows:
             await self._compare(row, read, trades, healthy, broker, result)
         if comparing and healthy and trades is not None:
@@ -163,16 +143,11 @@ class Look:
         """The next look compares the day's trades with ours."""
         self._compared_at = None
 
-    async def _rows(self, session: AsyncSession) -> Sequence[Order]:
-        return (await session.scalars(_UNDER_WAY, {"account_id": self._account_id, "now": self._tools.clock.now()})).all()
-
     async def _is_healthy(self, read: BookRead) -> bool:
         """Whether the book has every order the broker acknowledged today, a settle time before it was asked for."""
         midnight = read.requested_at.astimezone(INDIA).replace(hour=0, minute=0, second=0, microsecond=0)
         until = read.requested_at - self._tools.pace.settle
-        async with self._tools.database.unhurried() as session:
-            known = await session.scalars(_KNOWN, {"account_id": self._account_id, "midnight": midnight, "until": until})
-            return is_healthy(read.snapshot, [broker_order_id for broker_order_id in known if broker_order_id is not None])
+        return is_healthy(read.snapshot, await self._tools.known.read(Known(self._account_id, midnight, until)))
 
     async def _compare(
         self,
@@ -199,7 +174,7 @@ class Look:
         if seen.status.is_terminal or seen.filled_quantity >= seen.quantity:
             self._resting_buys.pop(row.id, None)
         if _tells_something(row, seen):
-            followed = await self._record(Sight(row.id, row.run_id, seen, executions))
+            followed = await self._tools.sights.store(Sight(row.id, row.run_id, seen, executions))
             result.followed.append(followed)
             ended = followed.ended
             for oddity in followed.oddities:
@@ -220,27 +195,23 @@ class Look:
             result.alive += row.state is OrderState.OPEN
             result.watched += row.state is OrderState.ABSENT
             return
-        if row.claimed_at is not None and read.requested_at - row.claimed_at > DOUBT_ALARM_AFTER:
-            result.long_in_doubt.append((row.id, row.run_id))
         if not healthy:
             _log.warning("book_is_stale", account_id=self._account_id)
         if not healthy or not self._may_prove_absence(row, read):
             self._still_in_doubt(row, read, row.missing_since, result)
             return
-        pace = self._tools.pace
-        async with self._tools.database.transaction() as session:
-            absence = await record_missing(
-                session, order_id=row.id, run_id=row.run_id, read=read, timeout=pace.timeout, settle=pace.settle
-            )
-        if absence is Absence.PROVEN:
+        missed = await self._tools.absences.store(Missing(row.id, row.run_id, read))
+        if missed.absence is Absence.PROVEN:
             result.watched += 1
             result.doubt_ended.append(row.id)
-            result.followed.append(Followed(row.run_id, changed=True, ended=True))
+            result.followed.append(missed.followed)
         else:
             self._still_in_doubt(row, read, row.missing_since or read.requested_at, result)
 
     def _still_in_doubt(self, row: Order, read: BookRead, missing_since: datetime | None, result: LookResult) -> None:
         result.in_doubt += 1
+        if row.claimed_at is not None and read.requested_at - row.claimed_at > DOUBT_ALARM_AFTER:
+            result.long_in_doubt.append((row.id, row.run_id))
         pace = self._tools.pace
         again = next_read(
             claimed_at=row.claimed_at or read.requested_at,
@@ -254,7 +225,7 @@ class Look:
 
     def _may_prove_absence(self, row: Order, read: BookRead) -> bool:
         """False: a book asked for this early proves nothing, and after a crash amid a herd every transaction saved counts."""
-        if row.send_by is None:
+        if row.state not in IN_DOUBT_STATES or row.send_by is None:
             return False
         pace = self._tools.pace
         absence = judge_absence(
@@ -288,10 +259,6 @@ class Look:
         if waits:
             result.never_exits.append((row.run_id, seen.message or "the exchange left it as it was"))
             result.followed.append(Followed(row.run_id, changed=True))
-
-    async def _record(self, sight: Sight) -> Followed:
-        async with self._tools.database.transaction() as session:
-            return await record_look(session, sight, now=self._tools.clock.now())
 
     async def _alarm_double(self, row: Order, found: tuple[BrokerOrder, ...]) -> None:
         ids = ", ".join(seen.broker_order_id for seen in found)

@@ -61,7 +61,6 @@ async def reconcile_account(account: BrokerAccount, tools: Tools) -> Reconciled:
     Raises what the broker's reads raise (BrokerError), LookupError and ValueError for an account that cannot be opened; then
     nothing is concluded.
     """
-    await tools.rush.pass_by()
     broker = tools.accounts.broker_of(account)
     compared, theirs = await _compare(account, broker, tools)
     findings = list(compared.findings)
@@ -78,12 +77,15 @@ async def reconcile_account(account: BrokerAccount, tools: Tools) -> Reconciled:
 
 
 async def _compare(account: BrokerAccount, broker: Broker, tools: Tools) -> tuple[Comparison, Theirs]:
-    asked_at = tools.clock.now()
-    theirs = await _read(broker, asked_at, tools)
-    async with tools.database.transaction() as session:
-        ours = await _ours(session, account.id, asked_at)
-        compared = compare(ours, theirs, day=trading_date(asked_at))
-        elsewhere = await _written_elsewhere(session, account, compared)
+    """A few accounts at a time: a whole batch at once would hold up the desks of the process, whose exits cannot wait."""
+    async with tools.comparing:
+        await tools.rush.pass_by()
+        asked_at = tools.clock.now()
+        theirs = await _read(broker, asked_at, tools)
+        async with tools.database.transaction() as session:
+            ours = await _ours(session, account.id, asked_at)
+            compared = compare(ours, theirs, day=trading_date(asked_at))
+            elsewhere = await _written_elsewhere(session, account, compared)
     findings = tuple(
         finding for finding in compared.findings if not (isinstance(finding, OrderUnknown) and finding.tag in elsewhere)
     )

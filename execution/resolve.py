@@ -10,13 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from execution.commands import leave_because
-from execution.timeline import tell
-from storage.models import Order, Run
-from trading.orders import IN_DOUBT_STATES, BookSnapshot, BrokerOrder, Leg, OrderState
+from storage.models import Order
+from trading.orders import BookSnapshot, BrokerOrder
 from trading.sessions import INDIA
 
 
@@ -86,40 +81,6 @@ def matches(order: Order, book: BookSnapshot) -> tuple[BrokerOrder, ...]:
     if order.broker_order_id is not None:
         return tuple(seen for seen in book.orders if seen.broker_order_id == order.broker_order_id)
     return tuple(seen for seen in book.by_tag(order.tag) if seen.side is order.side and seen.instrument.symbol == order.symbol)
-
-
-async def record_missing(
-    session: AsyncSession, *, order_id: str, run_id: str, read: BookRead, timeout: timedelta, settle: timedelta
-) -> Absence:
-    """Note that a healthy book did not list this order in doubt; after the second such read it is absent, and watched."""
-    run = await session.scalar(select(Run).where(Run.id == run_id).with_for_update())
-    order = await session.scalar(select(Order).where(Order.id == order_id).with_for_update())
-    if (
-        run is None
-        or order is None
-        or order.state not in IN_DOUBT_STATES
-        or order.broker_order_id is not None
-        or order.send_by is None
-    ):
-        return Absence.TOO_EARLY
-    absence = judge_absence(
-        send_by=order.send_by,
-        missing_since=order.missing_since,
-        requested_at=read.requested_at,
-        timeout=timeout,
-        settle=settle,
-    )
-    if absence is Absence.FIRST_SIGHT:
-        order.missing_since = read.requested_at
-    elif absence is Absence.PROVEN:
-        order.state, order.ended_at = OrderState.ABSENT, read.requested_at
-        order.revision += 1
-        order.watched_until = end_of_day(read.requested_at)
-        if order.leg is Leg.EXIT and order.reason is not None and order.wanted_at is not None:
-            leave_because(session, run, order.reason, order.wanted_at, trigger=order.trigger_price)
-        message = f"The {order.leg.value} order never reached the broker: its book was read twice and does not list it"
-        tell(session, run, "order_absent", message, data={"order_id": order.id})
-    return absence
 
 
 def end_of_day(now: datetime) -> datetime:

@@ -55,11 +55,13 @@ class Together(Generic[Item, Result]):
         run_of: Callable[[Item], str],
         store_all: Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Result | None]]],
         store_one: Callable[[AsyncSession, Item], Awaitable[Result]],
+        at_once: int = AT_ONCE,
     ) -> None:
         self._database = database
         self._rush = rush
         self._run_of = run_of
         self._store_each = store_one
+        self._at_once = at_once
         self._store_many = store_all
         self._waiting: deque[_Waiting[Item, Result]] = deque()
         self._storing: asyncio.Task[None] | None = None
@@ -96,7 +98,7 @@ class Together(Generic[Item, Result]):
         """The first that wait, one of each run: the second of a run is decided on what the first has changed."""
         batch: dict[str, _Waiting[Item, Result]] = {}
         later: list[_Waiting[Item, Result]] = []
-        while self._waiting and len(batch) < AT_ONCE:
+        while self._waiting and len(batch) < self._at_once:
             waiting = self._waiting.popleft()
             if waiting.stored.done():
                 continue  # nobody waits for it any more: its desk is closed

@@ -1,18 +1,21 @@
 """What every desk of a process shares."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
 from brokers.limits import BrokerLimits
+from execution.absences import Absences
 from execution.change import Changer
 from execution.day_limits import DayLimits, Instruments
-from execution.hints import FillHints
 from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.rush import Rush
 from execution.send import Sender
+from execution.sights import Sights
 from execution.switchboard import Switchboard
+from execution.under_way import KnownOrders, OrdersUnderWay
 from storage.database import Database
 from storage.models import BrokerAccount
 from trading.accounts import BrokerName
@@ -20,6 +23,9 @@ from trading.ports.broker import Broker
 from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
 from trading.risk import NO_LIMITS, Limits
+
+# Accounts that are reconciled at the same moment by one process.
+COMPARED_AT_ONCE = 4
 
 
 class Accounts(Protocol):
@@ -53,9 +59,14 @@ class Tools:
     metrics: Metrics
     sender: Sender
     changer: Changer
-    hints: FillHints
+    hints: Sights  # what the order streams tell
+    sights: Sights  # what the books show
+    absences: Absences
+    under_way: OrdersUnderWay
+    known: KnownOrders
     rush: Rush
     pace: Pace
     owner: str
     switchboard: Switchboard
     default_limits: Limits = NO_LIMITS
+    comparing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPARED_AT_ONCE))

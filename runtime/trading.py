@@ -14,17 +14,19 @@ from activities.reconciliation import BrokerReconciliationActivities
 from activities.runs import RowRunActivities
 from activities.trading_day import RowTradingDayActivities
 from cache.prices import PriceCache
+from execution.absences import Absences
 from execution.change import Changer
 from execution.day_limits import DayLimits, Instruments
 from execution.floor import Floor
-from execution.hints import FillHints
 from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.rush import Rush
 from execution.send import Sender
+from execution.sights import Sights
 from execution.starting import Lead
 from execution.switchboard import Switchboard
 from execution.tools import Accounts, Pace, Tools
+from execution.under_way import KnownOrders, OrdersUnderWay
 from execution.waiting import RunWatch
 from runtime.calendar import ExchangeCalendar
 from runtime.process import process_name
@@ -71,6 +73,13 @@ def open_trading_room(
 ) -> TradingRoom:
     owner = process_name(settings, "worker")
     switchboard, rush = Switchboard(), Rush()
+    pace = Pace(
+        settle=timedelta(seconds=settings.settle_time_seconds),
+        timeout=timedelta(seconds=settings.broker_timeout_seconds),
+        lease_seconds=settings.lease_seconds,
+        simulated_per_second=settings.simulated_orders_per_second,
+        head_start=settings.desk_head_start,
+    )
     tools = Tools(
         database=database,
         clock=clock,
@@ -83,14 +92,12 @@ def open_trading_room(
         sender=Sender(database=database, clock=clock, owner=owner, switchboard=switchboard, rush=rush),
         rush=rush,
         changer=Changer(database=database, clock=clock, owner=owner),
-        hints=FillHints(database, clock, rush),
-        pace=Pace(
-            settle=timedelta(seconds=settings.settle_time_seconds),
-            timeout=timedelta(seconds=settings.broker_timeout_seconds),
-            lease_seconds=settings.lease_seconds,
-            simulated_per_second=settings.simulated_orders_per_second,
-            head_start=settings.desk_head_start,
-        ),
+        hints=Sights(database, clock, rush),
+        sights=Sights(database, clock, rush),
+        absences=Absences(database, clock, rush, timeout=pace.timeout, settle=pace.settle),
+        under_way=OrdersUnderWay(database, clock),
+        known=KnownOrders(database),
+        pace=pace,
         owner=owner,
         switchboard=switchboard,
         default_limits=settings.default_limits,

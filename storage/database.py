@@ -49,7 +49,7 @@ class Database:
     async def unhurried(self) -> AsyncIterator[AsyncSession]:
         """A transaction that can wait a moment: all of them together leave most connections to those that cannot.
 
-        After a crash every desk of the process reads at once; a claim must not queue behind hundreds of them.
+        A hundred streams that read at once must not make a claim, or a person's request, queue behind them.
         """
         async with self._unhurried, self.transaction() as session:
             yield session

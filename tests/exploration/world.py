@@ -22,19 +22,21 @@ from brokers.limits import BrokerLimits
 from brokers.zerodha.limits import LIMITS
 from cache.channels import ArmedStop, Disarmed, StopCrossed
 from cache.connection import CacheUnavailable
+from execution.absences import Absences
 from execution.change import Changer
 from execution.commands import take_plan_change, take_stop
 from execution.day_limits import DayLimits
 from execution.desk import WATCHING
 from execution.floor import Floor
 from execution.follow import Followed
-from execution.hints import FillHints
 from execution.prices import ReferencePrices
 from execution.rush import Rush
 from execution.send import Sender
+from execution.sights import Sights
 from execution.starting import create_run
 from execution.switchboard import Switchboard
 from execution.tools import Pace, Tools
+from execution.under_way import KnownOrders, OrdersUnderWay
 from storage.database import Database
 from storage.models import Alert, BrokerAccount, Order, Run, Strategy, User
 from tests.exploration.broker import TIMEOUT_SECONDS, BookFate, Fate, ModelBroker, Network
@@ -147,6 +149,12 @@ class Worker:
         self._broker = ModelBroker(world.network, process.name, now=world.now, monotonic=self.clock.monotonic)
         database = SharedDatabase(world.shared, world.turns, process, world.now)
         owner, instruments, switchboard, rush = process.name, ModelInstruments(), Switchboard(), Rush()
+        pace = Pace(
+            settle=timedelta(seconds=SETTLE_SECONDS),
+            timeout=timedelta(seconds=TIMEOUT_SECONDS),
+            lease_seconds=3.0,
+            head_start=head_start,
+        )
         self.tools = Tools(
             database=database,
             clock=self.clock,
@@ -159,13 +167,12 @@ class Worker:
             sender=Sender(database=database, clock=self.clock, owner=owner, switchboard=switchboard, rush=rush),
             rush=rush,
             changer=Changer(database=database, clock=self.clock, owner=owner),
-            hints=FillHints(database, self.clock, rush),
-            pace=Pace(
-                settle=timedelta(seconds=SETTLE_SECONDS),
-                timeout=timedelta(seconds=TIMEOUT_SECONDS),
-                lease_seconds=3.0,
-                head_start=head_start,
-            ),
+            hints=Sights(database, self.clock, rush),
+            sights=Sights(database, self.clock, rush),
+            absences=Absences(database, self.clock, rush, timeout=pace.timeout, settle=pace.settle),
+            under_way=OrdersUnderWay(database, self.clock),
+            known=KnownOrders(database),
+            pace=pace,
             owner=owner,
             switchboard=switchboard,
         )

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import event, select, text
 
 from execution.follow import Sight
-from execution.hints import FillHints
 from execution.rush import Rush
+from execution.sights import Sights
 from storage.database import STATEMENT_TIMEOUT_MS, Database
 from storage.models import Order, Run
 from tests.integration.storage.rows import NOW, Rows, unsaved_order, unsaved_run
@@ -31,8 +31,8 @@ class FixedClock:
 
 
 @pytest.fixture
-def hints(database: Database) -> FillHints:
-    return FillHints(database, FixedClock(), Rush())
+def hints(database: Database) -> Sights:
+    return Sights(database, FixedClock(), Rush())
 
 
 async def bought_orders(database: Database, count: int) -> list[Order]:
@@ -77,7 +77,7 @@ async def covered(database: Database) -> dict[str, int]:
         return {row.run_id: row.quantity for row in exits}
 
 
-async def test_a_herd_of_fills_is_covered_in_a_few_transactions(database: Database, hints: FillHints) -> None:
+async def test_a_herd_of_fills_is_covered_in_a_few_transactions(database: Database, hints: Sights) -> None:
     orders = await bought_orders(database, 50)
     begun = 0
 
@@ -92,7 +92,7 @@ async def test_a_herd_of_fills_is_covered_in_a_few_transactions(database: Databa
     assert begun <= 4, "each fill took a transaction of its own"
 
 
-async def test_whoever_holds_one_run_holds_up_no_other(database: Database, hints: FillHints) -> None:
+async def test_whoever_holds_one_run_holds_up_no_other(database: Database, hints: Sights) -> None:
     stuck, *free = await bought_orders(database, 5)
     async with database.transaction() as session:
         await session.execute(select(Run).where(Run.id == stuck.run_id).with_for_update())
@@ -104,7 +104,7 @@ async def test_whoever_holds_one_run_holds_up_no_other(database: Database, hints
     assert stuck.run_id in await covered(database)
 
 
-async def test_whoever_holds_an_order_without_its_run_holds_up_no_other(database: Database, hints: FillHints) -> None:
+async def test_whoever_holds_an_order_without_its_run_holds_up_no_other(database: Database, hints: Sights) -> None:
     stuck, *free = await bought_orders(database, 5)
     async with database.transaction() as session:
         await session.execute(select(Order).where(Order.id == stuck.id).with_for_update())
@@ -114,7 +114,7 @@ async def test_whoever_holds_an_order_without_its_run_holds_up_no_other(database
     assert (await waiting).filled_more
 
 
-async def test_an_order_that_is_gone_is_told_and_the_rest_is_stored(database: Database, hints: FillHints) -> None:
+async def test_an_order_that_is_gone_is_told_and_the_rest_is_stored(database: Database, hints: Sights) -> None:
     orders = await bought_orders(database, 3)
     gone = replace(filled(orders[0]), order_id="ord_gone")
     work: list[Coroutine[Any, Any, Any]] = [hints.store(gone), *(hints.store(filled(order)) for order in orders[1:])]
@@ -124,13 +124,13 @@ async def test_an_order_that_is_gone_is_told_and_the_rest_is_stored(database: Da
     assert set(await covered(database)) == {order.run_id for order in orders[1:]}
 
 
-async def test_two_fills_of_one_run_are_stored_one_after_the_other(database: Database, hints: FillHints) -> None:
+async def test_two_fills_of_one_run_are_stored_one_after_the_other(database: Database, hints: Sights) -> None:
     (order,) = await bought_orders(database, 1)
     await asyncio.gather(hints.store(filled(order, 4)), hints.store(filled(order)))
     assert await covered(database) == {order.run_id: order.quantity}
 
 
-async def test_connections_that_break_leave_nobody_waiting(database: Database, hints: FillHints) -> None:
+async def test_connections_that_break_leave_nobody_waiting(database: Database, hints: Sights) -> None:
     orders = await bought_orders(database, 3)
     async with database.transaction() as session:
         others = "datname = current_database() AND pid <> pg_backend_pid()"

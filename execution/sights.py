@@ -1,4 +1,4 @@
-"""What order streams say of fills, stored for many orders in one transaction."""
+"""What order streams and books say of orders, stored for many orders in one transaction."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,8 @@ from storage.database import Database
 from trading.ports.clock import Clock
 
 
-class FillHints(Together[Sight, Followed]):
-    """One per process, for all of its desks. Storing raises LookupError when the order's row is gone."""
+class Sights(Together[Sight, Followed]):
+    """One per process and source, for all of its desks. Storing raises LookupError when the order's row is gone."""
 
     def __init__(self, database: Database, clock: Clock, rush: Rush) -> None:
         async def store_all(session: AsyncSession, sights: Sequence[Sight]) -> list[Followed | None]:
