@@ -41,7 +41,7 @@ async def proven(
     async with platform.database.transaction() as session:
         seen = await users.find(session, user_id=caller.user_id)
     if not await platform.passwords.matches(password, seen.password_hash if seen else None) or seen is None:
-        raise ApiError(ErrorCode.INVALID_CREDENTIALS)
+        raise ApiError(ErrorCode.INVALID_CREDENTIALS, "the password is wrong")
     await count_attempt(platform, seen, code)
     async with platform.database.transaction() as session:
         yield session, await locked_as_seen(platform, session, seen, code=code)

@@ -131,7 +131,7 @@ def target_problem(target: Decimal, *, stop_loss: Decimal, tick_size: Decimal) -
         message = f"target_price must be a multiple of the tick size {tick_size}, was {target}"
         return PlanProblem(PlanProblemCode.TARGET_PRICE_OFF_TICK, "target_price", message)
     if stop_loss.is_finite() and target <= stop_loss:
-        message = f"target_price {target} must be above the stop_loss {stop_loss}"
+        message = f"target_price {target.normalize():f} must be above the stop_loss {stop_loss.normalize():f}"
         return PlanProblem(PlanProblemCode.TARGET_NOT_ABOVE_STOP, "target_price", message)
     return None
 

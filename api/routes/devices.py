@@ -72,10 +72,10 @@ async def register_device(body: NewDevice, caller: CurrentCaller, platform: Plat
     responses=errors(SIGNED_IN, BODY, IDEMPOTENT, ErrorCode.DEVICE_NOT_FOUND),
 )
 async def change_device(body: ChangeTarget, device_id: DeviceId, caller: CurrentCaller, platform: Platform) -> DeviceAnswer:
-    """Set its label and its quiet hours."""
+    """Its label, its quiet hours, or both."""
     async with platform.database.transaction() as session:
         device = await _found(session, device_id, caller)
-        device.label, device.quiet_from, device.quiet_to = body.label, body.quiet_from, body.quiet_to
+        body.change(device)
         device.updated_by = caller.user_id
     return _device(device)
 

@@ -76,10 +76,10 @@ async def add_target(body: NewTarget, caller: CurrentCaller, platform: Platform)
     responses=errors(SIGNED_IN, BODY, IDEMPOTENT, ErrorCode.TARGET_NOT_FOUND),
 )
 async def change_target(body: ChangeTarget, target_id: TargetId, caller: CurrentCaller, platform: Platform) -> TargetAnswer:
-    """Set its label and its quiet hours."""
+    """Its label, its quiet hours, or both."""
     async with platform.database.transaction() as session:
         target = _found(await notifications.find_target(session, target_id=target_id, user_id=caller.user_id))
-        target.label, target.quiet_from, target.quiet_to = body.label, body.quiet_from, body.quiet_to
+        body.change(target)
         target.updated_by = caller.user_id
     return _target(target)
 

@@ -52,7 +52,7 @@ async def read_readiness(platform: Services) -> Readiness:
     down = any(part.needed and part.state is PartState.DOWN for part in parts)
     whole = all(part.state is PartState.OK for part in parts)
     answers = [
-        PartAnswer(name=part.name, state=part.state, needed=part.needed, lag_ms=part.lag_ms, detail=part.detail) for part in parts
+        PartAnswer(name=part.name, state=part.state, needed=part.needed, lag_ms=_tenths(part.lag_ms), detail=part.detail) for part in parts
     ]
     return Readiness(
         status="not_ready" if down else "ready" if whole else "degraded",

@@ -28,6 +28,7 @@ LARGEST_PRICE = Decimal(10_000_000)
 LARGEST_QUANTITY = 10_000_000
 DEEPEST = 20
 _DAY = r"\d{4}-\d{2}-\d{2}"
+_UNUSUAL_DIGITS = re.compile(r"\d[eE_]|[^\x00-\x7f]")
 _TIME = r"^([01]\d|2[0-3]):[0-5]\d:[0-5]\d$"
 
 
@@ -133,14 +134,18 @@ def _quantity(value: int) -> int:
 
 
 def number_only(value: object) -> object:
-    """JSON true is no price and no quantity."""
+    """JSON true is no price; text is one in plain digits only, as the document says: what else reads as a number (`1e3`, `1_000`,
+    digits of other scripts) is rather a mistake."""
     if isinstance(value, bool):
         raise PydanticCustomError("decimal_type", "must be a number")
+    if isinstance(value, str) and _UNUSUAL_DIGITS.search(value):
+        raise PydanticCustomError("INVALID_VALUE", "must be written in plain digits, such as 3500.05")
     return value
 
 
-def _no_truth(value: object) -> object:
-    if isinstance(value, bool):
+def _whole_number(value: object) -> object:
+    """JSON true and text are none."""
+    if isinstance(value, bool | str):
         raise PydanticCustomError("int_type", "must be a whole number")
     return value
 
@@ -198,14 +203,13 @@ TrailingPercent = Annotated[
 ]
 Quantity = Annotated[
     int,
-    BeforeValidator(number_only),
+    BeforeValidator(_whole_number),
     AfterValidator(_quantity),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST_QUANTITY, "examples": [10]}),
 ]
 # Only true and false: 0, 1, "yes" and "off" mean what whoever wrote them thought.
 YesNo = Annotated[bool, Strict()]
-# JSON true is no number.
-Count = Annotated[int, BeforeValidator(_no_truth)]
+Count = Annotated[int, BeforeValidator(_whole_number)]
 Rupees = Annotated[Decimal, PlainSerializer(rounded, return_type=float), WithJsonSchema({"type": "number", "examples": [3512.5]})]
 # Tick sizes have more decimals in some segments and must not be rounded.
 Exact = Annotated[Decimal, PlainSerializer(float, return_type=float), WithJsonSchema({"type": "number", "examples": [0.05]})]

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.schemas.common import Answer, Instant, StrictBody, TimeOfDay
-from storage.models import DevicePlatform
+from storage.models import DevicePlatform, DeviceToken, NotificationTarget
 
 _QUIET = "Indian time; messages about exits come all the same. Set both ends or neither"
 
@@ -18,7 +18,9 @@ class _Quiet(StrictBody):
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
-        if (self.quiet_from is None) is not (self.quiet_to is None):
+        if (self.quiet_from is None) is not (self.quiet_to is None) or len(
+            {"quiet_from", "quiet_to"} & self.model_fields_set
+        ) == 1:
             raise PydanticCustomError("INVALID_VALUE", "quiet_from and quiet_to go together")
         return self
 
@@ -32,9 +34,15 @@ class NewTarget(_Quiet):
 
 
 class ChangeTarget(_Quiet):
-    """Replaces the label and the quiet hours; the address stays."""
+    """What is left out stays as it is; null for both ends takes the quiet hours away."""
 
-    label: str = Field("", max_length=100)
+    label: str | None = Field(None, max_length=100, examples=["My phone"])
+
+    def change(self, row: NotificationTarget | DeviceToken) -> None:
+        if self.label is not None:
+            row.label = self.label
+        if "quiet_from" in self.model_fields_set:
+            row.quiet_from, row.quiet_to = self.quiet_from, self.quiet_to
 
 
 class TargetAnswer(Answer):

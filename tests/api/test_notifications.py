@@ -171,6 +171,15 @@ async def test_label_and_quiet_hours_are_changed_and_go_together(platform: Platf
     changed = (await user.call("PATCH", path, json=body, expect=200)).json()
     assert (changed["label"], changed["quiet_from"], changed["quiet_to"]) == ("New", "22:00:00", "07:00:00")
     await user.refused("PATCH", path, 400, "INVALID_VALUE", json={"quiet_from": "22:00:00"})
+    await user.refused("PATCH", path, 400, "INVALID_VALUE", json={"quiet_from": None})
+    # What is left out stays.
+    for change, expected in (
+        ({"label": "Newer"}, ("Newer", "22:00:00", "07:00:00")),
+        ({"quiet_from": None, "quiet_to": None}, ("Newer", None, None)),
+        ({}, ("Newer", None, None)),
+    ):
+        changed = (await user.call("PATCH", path, json=change, expect=200)).json()
+        assert (changed["label"], changed["quiet_from"], changed["quiet_to"]) == expected
 
 
 async def test_nobody_has_more_than_ten_targets(platform: Platform) -> None:
