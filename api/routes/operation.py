@@ -5,7 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.declared import errors
 from api.deps import Platform
-from api.readiness import PartState, read_parts
+from api.readiness import Part, PartState, read_parts
 from api.routes.tags import OPERATION
 from api.schemas.operation import Health, PartAnswer, Readiness
 from api.services import Services
@@ -47,12 +47,16 @@ async def metrics(platform: Platform) -> Response:
     return Response(platform.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
+def _lag(part: Part) -> float | None:
+    return None if part.lag_ms is None else round(part.lag_ms, 1)
+
+
 async def read_readiness(platform: Services) -> Readiness:
     parts = await read_parts(platform)
     down = any(part.needed and part.state is PartState.DOWN for part in parts)
     whole = all(part.state is PartState.OK for part in parts)
     answers = [
-        PartAnswer(name=part.name, state=part.state, needed=part.needed, lag_ms=_tenths(part.lag_ms), detail=part.detail) for part in parts
+        PartAnswer(name=part.name, state=part.state, needed=part.needed, lag_ms=_lag(part), detail=part.detail) for part in parts
     ]
     return Readiness(
         status="not_ready" if down else "ready" if whole else "degraded",
