@@ -39,6 +39,10 @@ class Fuzz:
     phases: Sequence[str] = PHASES
     # Which addresses, as a regular expression.
     addresses: str = ".*"
+    # Where each bound of each field is tried one by one, which is most of the time; everywhere when exploring. Of two operations
+    # whose bodies are the same, or where one is another's business, one is enough.
+    covered: str = ".*"
+    covered_elsewhere: Sequence[str] = ()
     examples: int = 1
 
 
@@ -102,6 +106,12 @@ def _config(settings: Fuzz) -> str:
         "[parameters]",
         *(f"'path.{name}' = {json.dumps(value)}" for name, value in settings.ids.items()),
     ]
+    if not exploring:
+        for chosen in (
+            f"include-path-regex = {json.dumps(f'^(?!.*({settings.covered}))')}",
+            f"include-operation-id = {json.dumps(list(settings.covered_elsewhere))}",
+        ):
+            lines += ["[[operations]]", chosen, "phases.coverage.enabled = false"]
     for operation_id, more in settings.operations.items():
         lines += ["[[operations]]", f"include-operation-id = {json.dumps(operation_id)}", *more]
     return "\n".join(lines) + "\n"
