@@ -9,4 +9,4 @@ class Clock(Protocol):
         """Wall time, aware, UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that never jump."""
+        """Seconds that never jump, those of a suspended machine included."""
