@@ -246,6 +246,12 @@ def test_a_stop_that_trails_rises_with_the_highs_and_never_falls() -> None:
     assert sold(run(minutes(*rows, *steady("09:37", "09:41")), TRAILING)) == (EndReason.STOP_LOSS, "09:36:00", 100.0, 100.0)
 
 
+@pytest.mark.parametrize("trail", [Trail(rupees=Decimal(10)), Trail(percent=Decimal(10)), Trail(rupees=Decimal(200))])
+def test_a_trail_that_is_longer_than_the_way_to_the_stop_leaves_the_stop_where_it_is(trail: Trail) -> None:
+    rows = [*steady("09:30", "09:33"), ("09:33", 100, 100, 95, 100), *steady("09:34", "09:41")]
+    assert sold(run(minutes(*rows), replace(PLAN, trail=trail))) == (EndReason.STOP_LOSS, "09:33:00", 100.0, 95.0)
+
+
 def test_inside_one_bar_the_stop_rises_at_its_high_and_is_passed_before_its_close() -> None:
     """Open, low, high, close: the low came before the high and does not count against the stop that the high has raised."""
     rows = [*steady("09:30", "09:33"), ("09:33", 100, 110, 97, 105), *steady("09:34", "09:41")]
@@ -299,7 +305,8 @@ TRAILS = st.one_of(
     morning=a_morning(),
     buy=st.integers(0, 40),
     hold=st.integers(1, 40),
-    stop=PRICES,
+    # Mostly below the prices: at or above them nothing is bought.
+    stop=st.integers(1_820, 2_020).map(lambda ticks: Decimal(ticks) * Decimal("0.05")),
     target=st.one_of(st.none(), TICKS),
     trail=TRAILS,
     bps=st.decimals(0, 50, places=2),
