@@ -176,7 +176,9 @@ async def change(strategy_id: StrategyId, body: ChangeRunning, caller: CurrentCa
     """Move the stop, the target or the sell time of the trade that runs; the plan stays as it is. Refused once the exit has
     begun. A stop that follows the price can be raised, and never lowered."""
     if body.stop_loss is None and body.target_price is None and body.sell_time is None:
-        raise ApiError(ErrorCode.INVALID_INPUT, "send stop_loss, target_price, sell_time or several of them")
+        # Nothing was sent, or null, which is no price and no time.
+        code = ErrorCode.INVALID_VALUE if body.model_fields_set else ErrorCode.INVALID_INPUT
+        raise ApiError(code, "send stop_loss, target_price, sell_time or several of them")
     changed = await running.change(platform, caller, strategy_id=strategy_id, wanted=body)
     taken = changed.taken
     return Changed(

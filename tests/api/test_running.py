@@ -448,6 +448,7 @@ async def test_stop_and_sell_time_of_a_running_trade_are_moved_together_with_its
     ("body", "status", "code"),
     [
         ({}, 422, "INVALID_INPUT"),
+        ({"stop_loss": None}, 400, "INVALID_VALUE"),
         ({"stoploss": 3400}, 422, "INVALID_INPUT"),
         ({"stop_loss": 0}, 400, "INVALID_STOP_LOSS"),
         ({"stop_loss": 3480.05}, 400, "STOP_LOSS_OFF_TICK"),
