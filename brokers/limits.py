@@ -31,3 +31,5 @@ class BrokerLimits:
     checked_on: date
     # Whether its adapter knows stop-limit orders, so that a backup stop may rest there.
     resting_stops: bool = False
+    # Whether `find_by_tag` asks a search of the broker's own, which may know an order before the book shows it.
+    searches_tags: bool = False

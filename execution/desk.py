@@ -82,7 +82,7 @@ class Desk:
         self._host = host
         self._alarms = DeskAlarms(account, database=tools.database, up=alarms_up)
         self._health = BrokerHealth()
-        self._look = Look(account.id, tools)
+        self._look = Look(account.id, tools, searches_tags=tools.accounts.limits(account.broker).searches_tags)
         self._look_at: float | None = 0.0
         self._look_wanted = asyncio.Event()
         self._look_wanted.set()

@@ -29,7 +29,7 @@ from trading.orders import (
     Leg,
     OrderState,
 )
-from trading.ports.broker import Broker
+from trading.ports.broker import Broker, BrokerError
 from trading.sessions import INDIA
 
 _log = structlog.get_logger()
@@ -66,8 +66,10 @@ class _Expected:
 class Look:
     """Looks for one account. Remembers tags under way, so that a hint finds its row without a search."""
 
-    def __init__(self, account_id: str, tools: Tools) -> None:
+    def __init__(self, account_id: str, tools: Tools, *, searches_tags: bool) -> None:
+        """`searches_tags`: the broker has a search of its own for them."""
         self._account_id = account_id
+        self._searches_tags = searches_tags
         self._tools = tools
         self._ledger = Ledger(account_id, database=tools.database, settle=tools.pace.settle)
         self._by_tag: dict[str, _Expected] = {}
@@ -158,7 +160,7 @@ class Look:
         broker: Broker,
         result: LookResult,
     ) -> None:
-        found = matches(row, read.snapshot)
+        found = matches(row, read.snapshot) or await self._asked_by_name(row, read, healthy, broker)
         was_in_doubt = row.state in IN_DOUBT_STATES
         if not found:
             await self._note_missing(row, read, healthy, result)
@@ -223,19 +225,33 @@ class Look:
         )
         result.doubt_again_at = again if result.doubt_again_at is None else min(again, result.doubt_again_at)
 
+    async def _asked_by_name(self, row: Order, read: BookRead, healthy: bool, broker: Broker) -> tuple[BrokerOrder, ...]:
+        """Before an order is called absent, a broker that has a search of its own for tags is asked: it may know an order that
+        the book does not show yet. It only ever finds; without an answer the book's verdict stands."""
+        if not self._searches_tags or not healthy or self._absence(row, read) is not Absence.PROVEN:
+            return ()
+        try:
+            return await broker.find_by_tag(row.tag)
+        except BrokerError as error:
+            _log.warning("tag_not_searched", account_id=self._account_id, error=str(error))
+            return ()
+
     def _may_prove_absence(self, row: Order, read: BookRead) -> bool:
         """False: a book asked for this early proves nothing, and after a crash amid a herd every transaction saved counts."""
+        return self._absence(row, read) in (Absence.FIRST_SIGHT, Absence.PROVEN)
+
+    def _absence(self, row: Order, read: BookRead) -> Absence:
+        """What a healthy book that lacks it says, as far as the row as it was read tells."""
         if row.state not in IN_DOUBT_STATES or row.send_by is None:
-            return False
+            return Absence.TOO_EARLY
         pace = self._tools.pace
-        absence = judge_absence(
+        return judge_absence(
             send_by=row.send_by,
             missing_since=row.missing_since,
             requested_at=read.requested_at,
             timeout=pace.timeout,
             settle=pace.settle,
         )
-        return absence in (Absence.FIRST_SIGHT, Absence.PROVEN)
 
     async def _take_back(self, row: Order, broker: Broker) -> None:
         """An attempt we held dead is alive at the broker: cancel it at once; what it filled is adopted and sold."""

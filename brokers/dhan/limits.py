@@ -19,4 +19,5 @@ LIMITS = BrokerLimits(
     source="DhanHQ v2 documentation, Introduction (rate limits), Market quote, Live market feed; release notes of 21 March 2026",
     checked_on=date(2026, 9, 1),
     resting_stops=True,
+    searches_tags=True,
 )

@@ -27,4 +27,5 @@ LIMITS = BrokerLimits(
     source="Fyers API v3 documentation, Rate limits, Order placement, Web socket; community reports on daily order calls",
     checked_on=date(2026, 7, 9),
     resting_stops=True,
+    searches_tags=True,
 )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from uuid import uuid4
 import pytest
 
 from local.ports import LOOPBACK
+from tests.chaos.traders import FIELDS
 from tests.ports import stack_ports
 from tests.waiting import eventually_blocking
+from trading.accounts import BrokerName
 
 ROOT = Path(__file__).parents[2]
 # Starting eight processes on a busy machine; only a failure takes this long.
@@ -48,8 +51,12 @@ class Platform:
             headers["Authorization"] = f"Bearer {self.token}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 (loopback)
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 (loopback)
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 (loopback)
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.add_note(f"{method} {url}: {error.read().decode(errors='replace')[:500]}")
+            raise
 
     def part_pid(self, name: str) -> int:
         """Process id of one part, as the stack's own record has it."""
@@ -59,25 +66,47 @@ class Platform:
     def kill(self, name: str) -> None:
         os.kill(self.part_pid(name), signal.SIGKILL)
 
-    def sign_up(self, name: str) -> str:
-        """A user with a connected, logged-in simulated account; returns the broker's id."""
+    def sign_up(self, name: str, *, broker: BrokerName = BrokerName.ZERODHA) -> str:
+        """A user with a connected, logged-in simulated account; returns the account's id."""
         answer = self.api("POST", "/auth/register", {"email": f"{name}@example.com", "password": "a long password", "name": name})
         self.token = answer["token"]
-        login = self.control("POST", f"/accounts/sim-{name}/access-token")
-        secrets = {"api_key": f"sim-{name}", "api_secret": f"sim-{name}-secret", "access_token": login["access_token"]}
-        return str(self.api("POST", "/broker/connect", {"broker": "zerodha", **secrets})["broker_id"])
+        return str(self.api("POST", "/broker/connect", {"broker": broker.value, **self._secrets(name, broker)})["broker_id"])
+
+    def _secrets(self, name: str, broker: BrokerName) -> dict[str, Any]:
+        """What connecting takes there, from a login at the exchange."""
+        if broker is BrokerName.PAPER:
+            return {"cash": 1_000_000}
+        login = self.control("POST", f"/accounts/sim-{name}/access-token", {"dialect": broker.value})
+        return {theirs: login[ours] for ours, theirs in FIELDS[broker].items() if login[ours]}
 
     def start_now(self, *, symbol: str, stop_loss: float, quantity: int = 10) -> str:
         plan = {"symbol": symbol, "quantity": quantity, "buy_time": "00:00:00", "sell_time": "23:59:59", "stop_loss": stop_loss}
-        strategy_id = str(self.api("POST", "/strategy/create", plan)["strategy_id"])
-        self.api("POST", f"/strategy/start/{strategy_id}", {"start": "now"})
+        strategy_id = str(self._patiently("POST", "/strategy/create", plan)["strategy_id"])
+        self._patiently("POST", f"/strategy/start/{strategy_id}", {"start": "now"})
         return strategy_id
+
+    def _patiently(self, method: str, path: str, body: object) -> Any:
+        """A platform that has just started answers 503 until it has its lists and prices."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return self.api(method, path, body)
+            except urllib.error.HTTPError as error:
+                if error.code != 503 or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def status(self, strategy_id: str) -> Any:
         return self.api("GET", f"/strategy/status/{strategy_id}")
 
     def until(self, strategy_id: str, check: Any, what: str) -> None:
-        eventually_blocking(lambda: check(self.status(strategy_id)), what, deadline_seconds=60)
+        """Asks slower than the limit of requests per user, which a minute of asking would reach."""
+
+        def is_so() -> bool:
+            time.sleep(0.1)
+            return bool(check(self.status(strategy_id)))
+
+        eventually_blocking(is_so, what, deadline_seconds=60)
 
     def placed(self, name: str) -> list[dict[str, Any]]:
         return list(self.control("GET", f"/log?action=place&account=sim-{name}&limit=1000")["entries"])

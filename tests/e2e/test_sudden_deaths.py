@@ -2,6 +2,7 @@
 
 from tests.e2e.conftest import Platform
 from tests.waiting import eventually_blocking
+from trading.accounts import BrokerName
 
 
 def _sides(platform: Platform, name: str) -> list[str]:
@@ -142,3 +143,35 @@ def test_a_paper_trade_outlives_its_worker_and_its_listener_and_sends_nothing_to
         ("SELL", "complete", True),
     ]
     assert len(platform.control("GET", "/log?action=place&limit=1000")["entries"]) == sent_before
+
+
+def test_the_same_strategy_at_every_broker_and_on_paper_outlives_its_worker_and_ends_flat(platform: Platform) -> None:
+    platform.control("POST", "/prices", {"AXISBANK": 1100})
+    trades: dict[BrokerName, tuple[str, str, str]] = {}
+    for broker in BrokerName:
+        account = platform.sign_up(_at(broker), broker=broker)
+        trades[broker] = (platform.start_now(symbol="AXISBANK", stop_loss=1050), platform.token, account)
+    for broker, (strategy, token, _) in trades.items():
+        platform.token = token
+        platform.until(strategy, _is_covered, f"bought and covered at {broker.value}")
+    # Answers that are slow keep exits on the wire while the worker dies.
+    platform.control("POST", "/faults", {"kind": "slow", "endpoint": "place", "count": 4, "delay_ms": 1500, "side": "SELL"})
+    platform.control("POST", "/prices", {"AXISBANK": 1040})
+    eventually_blocking(
+        lambda: any("SELL" in _sides(platform, _at(broker)) for broker in BrokerName),
+        "the first exits are at the exchange",
+        deadline_seconds=30,
+    )
+    platform.kill("worker-1")
+    for broker, (strategy, token, account) in trades.items():
+        platform.token = token
+        platform.until(strategy, lambda status: status["status"] == "completed", f"stopped out at {broker.value}")
+        listed = platform.api("GET", f"/broker/{account}/orders")["items"]
+        assert [(order["side"], order["status"]) for order in listed] == [("BUY", "complete"), ("SELL", "complete")], broker
+        assert _sides(platform, _at(broker)) == ([] if broker is BrokerName.PAPER else ["BUY", "SELL"])
+        assert platform.net_position(_at(broker), "AXISBANK") == 0, broker
+
+
+def _at(broker: BrokerName) -> str:
+    """Who trades there."""
+    return f"flat-{broker.value.replace('_', '-')}"

@@ -109,7 +109,8 @@ class Broker(Protocol):
         """The newest state of one order."""
 
     async def find_by_tag(self, tag: str) -> tuple[BrokerOrder, ...]:
-        """Orders that carry the tag, from one fresh read. Empty means: not in that read."""
+        """Orders that carry the tag: by the broker's own search where it has one, else from a fresh book. Empty: not in what was
+        read."""
 
     async def trades(self) -> tuple[BrokerTrade, ...]: ...
 

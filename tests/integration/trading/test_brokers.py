@@ -129,3 +129,22 @@ async def test_a_backup_stop_sells_there_while_nothing_of_ours_hears_of_the_pric
 
 def is_backed_up(orders: list[Order]) -> bool:
     return any(order.leg == "exit" and order.state == "open" and order.backup_trigger is not None for order in orders)
+
+
+async def test_an_order_that_dhans_book_does_not_show_is_found_by_its_tag_and_not_sent_again(
+    database_url: str, redis_url: str, temporal_client: Client, task_queue: str
+) -> None:
+    stores = {"database_url": database_url, "redis_url": redis_url, "client": temporal_client, "task_queue": task_queue}
+    async with trading_world(**stores, brokers=(BrokerName.DHAN,)) as world:
+        account = await world.add_account(broker=BrokerName.DHAN)
+        world.sim.add_fault("accept_then_drop", endpoint="place", count=1)
+        world.sim.add_fault("stale_book", endpoint="orders", count=None, seconds=3600)
+        world.sim.add_fault("no_order_updates", count=None)
+        run = await world.start_run(account)
+        await world.until(run.id, lambda _, orders: any(order.broker_order_id for order in orders), "found by its tag")
+        world.sim.faults.clear()
+        await world.until_holding(run)
+        await world.cross_stop(run, "3490")
+        assert (await world.result(run)).end_reason is EndReason.STOP_LOSS
+        assert world.sides() == ["BUY", "SELL"]
+        assert world.sim.net_position("alice", "TCS") == 0
