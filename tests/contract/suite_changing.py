@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from brokers.registry import UnsupportedBroker
+from simulator.exchange.sessions import Hours
 from tests.contract.suite_market_data import first_update
 from tests.contract.world import OWNER, World, no, yes
 from trading.orders import (
@@ -247,3 +248,12 @@ class ChangingContract:
                 assert seen.trigger_price in (3465, 3400, None)
                 seen = await first_update(updates, request.tag, BrokerOrderStatus.OPEN)
         assert (seen.trigger_price, seen.filled_quantity) == (None, 2)
+
+    async def test_c49_while_the_market_is_closed_nothing_is_placed_and_a_resting_order_stays(self, world: World) -> None:
+        resting, late = world.resting(), world.resting()
+        await world.place(resting)
+        world.sim.exchange.hours = Hours.CLOSED
+        await world.broker.place(late, may_send=yes)
+        found = await world.broker.find_by_tag(late.tag)
+        assert {order.status for order in found} <= {BrokerOrderStatus.REJECTED}
+        assert (await world.only(resting.tag)).status is BrokerOrderStatus.OPEN

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.contract.world import INFY, NOWHERE, OWNER, TCS, World, no, yes
-from trading.instruments import Product
+from trading.instruments import InstrumentId, Product, Segment
 from trading.orders import BrokerOrderStatus, OrderRequest, Placed, PlaceOutcome, RefusalKind, Refused, Side, Unknown
 
 
@@ -170,6 +170,44 @@ class PlacingContract:
         assert all(isinstance(outcome, Placed) for outcome in outcomes)
         for request in requests:
             assert world.accepted("place", tag=request.tag) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "price"), [("NSE:M&M", "3500"), ("NSE:BAJAJ-AUTO", "8900"), ("NSE:SBIN", "820"), ("BSE:SBIN", "820")]
+    )
+    async def test_c27_symbols_are_ours_on_this_side_and_the_brokers_on_that(self, world: World, name: str, price: str) -> None:
+        instrument = InstrumentId.parse(name)
+        request = world.order(instrument=instrument, price=price)
+        await world.place(request)
+        assert (await world.only(request.tag)).instrument == instrument
+        (entry,) = world.sim.log.since(0, action="place", tag=request.tag)
+        assert entry["instrument"] == str(instrument)
+        assert {trade.instrument for trade in await world.broker.trades()} == {instrument}
+        assert {position.instrument for position in await world.broker.positions()} == {instrument}
+
+    async def test_c28_contracts_are_traded_in_whole_lots(self, world: World) -> None:
+        listed = [entry.instrument for entry in world.listed if entry.instrument.segment is Segment.DERIVATIVES]
+        future = next(one for one in listed if one.lot_size > 1 and "FUT" in one.id.symbol)
+        (price,) = (await world.broker.ltp([future.id])).values()
+        terms = {"instrument": future.id, "price": str(price), "product": Product.NRML}
+        request = world.order(quantity=future.lot_size, **terms)  # type: ignore[arg-type]
+        await world.place(request)
+        order = await world.only(request.tag)
+        assert (order.status, order.filled_quantity) == (BrokerOrderStatus.COMPLETE, future.lot_size)
+        half = world.order(quantity=future.lot_size + 1, **terms)  # type: ignore[arg-type]
+        await _check_impossible(world, half, RefusalKind.INPUT)
+
+    async def test_c29_over_the_documented_rate_nothing_is_placed_unseen(self, world: World) -> None:
+        world.sim.account(OWNER, rate_limits="orders", dialect=world.name.value)
+        requests = [world.resting() for _ in range(30)]
+        outcomes = await asyncio.gather(*(world.broker.place(request, may_send=yes) for request in requests))
+        over = [request for request, outcome in zip(requests, outcomes, strict=True) if not isinstance(outcome, Placed)]
+        assert over
+        for outcome in outcomes:
+            if not isinstance(outcome, Placed):
+                _check(outcome, world.ways.over_the_limit)
+        assert all(world.accepted("place", tag=request.tag) == 0 for request in over)
+        placed = {order.tag for order in (await world.broker.orders()).orders}
+        assert placed == {request.tag for request in requests} - {request.tag for request in over}
 
 
 async def _check_impossible(world: World, request: OrderRequest, kind: RefusalKind) -> None:

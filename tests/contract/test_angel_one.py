@@ -22,7 +22,7 @@ from tests.contract.world import OWNER, TCS, SystemClock, World, credentials_of,
 from tests.unit.brokers.raw_server import Connection, raw_server
 from trading.accounts import BrokerName
 from trading.instruments import InstrumentId
-from trading.orders import Accepted, BrokerOrderStatus, ModifyRequest, Placed, RefusalKind, Refused, Unknown
+from trading.orders import Accepted, BrokerOrderStatus, ModifyRequest, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired
 
 DOCUMENTED_GAPS = (limits.BOOK_GAP_SECONDS, limits.QUOTE_GAP_SECONDS)
@@ -74,18 +74,6 @@ async def test_a_refusal_is_definite_only_for_codes_that_leave_no_order_whatever
     assert world.attempts("place", tag=request.tag) == 1
 
 
-async def test_over_the_documented_rate_nothing_is_known_and_nothing_is_placed(world: World) -> None:
-    world.sim.account(OWNER, rate_limits="orders", dialect=world.name.value)
-    requests = [world.resting() for _ in range(30)]
-    outcomes = await asyncio.gather(*(world.broker.place(request, may_send=yes) for request in requests))
-    doubtful = [request for request, outcome in zip(requests, outcomes, strict=True) if isinstance(outcome, Unknown)]
-    assert sum(isinstance(outcome, Placed) for outcome in outcomes) + len(doubtful) == 30
-    assert doubtful
-    assert all(world.accepted("place", tag=request.tag) == 0 for request in doubtful)
-    placed = {order.tag for order in (await world.broker.orders()).orders}
-    assert placed == {request.tag for request in requests} - {request.tag for request in doubtful}
-
-
 async def test_however_often_the_books_are_asked_for_the_broker_is_asked_once_a_second(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,20 +111,6 @@ async def test_an_order_of_another_process_is_changed_with_what_the_book_says_of
     assert (await another.order(order_id)).quantity == 4
     assert await world.another_broker().cancel(order_id, may_send=yes) == Accepted()
     assert (await world.only(request.tag)).status is BrokerOrderStatus.CANCELLED
-
-
-@pytest.mark.parametrize(
-    ("name", "price"), [("NSE:M&M", "3500"), ("NSE:BAJAJ-AUTO", "8900"), ("NSE:SBIN", "820"), ("BSE:SBIN", "820")]
-)
-async def test_symbols_are_ours_on_this_side_and_the_brokers_on_that(world: World, name: str, price: str) -> None:
-    instrument = InstrumentId.parse(name)
-    request = world.order(instrument=instrument, price=price)
-    await world.place(request)
-    assert (await world.only(request.tag)).instrument == instrument
-    (entry,) = world.sim.log.since(0, action="place", tag=request.tag)
-    assert entry["instrument"] == str(instrument)
-    assert {trade.instrument for trade in await world.broker.trades()} == {instrument}
-    assert {position.instrument for position in await world.broker.positions()} == {instrument}
 
 
 async def test_a_renewed_session_replaces_the_one_before(world: World) -> None:

@@ -30,7 +30,7 @@ from tests.contract.world import OWNER, TCS, SystemClock, World, credentials_of,
 from tests.unit.brokers.raw_server import Connection, raw_server
 from trading.accounts import BrokerName, Credentials, LoginAnswer
 from trading.instruments import InstrumentId
-from trading.orders import Accepted, BrokerOrderStatus, Placed, RefusalKind, Refused, Unknown
+from trading.orders import Accepted, BrokerOrderStatus, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
 
 
@@ -214,14 +214,8 @@ async def test_without_the_instrument_list_nothing_is_sent_and_no_book_is_read_a
     assert await bare.cancel(order_id, may_send=yes) == Accepted()
 
 
-async def test_the_documented_limits_answer_as_rate_limited_and_place_nothing(world: World) -> None:
+async def test_more_than_one_quote_a_second_is_unavailable(world: World) -> None:
     world.sim.account(OWNER, rate_limits="on", dialect="dhan")
-    requests = [world.resting() for _ in range(30)]
-    outcomes = await asyncio.gather(*(world.broker.place(request, may_send=yes) for request in requests))
-    refused = [request for request, outcome in zip(requests, outcomes, strict=True) if isinstance(outcome, Refused)]
-    assert {outcome.kind for outcome in outcomes if isinstance(outcome, Refused)} == {RefusalKind.RATE_LIMIT}
-    assert sum(isinstance(outcome, Placed) for outcome in outcomes) + len(refused) == 30
-    assert all(world.accepted("place", tag=request.tag) == 0 for request in refused)
     assert await world.broker.ltp([TCS]) == {TCS: 3500}
     with pytest.raises(BrokerUnavailable, match="805"):
         await world.broker.ltp([TCS])

@@ -24,7 +24,7 @@ from tests.contract.suite import BrokerContract
 from tests.contract.world import OWNER, World, credentials_of, new_world, yes
 from trading.accounts import BrokerName, Credentials, Environment
 from trading.instruments import InstrumentId, Product
-from trading.orders import Accepted, BrokerOrderStatus, ModifyRequest, Placed, RefusalKind, Refused, Unknown
+from trading.orders import Accepted, BrokerOrderStatus, ModifyRequest, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerUnavailable
 
 
@@ -164,16 +164,6 @@ async def test_symbols_of_every_kind_trade_under_our_own_names(world: World, sym
                 assert batch[0].instrument == instrument.id
                 assert batch[0].last_price == price
                 break
-
-
-async def test_the_documented_limits_answer_as_rate_limited_and_place_nothing(world: World) -> None:
-    world.sim.account(OWNER, rate_limits="on", dialect="fyers")
-    requests = [world.resting() for _ in range(30)]
-    outcomes = await asyncio.gather(*(world.broker.place(request, may_send=yes) for request in requests))
-    refused = [request for request, outcome in zip(requests, outcomes, strict=True) if isinstance(outcome, Refused)]
-    assert {outcome.kind for outcome in outcomes if isinstance(outcome, Refused)} == {RefusalKind.RATE_LIMIT}
-    assert sum(isinstance(outcome, Placed) for outcome in outcomes) + len(refused) == 30
-    assert all(world.accepted("place", tag=request.tag) == 0 for request in refused)
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["turns shared", "each for itself"])

@@ -15,10 +15,10 @@ from brokers.zerodha.session import session_headers
 from brokers.zerodha.stream import open_socket
 from brokers.zerodha.ticks import Mode, Packet, decode_frame
 from tests.contract.suite import BrokerContract
-from tests.contract.world import OWNER, World, new_world, yes
+from tests.contract.world import World, new_world, yes
 from tests.unit.brokers.raw_server import Connection, raw_server
 from trading.accounts import BrokerName, Credentials
-from trading.orders import Placed, RefusalKind, Refused, Unknown
+from trading.orders import RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused
 
 
@@ -114,16 +114,6 @@ async def test_an_index_ticks_in_every_mode(world: World, mode: Mode) -> None:
     if mode is not Mode.LTP:
         ohlc = {"open": packet.open, "high": packet.high, "low": packet.low, "close": packet.close}
         assert ohlc == told["ohlc"]
-
-
-async def test_the_documented_limits_answer_as_rate_limited_and_place_nothing(world: World) -> None:
-    world.sim.account(OWNER, rate_limits="on")
-    requests = [world.resting() for _ in range(30)]
-    outcomes = await asyncio.gather(*(world.broker.place(request, may_send=yes) for request in requests))
-    refused = [request for request, outcome in zip(requests, outcomes, strict=True) if isinstance(outcome, Refused)]
-    assert {outcome.kind for outcome in outcomes if isinstance(outcome, Refused)} == {RefusalKind.RATE_LIMIT}
-    assert sum(isinstance(outcome, Placed) for outcome in outcomes) + len(refused) == 30
-    assert all(world.accepted("place", tag=request.tag) == 0 for request in refused)
 
 
 async def test_a_postback_of_the_broker_verifies_with_our_secret(world: World) -> None:
