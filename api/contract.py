@@ -1,6 +1,6 @@
 """`python -m api.contract`: the committed contract, and what has changed in it that would break a client.
 
-`write` renews docs/openapi.json (as `python -m api.document` does); `check` names breaking changes since the last release that
+`write` renews packages/api/openapi.json (as `python -m api.document` does); `check` names breaking changes since the last release that
 nobody has accepted; `release` makes today's contract the one that is compared with. docs/api.md says how one is accepted.
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 from api.main import create_app
 from runtime.settings import Settings
 
-DOCS = Path(__file__).parents[1] / "docs"
-CURRENT = DOCS / "openapi.json"
-RELEASED = DOCS / "openapi-released.json"
-ACCEPTED = DOCS / "openapi-accepted.txt"
+PACKAGE = Path(__file__).parents[1] / "packages" / "api"
+CURRENT = PACKAGE / "openapi.json"
+RELEASED = PACKAGE / "openapi-released.json"
+ACCEPTED = PACKAGE / "openapi-accepted.txt"
 
 Schema = Mapping[str, Any]
 _WORDS = frozenset({"description", "summary", "title", "example", "examples", "tags", "info", "default"})

@@ -1,4 +1,4 @@
-"""`python -m api.document`: writes docs/openapi.json, and the tables of errors and of roles into docs/api.md."""
+"""`python -m api.document`: writes packages/api/openapi.json, and the tables of errors and of roles into docs/api.md."""
 
 from pathlib import Path
 
