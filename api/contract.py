@@ -1,7 +1,8 @@
 """`python -m api.contract`: the committed contract, and what has changed in it that would break a client.
 
-`write` renews packages/api/openapi.json (as `python -m api.document` does); `check` names breaking changes since the last release that
-nobody has accepted; `release` makes today's contract the one that is compared with. docs/api.md says how one is accepted.
+`write` renews packages/api/openapi.json (as `python -m api.document` does); `check` names breaking changes since the last
+release that nobody has accepted; `release` makes today's contract the one that is compared with. docs/api.md says how one is
+accepted.
 """
 
 import json
