@@ -55,10 +55,18 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._closed = False
         self._asking: set[asyncio.Task[None]] = set()
+        # Orders whose broker is being asked for a price, by order id.
+        self._quoting: dict[str, Due] = {}
 
     def submit(self, due: Iterable[Due]) -> None:
-        """Hand orders in; the stronger reason wins where one is handed in twice."""
+        """Hand orders in; the stronger reason wins where one is handed in twice. One that waits for its quote is not asked about
+        again, however often the sweep hands it in: only a price of its own lets it go ahead."""
         for item in due:
+            quoting = self._quoting.get(item.order.order_id)
+            if quoting is not None and item.trigger is None:
+                if item.beats(quoting):
+                    self._quoting[item.order.order_id] = item
+                continue
             known = self._waiting.get(item.order.order_id)
             if known is None or item.beats(known):
                 self._waiting[item.order.order_id] = item
@@ -239,6 +247,7 @@ class Dispatcher:
 
     def _ask(self, due: list[Due]) -> None:
         """Their brokers are asked beside the pump: no crossed stop waits for somebody else's slow broker."""
+        self._quoting.update({item.order.order_id: item for item in due})
         asking = asyncio.create_task(self._submit_quoted(due))
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
@@ -250,7 +259,8 @@ class Dispatcher:
             _log.error("asking_failed", error=repr(error), exc_info=True)
             prices = {}
         now = self._tools.clock.monotonic()
-        self.submit(replace(item, quote=Quote(prices.get(item.order.instrument), now)) for item in due)
+        asked = [self._quoting.pop(item.order.order_id, item) for item in due]
+        self.submit([replace(item, quote=Quote(prices.get(item.order.instrument), now)) for item in asked])
 
     def _limited(self, item: Due) -> Instrument | None:
         """The instrument with the day's circuit limits."""

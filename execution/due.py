@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from execution.armed import ArmedOrder
 from execution.claim import WantedEntry, WantedExit
+from trading.orders import Leg
 from trading.runs import ExitReason
 
 # A broker's answer older than this (seconds) is asked for again: the order may have waited for its budget meanwhile.
@@ -44,8 +45,16 @@ class Due:
         return self.reason.beats(other.reason)
 
     def has_been_quoted(self, *, now: float) -> bool:
-        """`now`: monotonic seconds."""
-        return self.quote is not None and now - self.quote.at < QUOTE_LIVES_SECONDS
+        """Whether its broker need not be asked. `now`: monotonic seconds.
+
+        An exit asks a broker that said nothing once only: it has its stop to be measured by, and a process that is too busy to send
+        within the quote's life would ask for ever.
+        """
+        if self.quote is None:
+            return False
+        if self.quote.price is None and self.order.leg is Leg.EXIT:
+            return True
+        return now - self.quote.at < QUOTE_LIVES_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

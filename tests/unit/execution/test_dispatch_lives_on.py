@@ -12,7 +12,7 @@ from brokers.limits import Rate
 from execution.armed import ArmedOrder
 from execution.budget import Budget
 from execution.dispatch import Dispatcher
-from execution.due import Due
+from execution.due import QUOTE_LIVES_SECONDS, Due, Quote
 from execution.rush import Rush
 from tests.waiting import eventually
 from trading.accounts import Environment
@@ -50,8 +50,10 @@ class SlowQuotes(NoPrices):
 
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     answer: asyncio.Event = field(default_factory=asyncio.Event)
+    times: int = 0
 
     async def quoted(self, wanted: Mapping[InstrumentId, object]) -> dict[InstrumentId, Decimal]:
+        self.times += 1
         self.asked.set()
         await self.answer.wait()
         return {}
@@ -127,3 +129,30 @@ async def test_an_exit_whose_price_could_not_be_asked_for_leaves_without_it() ->
     finally:
         dispatcher.stop()
         await asyncio.wait([running])
+
+
+async def test_an_exit_that_the_sweep_hands_in_again_and_again_is_asked_about_once_and_leaves() -> None:
+    world = World(prices=SlowQuotes())
+    dispatcher = world.dispatcher()
+    running = asyncio.create_task(dispatcher.run())
+    try:
+        dispatcher.submit([a_timed_exit("ord_1")])
+        await asyncio.wait_for(world.prices.asked.wait(), 5)
+        for _ in range(20):
+            dispatcher.submit([a_timed_exit("ord_1")])
+            await asyncio.sleep(0)
+        world.prices.answer.set()
+        await eventually(lambda: world.instruments.asked == 1, "it was measured without a quote")
+        assert world.prices.times == 1
+    finally:
+        dispatcher.stop()
+        await asyncio.wait([running])
+
+
+def test_an_exit_asks_a_broker_that_said_nothing_once_only_and_an_entry_asks_again() -> None:
+    asked = Quote(None, at=100.0)
+    waiting = replace(a_timed_exit("ord_1"), quote=asked)
+    assert waiting.has_been_quoted(now=100.0 + 10 * QUOTE_LIVES_SECONDS)
+    entry = replace(waiting, order=replace(waiting.order, leg=Leg.ENTRY), reason=None)
+    assert not entry.has_been_quoted(now=100.0 + 10 * QUOTE_LIVES_SECONDS)
+    assert not replace(waiting, quote=Quote(Decimal(3500), at=100.0)).has_been_quoted(now=100.0 + 10 * QUOTE_LIVES_SECONDS)
