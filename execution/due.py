@@ -47,8 +47,8 @@ class Due:
     def has_been_quoted(self, *, now: float) -> bool:
         """Whether its broker need not be asked. `now`: monotonic seconds.
 
-        An exit asks a broker that said nothing once only: it has its stop to be measured by, and a process that is too busy to send
-        within the quote's life would ask for ever.
+        An exit asks a broker that said nothing once only: it has its stop to be measured by, and a process that is too busy to
+        send within the quote's life would ask for ever.
         """
         if self.quote is None:
             return False
