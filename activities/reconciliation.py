@@ -19,7 +19,7 @@ from trading.sessions import TradingCalendar, UnknownDay, instant, trading_date
 
 _log = structlog.get_logger()
 
-# So many accounts are compared by one activity; `execution.reconcile` takes a few of them at a time.
+# The books of so many accounts are read at the same time; `execution.reconcile` compares a few of them at once.
 BATCH = 50
 # Orders are placed from before the opening, and settle for a while after the close.
 AROUND_THE_SESSION = timedelta(minutes=30)
@@ -65,7 +65,7 @@ class BrokerReconciliationActivities(ReconciliationActivities):
 
     async def _compare(self, accounts: Sequence[BrokerAccount]) -> list[Reconciled]:
         """Those that could be compared; one that could not is compared in the next round, and nothing is concluded of it."""
-        comparing = {asyncio.create_task(reconcile_account(account, self._tools)): account for account in accounts}
+        comparing = [asyncio.create_task(self._compare_one(account)) for account in accounts]
         pending = set(comparing)
         try:
             while pending:
@@ -73,14 +73,14 @@ class BrokerReconciliationActivities(ReconciliationActivities):
                 activity.heartbeat()
         finally:
             await end(pending)
-        done = []
-        for task, account in comparing.items():
-            error = task.exception()
-            if error is None:
-                done.append(task.result())
-            else:
-                _log.warning("not_compared", account_id=account.id, error=repr(error))
-        return done
+        return [reconciled for task in comparing if (reconciled := task.result()) is not None]
+
+    async def _compare_one(self, account: BrokerAccount) -> Reconciled | None:
+        try:
+            return await reconcile_account(account, self._tools)
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with one account, the others of the batch are compared)
+            _log.warning("not_compared", account_id=account.id, error=repr(error))
+            return None
 
 
 def is_open(calendar: TradingCalendar, at: datetime) -> bool:

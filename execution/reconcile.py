@@ -77,11 +77,12 @@ async def reconcile_account(account: BrokerAccount, tools: Tools) -> Reconciled:
 
 
 async def _compare(account: BrokerAccount, broker: Broker, tools: Tools) -> tuple[Comparison, Theirs]:
-    """A few accounts at a time: a whole batch at once would hold up the desks of the process, whose exits cannot wait."""
+    """Rows of a few accounts at a time: those of a whole batch at once would hold up the desks of the process, whose exits cannot
+    wait. Books are read all at the same time: a broker that hangs holds up no other."""
+    asked_at = tools.clock.now()
+    theirs = await _read(broker, asked_at, tools)
     async with tools.comparing:
         await tools.rush.pass_by()
-        asked_at = tools.clock.now()
-        theirs = await _read(broker, asked_at, tools)
         async with tools.database.transaction() as session:
             ours = await _ours(session, account.id, asked_at)
             compared = compare(ours, theirs, day=trading_date(asked_at))

@@ -24,7 +24,7 @@ from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
 from trading.risk import NO_LIMITS, Limits
 
-# Accounts that are reconciled at the same moment by one process.
+# Accounts whose rows are compared with what was read at the same moment, by one process.
 COMPARED_AT_ONCE = 4
 
 

@@ -1,7 +1,8 @@
 """The dispatcher is the one loop through which every order of a process leaves: nothing that happens in it may end it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -79,6 +80,18 @@ class World:
         return Dispatcher(tools, desk_of=lambda _account_id: desk, mark=lambda _run_id: None, take_back=lambda desk, ids: None)  # type: ignore[arg-type]
 
 
+@asynccontextmanager
+async def dispatching(world: World) -> AsyncIterator[tuple[Dispatcher, "asyncio.Task[None]"]]:
+    """A dispatcher, and its one loop, for as long as a test looks at it."""
+    dispatcher = world.dispatcher()
+    running = asyncio.create_task(dispatcher.run())
+    try:
+        yield dispatcher, running
+    finally:
+        dispatcher.stop()
+        await asyncio.wait([running])
+
+
 def an_exit(order_id: str) -> Due:
     order = ArmedOrder(order_id, "run_1", "brk_1", Leg.EXIT, 1, TCS, NOW, Decimal(3500), 1, 0)
     return Due(order, NOW, "desk", ExitReason.STOP_LOSS, Decimal(3490))
@@ -86,18 +99,13 @@ def an_exit(order_id: str) -> Due:
 
 async def test_an_order_that_cannot_even_be_measured_does_not_end_the_dispatcher() -> None:
     world = World()
-    dispatcher = world.dispatcher()
-    running = asyncio.create_task(dispatcher.run())
-    try:
+    async with dispatching(world) as (dispatcher, running):
         dispatcher.submit([an_exit("ord_1")])
         await eventually(lambda: world.instruments.asked == 1, "the first order was looked at")
         dispatcher.submit([an_exit("ord_2")])
         await eventually(lambda: world.instruments.asked == 2 or running.done(), "the second order was looked at")
         assert not running.done()
         assert world.instruments.asked == 2
-    finally:
-        dispatcher.stop()
-        await asyncio.wait([running])
 
 
 def a_timed_exit(order_id: str) -> Due:
@@ -106,36 +114,24 @@ def a_timed_exit(order_id: str) -> Due:
 
 async def test_a_crossed_stop_does_not_wait_for_a_price_that_another_order_needs() -> None:
     world = World(prices=SlowQuotes())
-    dispatcher = world.dispatcher()
-    running = asyncio.create_task(dispatcher.run())
-    try:
+    async with dispatching(world) as (dispatcher, _):
         dispatcher.submit([a_timed_exit("ord_1")])
         await asyncio.wait_for(world.prices.asked.wait(), 5)
         dispatcher.submit([an_exit("ord_2")])
         await eventually(lambda: world.instruments.asked == 1, "the crossed stop was looked at")
         assert not world.prices.answer.is_set()
-    finally:
-        dispatcher.stop()
-        await asyncio.wait([running])
 
 
 async def test_an_exit_whose_price_could_not_be_asked_for_leaves_without_it() -> None:
     world = World(prices=BrokenQuotes())
-    dispatcher = world.dispatcher()
-    running = asyncio.create_task(dispatcher.run())
-    try:
+    async with dispatching(world) as (dispatcher, _):
         dispatcher.submit([a_timed_exit("ord_1")])
         await eventually(lambda: world.instruments.asked == 1, "it was measured without a quote")
-    finally:
-        dispatcher.stop()
-        await asyncio.wait([running])
 
 
 async def test_an_exit_that_the_sweep_hands_in_again_and_again_is_asked_about_once_and_leaves() -> None:
     world = World(prices=SlowQuotes())
-    dispatcher = world.dispatcher()
-    running = asyncio.create_task(dispatcher.run())
-    try:
+    async with dispatching(world) as (dispatcher, _):
         dispatcher.submit([a_timed_exit("ord_1")])
         await asyncio.wait_for(world.prices.asked.wait(), 5)
         for _ in range(20):
@@ -144,9 +140,6 @@ async def test_an_exit_that_the_sweep_hands_in_again_and_again_is_asked_about_on
         world.prices.answer.set()
         await eventually(lambda: world.instruments.asked == 1, "it was measured without a quote")
         assert world.prices.times == 1
-    finally:
-        dispatcher.stop()
-        await asyncio.wait([running])
 
 
 def test_an_exit_asks_a_broker_that_said_nothing_once_only_and_an_entry_asks_again() -> None:
