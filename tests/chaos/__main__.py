@@ -37,7 +37,7 @@ def main(
     accounts: Annotated[int, typer.Option(help="Simulated people, each with one account.")] = 24,
     strategies: Annotated[int, typer.Option(help="Strategies each of them keeps running.")] = 4,
     workers: Annotated[int, typer.Option(help="Worker processes.")] = 2,
-    brokers: Annotated[str, typer.Option(help="Whose dialects the accounts speak, by turns: zerodha,dhan,...")] = "zerodha",
+    brokers: Annotated[str, typer.Option(help="Where the accounts are, by turns: zerodha,dhan,...,paper")] = "zerodha",
     which: Annotated[
         Scenario, typer.Option("--scenario", help="exits: the only worker dies amid --count exits.")
     ] = Scenario.CHAOS,
@@ -74,9 +74,12 @@ def main(
 
 def _named(brokers: str) -> tuple[BrokerName, ...]:
     try:
-        return tuple(BrokerName(name.strip()) for name in brokers.split(","))
+        named = tuple(BrokerName(name.strip()) for name in brokers.split(","))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    if set(named) == {BrokerName.PAPER}:
+        raise typer.BadParameter("paper accounts trade at the prices of somebody's broker: name one of those as well")
+    return named
 
 
 def _chaos(plan: scenario.Plan) -> list[str]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tests.chaos.evidence import SECOND_NS, Entry, Evidence, RunFacts
+from tests.chaos.entries import SECOND_NS, Entry
+from tests.chaos.evidence import Evidence, RunFacts
 
 # A price that is at a stop for this long has been seen, whatever was killed meanwhile.
 VISIBLE_SECONDS = 20.0
@@ -74,8 +75,9 @@ def judge_stops(evidence: Evidence) -> Stops:
                 if sold_at - dip.begin > ANSWERED_WITHIN_SECONDS:
                     unanswered.append((run, _words(run, dip, sold_at)))
                 break
-            # Its owner may keep the shares as long as the exit could still have come in time.
-            limit = ANSWERED_WITHIN_SECONDS if dip.end == run.left_open_at else VISIBLE_SECONDS
+            # Its owner may keep the shares, or move the stop away, as long as the exit could still have come in time.
+            ended_by_owner = dip.end == run.left_open_at or any(dip.end == at for at, _ in run.stops)
+            limit = ANSWERED_WITHIN_SECONDS if ended_by_owner else VISIBLE_SECONDS
             if dip.seconds >= limit:
                 unanswered.append((run, _words(run, dip, sold_at)))
                 break

@@ -1,19 +1,16 @@
-"""What is known at the end, as data: the exchange's own log, and what the platform's rows say of the same orders."""
+"""What is known at the end, as data: the exchange's own log, the paper books, and what our rows say of the same orders."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
 from local.parts.postgres import DATABASE
-
-Entry = Mapping[str, Any]
-SECOND_NS = 1_000_000_000
+from tests.chaos.entries import Entry, read_log
+from tests.chaos.paper import PaperBooks, read_books
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +42,13 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`events`: how often each kind of line was written into the runs' timelines."""
+    """`log`: what the paper books say, and after it what the exchange saw. `events`: how often each kind of line was written into
+    the runs' timelines."""
 
     log: tuple[Entry, ...]
     runs: tuple[RunFacts, ...]
     events: Mapping[str, int] = field(default_factory=dict)
-
-
-def read_log(path: Path) -> Iterator[Entry]:
-    """The exchange's log, oldest first."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+    paper: PaperBooks = field(default_factory=PaperBooks)
 
 
 _RUNS = """
@@ -71,14 +63,15 @@ _ALARMS = "SELECT run_id, account_id, kind FROM alerts WHERE cleared_at IS NULL"
 
 
 async def collect(log: Path, sockets: Path, *, api_keys: Mapping[str, str]) -> Evidence:
-    """Everything there is. `api_keys`: the exchange's name of each of our accounts."""
+    """Everything there is. `api_keys`: the exchange's name of each of our accounts, and one for each on paper."""
     connection = await asyncpg.connect(host=str(sockets), user="postgres", database=DATABASE, timeout=10)
     try:
         runs = await _read_runs(connection, api_keys)
         events = {row["kind"]: row["number"] for row in await connection.fetch(_EVENTS)}
+        paper = await read_books(connection, api_keys)
     finally:
         await connection.close()
-    return Evidence(tuple(read_log(log)), runs, events)
+    return Evidence((*paper.log(), *read_log(log)), runs, events, paper)
 
 
 async def _read_runs(connection: "asyncpg.Connection[asyncpg.Record]", api_keys: Mapping[str, str]) -> tuple[RunFacts, ...]:

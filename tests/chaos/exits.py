@@ -13,7 +13,8 @@ from rich.table import Table
 
 from local.parts.postgres import DATABASE
 from tests.chaos.calls import Caller
-from tests.chaos.evidence import SECOND_NS, Entry, Evidence, collect
+from tests.chaos.entries import SECOND_NS, Entry
+from tests.chaos.evidence import Evidence, collect
 from tests.chaos.judge import Violation, judge
 from tests.chaos.market import Market
 from tests.chaos.people import http_session, platform_is_ready, sign_up_all

@@ -1,4 +1,4 @@
-"""The judge: what the exchange's own log forbids. Pure: evidence in, violations out."""
+"""The judge: what the exchange's own log, and the books of paper accounts, forbid. Pure: evidence in, violations out."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import TypeVar
 
 from tests.chaos.crossings import Answer, Stops, judge_stops
-from tests.chaos.evidence import SECOND_NS, Entry, Evidence, RunFacts
+from tests.chaos.entries import SECOND_NS, Entry
+from tests.chaos.evidence import Evidence, RunFacts
 
 # A claim is taken before the deadline and may be sent for two seconds; the rest is the clock of a busy machine.
 AFTER_DEADLINE_SECONDS = 2.5
@@ -51,6 +52,7 @@ class Case:
 
     def __init__(self, evidence: Evidence) -> None:
         self.runs = evidence.runs
+        self.paper = evidence.paper
         self.placed = [entry for entry in evidence.log if entry["action"] == "place" and entry.get("via_api", True)]
         self.fills = [entry for entry in evidence.log if entry["action"] == "fill"]
         self.terminal_at = {entry["order_id"]: entry["sequence"] for entry in evidence.log if entry["action"] == "terminal"}
@@ -211,6 +213,12 @@ def taken_without_reason(case: Case) -> Iterator[Violation]:
             yield Violation("shares were written off", account, detail)
 
 
+def books_contradict(case: Case) -> Iterator[Violation]:
+    """Orders, trades, cash and shares of a paper account say the same, and it owes nobody a share."""
+    for account, detail in case.paper.errors():
+        yield Violation("a paper book contradicts itself", account, detail)
+
+
 RULES: tuple[Rule, ...] = (
     sent_twice,
     without_a_row,
@@ -221,6 +229,7 @@ RULES: tuple[Rule, ...] = (
     rows_differ,
     not_flat,
     taken_without_reason,
+    books_contradict,
 )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from tests.chaos.evidence import SECOND_NS, Evidence, OrderFacts, RunFacts
+from tests.chaos.entries import SECOND_NS
+from tests.chaos.evidence import Evidence, OrderFacts, RunFacts
 
 ACCOUNT, SYMBOL = "sim-asha", "TCS"
 

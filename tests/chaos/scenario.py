@@ -139,7 +139,7 @@ async def _trade(plan: Plan, stack: Stack, traders: list[Trader], disturber: Dis
         plan.seed,
         seconds=plan.seconds,
         parts=parts,
-        accounts=[trader.api_key for trader in traders],
+        accounts=[trader.api_key for trader in traders if trader.is_at_a_broker],
         latest_ms=LATEST_MS,
     )
     trading = [asyncio.create_task(trader.trade()) for trader in traders]

@@ -238,6 +238,15 @@ def test_an_owner_may_keep_the_shares_while_their_exit_is_still_in_doubt() -> No
     assert _rules(log, run(sold=0, left_open_at=170.0)) == ["a crossed stop was not answered"]
 
 
+def test_an_owner_may_move_a_crossed_stop_away_while_its_exit_could_still_come() -> None:
+    log = _held()
+    log.price(110, "3490")
+    log.price(250, "3490")
+    kept = run(sold=0, left_open_at=250.0)
+    assert _rules(log, replace(kept, stops=((0.0, Decimal(3500)), (131.0, Decimal(3480))))) == []
+    assert _rules(log, replace(kept, stops=((0.0, Decimal(3500)), (171.0, Decimal(3480))))) == ["a crossed stop was not answered"]
+
+
 def test_nobody_watches_a_stop_whose_position_was_kept() -> None:
     log = _held()
     log.price(110, "3490")

@@ -33,6 +33,9 @@ FIELDS: dict[BrokerName, dict[str, str]] = {
     BrokerName.FYERS: {"api_key": "app_id", "api_secret": "secret_id", **_TOKENS},
 }
 _PASSWORD = "a long password"
+# Rupees; and how many shares of an order one price may fill, so that some orders fill in parts.
+_PAPER_CASH = 1_000_000
+_LARGEST_FILLS = (None, 9)
 _OVER = frozenset({"completed", "stopped", "failed", "created"})
 
 
@@ -49,7 +52,8 @@ class Tally:
 
 @dataclass(slots=True)
 class Trader:
-    """One user with one account `sim-<name>`. `own_shares`: bought by hand, the user's own business."""
+    """One user with one account `sim-<name>`, a name that a paper account has in these tests alone. `own_shares`: bought by hand,
+    the user's own business."""
 
     name: str
     api: Caller
@@ -68,16 +72,25 @@ class Trader:
     def api_key(self) -> str:
         return f"sim-{self.name}"
 
+    @property
+    def is_at_a_broker(self) -> bool:
+        """A paper account has nobody to log in at, or to trade by hand with."""
+        return self.broker is not BrokerName.PAPER
+
     # --- beginnings ---------------------------------------------------------------------------------------------------
 
     async def sign_up(self) -> None:
         person = {"email": f"{self.name}@example.com", "password": _PASSWORD, "name": self.name}
         self.api.token = (await self._until_answered("POST", "/auth/register", person))["token"]
-        login = await self._log_in()
-        names = FIELDS[self.broker]
-        secrets = {theirs: login[ours] for ours, theirs in names.items() if login[ours]}
-        answer = await self.api.surely("POST", "/broker/connect", {"broker": self.broker.value, **secrets})
+        answer = await self.api.surely("POST", "/broker/connect", {"broker": self.broker.value, **await self._terms()})
         self.broker_id = str(answer["broker_id"])
+
+    async def _terms(self) -> dict[str, object]:
+        """What connecting takes: a login at the exchange, or the rules of a paper account."""
+        if not self.is_at_a_broker:
+            return {"cash": _PAPER_CASH, "largest_fill": self.rng.choice(_LARGEST_FILLS)}
+        login = await self._log_in()
+        return {theirs: login[ours] for ours, theirs in FIELDS[self.broker].items() if login[ours]}
 
     async def _log_in(self) -> dict[str, str]:
         """As a person would at the broker: a new session; credentials and tokens by the exchange's names for them."""
@@ -162,12 +175,15 @@ class Trader:
             (self._move_sell_time, 8),
             (self._stop_one, 8),
             (self._keep_one, 3),
-            (self._buy_by_hand, 4),
-            (self._sell_own_by_hand, 4),
-            (self._close_by_hand, 2),
-            (self.log_in_again, 2),
-            (self._lose_login, 1),
         ]
+        if self.is_at_a_broker:
+            deeds += [
+                (self._buy_by_hand, 4),
+                (self._sell_own_by_hand, 4),
+                (self._close_by_hand, 2),
+                (self.log_in_again, 2),
+                (self._lose_login, 1),
+            ]
         await self.rng.choices([deed for deed, _ in deeds], [weight for _, weight in deeds])[0]()
 
     async def _nothing(self) -> None:
@@ -233,6 +249,8 @@ class Trader:
         await self.log_in_again()
 
     async def log_in_again(self) -> None:
+        if not self.is_at_a_broker:
+            return
         login = await self._log_in()
         tokens = {name: login[name] for name in ("access_token", "refresh_token", "feed_token") if login[name]}
         await self.api.surely("POST", f"/broker/{self.broker_id}/session", tokens)
@@ -261,6 +279,8 @@ class Trader:
 
     async def let_orders_trade(self) -> None:
         """The exchange lets go of what a fault has kept from trading."""
+        if not self.is_at_a_broker:
+            return
         for order in await self.control.surely("GET", f"/accounts/{self.api_key}/orders"):
             if order["status"] == "OPEN":
                 await self.control.surely("POST", f"/accounts/{self.api_key}/orders/{order['order_id']}/release")
