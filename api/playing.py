@@ -86,6 +86,7 @@ async def start_simulation(services: Services, caller: Caller, body: Simulate) -
         "variant": Variant(0, wanted.plan, wanted.stop_percent, wanted.target_percent).as_json(),
         "day": day.isoformat(),
         "speed": body.speed,
+        "depth": body.depth,
         "walk": None if data else _walk(body.made_up or MadeUpDay()),
     }
     return await _start(services, caller, JobKind.SIMULATE, body.name, data, request, total=1)

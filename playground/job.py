@@ -12,10 +12,11 @@ from playground.bars import Bars, to_instant, to_milliseconds, to_rupees
 from playground.csv_file import read_csv
 from playground.engine import NotJudged, Trade, levels_on, trading_day
 from playground.problems import BadFile
-from playground.rehearsal import Outcome, rehearse
+from playground.rehearsal import rehearse
 from playground.rows import Stamp
 from playground.setup import Rules, Variant, exchange_day_of_json, instrument_of_json, rules_of_json
 from playground.summary import Tally, charges_of, first_held_back, ranked
+from playground.timeline import Outcome
 from playground.walk import Walk, walk
 from trading.instruments import Instrument
 from trading.schedule import window_on
@@ -171,7 +172,7 @@ def _rehearse(request: Mapping[str, Any], content: bytes) -> Iterator[Line]:
         return
     target = None if levels.target is None else to_rupees(levels.target)
     plan = replace(variant.plan, stop_loss=to_rupees(levels.stop), target_price=target)
-    outcome = rehearse(plan, window, found.bars, instrument=instrument, rules=rules)
+    outcome = rehearse(plan, window, found.bars, instrument=instrument, rules=rules, depth=request.get("depth"))
     yield {"done": True, **_outcome_line(outcome, window.buy_at.isoformat(), rules)}
 
 

@@ -71,8 +71,8 @@ _CSV: Responses = {
     responses=errors(SIGNED_IN, BODY, IDEMPOTENT, *_STARTS, ErrorCode.NO_SUCH_DAY),
 )
 async def simulate(body: Simulate, caller: CurrentCaller, platform: Platform) -> Accepted:
-    """One plan over one day, order by order, by the platform's own rules against a stand-in exchange in memory; shown at the
-    chosen speed. Ask `/playground/results/{result_id}` for what has happened so far."""
+    """One plan over one day, order by order: the platform's own decisions at the simulator's own exchange, in memory and in the
+    day's time; shown at the chosen speed. Ask `/playground/results/{result_id}` for what has happened so far."""
     return _accepted(await playing.start_simulation(platform, caller, body))
 
 

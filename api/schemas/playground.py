@@ -183,6 +183,11 @@ class Simulate(StrictBody):
         allow_inf_nan=False,
         description="Seconds of the day shown in a second; 1 is life, 0 shows all at once",
     )
+    depth: Quantity | None = Field(
+        None,
+        examples=[None],
+        description="How many shares the market gives and takes at each price; null: as many as are wanted",
+    )
     rules: RulesToTry = Field(default_factory=RulesToTry)
 
     @model_validator(mode="after")

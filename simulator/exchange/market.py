@@ -11,6 +11,7 @@ from simulator.money import PRICE_SCALE, round_down, round_up
 
 _DEFAULT_CIRCUIT_PERCENT = 20
 _SHOWN_QUANTITY = 500
+_MILLION = 1_000_000
 _BARS_KEPT = 2 * 24 * 60
 UNLIMITED = 2**40
 """The maker's quantity when no depth is set."""
@@ -36,7 +37,10 @@ class Bar(NamedTuple):
 
 
 class Market:
-    """The state of one instrument. `depth` is the maker's quantity per side and price event, None for unlimited."""
+    """The state of one instrument. `depth` is the maker's quantity per side and price event, None for unlimited.
+
+    `spread_millionths`: how far from the last price the maker trades, on the tick; None: at the last price itself.
+    """
 
     def __init__(self, instrument: Instrument, *, price: int, at_ns: int) -> None:
         self.instrument = instrument
@@ -49,6 +53,7 @@ class Market:
         self.priced_ns = at_ns
         self.lower_circuit, self.upper_circuit = default_circuit(instrument, price)
         self.depth: int | None = None
+        self.spread_millionths: int | None = None
         self.maker_left: dict[Side, int] = {Side.BUY: UNLIMITED, Side.SELL: UNLIMITED}
         self.resting: dict[Side, BookSide] = {Side.BUY: BookSide(Side.BUY), Side.SELL: BookSide(Side.SELL)}
         self.triggers = Triggers()
@@ -73,6 +78,18 @@ class Market:
         quantity = UNLIMITED if self.depth is None else self.depth
         self.maker_left[Side.BUY] = 0 if self.last_price <= self.lower_circuit else quantity
         self.maker_left[Side.SELL] = 0 if self.last_price >= self.upper_circuit else quantity
+
+    def maker_price(self, side: Side) -> int:
+        """What the maker pays (BUY) or asks (SELL), inside the circuit limits."""
+        if self.spread_millionths is None:
+            return self.last_price
+        tick = self.instrument.tick_size
+        distance = self.last_price * self.spread_millionths
+        if side is Side.BUY:
+            pays = round_down((self.last_price * _MILLION - distance) // _MILLION, tick)
+            return max(pays, tick, self.lower_circuit)
+        asks = round_up(-(-(self.last_price * _MILLION + distance) // _MILLION), tick)
+        return min(asks, self.upper_circuit)
 
     def count_trade(self, quantity: int, price: int, at_ns: int) -> None:
         """Add a trade to the day's figures. The last price stays the price source's own."""

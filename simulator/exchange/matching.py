@@ -27,7 +27,7 @@ def price_moved(core: Core, market: Market) -> None:
     In that order, because a price trades only once every better order that rested on the way has been filled.
     """
     for side in (Side.BUY, Side.SELL):
-        for order in market.resting[side].crossing(market.last_price):
+        for order in market.resting[side].crossing(market.maker_price(side.other)):
             quantity = min(order.can_fill, market.maker_left[side.other])
             if quantity > 0:
                 _trade_with_maker(core, market, order, quantity=quantity, price=order.price)
@@ -65,13 +65,15 @@ def _match(core: Core, market: Market, order: Order) -> None:
 
 
 def _maker_is_better(market: Market, order: Order, price: int) -> bool:
-    return market.last_price < price if order.side is Side.BUY else market.last_price > price
+    maker = market.maker_price(order.side.other)
+    return maker < price if order.side is Side.BUY else maker > price
 
 
 def _take_from_maker(core: Core, market: Market, order: Order) -> None:
     quantity = min(order.can_fill, market.maker_left[order.side.other])
-    if quantity > 0 and order.crosses(market.last_price):
-        _trade_with_maker(core, market, order, quantity=quantity, price=market.last_price)
+    price = market.maker_price(order.side.other)
+    if quantity > 0 and order.crosses(price):
+        _trade_with_maker(core, market, order, quantity=quantity, price=price)
 
 
 def _trade_with_maker(core: Core, market: Market, order: Order, *, quantity: int, price: int) -> None:

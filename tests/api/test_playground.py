@@ -283,18 +283,19 @@ async def test_a_cancelled_backtest_is_not_reckoned(trading: Platform) -> None:
 
 async def test_a_simulated_day_is_shown_no_faster_than_asked(trading: Platform) -> None:
     user = await trading.user()
-    body = {"plan": {**FIXED, "stop_loss": 500}, "speed": 3_600, "made_up": {"seed": 7}}
+    body = {"plan": {**FIXED, "stop_loss": 500}, "speed": 3_600, "made_up": {"seed": 7}, "depth": 6}
     result_id = (await user.post("/playground/simulate", body, expect=202))["result_id"]
     await work(trading, user, result_id)
     begun = await user.get(f"/playground/results/{result_id}")
     assert (begun["status"], begun["simulation"]["outcome"]) == ("playing", None)
     kinds = [event["kind"] for event in begun["simulation"]["events"]]
-    assert "bought" in kinds
-    assert "sold" not in kinds
+    assert (kinds.count("bought"), kinds.count("sold")) == (1, 0)
     # Half past nine to three is five and a half hours: two seconds show two of them.
     trading.clock.advance(seconds=2)
     later = await user.get(f"/playground/results/{result_id}")
     assert 0.3 < later["progress"] < 0.4
+    bought = [event["quantity"] for event in later["simulation"]["events"] if event["kind"] == "bought"]
+    assert bought == [6, 4], "the market gives six, and a second later what is missing"
     trading.clock.advance(seconds=10)
     whole = await user.get(f"/playground/results/{result_id}")
     assert (whole["simulation"]["outcome"], whole["progress"]) == ("sold_at_time", 1.0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.exchange.orders import Status
+from simulator.exchange.orders import Side, Status
 from simulator.money import to_price
 from tests.simulator.market import TCS, Bench, fill_prices, statuses
 
@@ -146,3 +146,22 @@ def test_trades_do_not_move_the_last_price(bench: Bench) -> None:
     bench.place("BUY", 5, 3610)
     assert bench.tcs.last_price == to_price(3600)
     assert (bench.tcs.volume, bench.tcs.last_quantity) == (5, 5)
+
+
+def test_a_spread_sells_above_the_last_price_and_buys_below_it_on_the_tick_and_inside_the_limits(bench: Bench) -> None:
+    bench.tcs.spread_millionths = 500
+    assert bench.place("BUY", 1, 3610).filled_value == to_price("3601.80")
+    # Five hundredths of a percent are a little more here: to the next tick, against whoever asks.
+    bench.price("3601.10")
+    assert bench.place("SELL", 1, 3590).filled_value == to_price("3599.20")
+    bench.exchange.set_circuit(TCS, lower=to_price(3600), upper=to_price(3602))
+    assert [bench.tcs.maker_price(side) for side in Side] == [to_price(3600), to_price(3602)]
+
+
+def test_inside_the_spread_an_order_rests_until_the_makers_price_comes_to_it(bench: Bench) -> None:
+    bench.tcs.spread_millionths = 500
+    order = bench.place("BUY", 10, 3600)
+    bench.price(3599)
+    assert order.status is Status.OPEN
+    bench.price(3598)
+    assert fill_prices(bench, order) == [(10, 3600)]
