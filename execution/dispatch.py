@@ -33,8 +33,8 @@ LOCKED_RETRIES = 8
 # A sale waits this long at most, and looks this often, for our own resting buys in its way to be cancelled.
 SELF_TRADE_WAIT = 0.5
 SELF_TRADE_POLL = 0.02
-# An entry without any price waits this long for the next look at prices.
-NO_PRICE_RETRY_SECONDS = 0.25
+# An entry without any price waits this long for the next look at prices: brokers answer one question for them a second.
+NO_PRICE_RETRY_SECONDS = 1.0
 
 
 # Cancels orders of ours, by id, at that desk.
@@ -219,8 +219,11 @@ class Dispatcher:
             reference = item.trigger or prices.get(item.order.instrument)
             if reference is None and not item.has_been_quoted(now=now):
                 unknown.append(item)
-            else:
+                continue
+            try:
                 measured += await self._measured(item, reference)
+            except Exception as error:  # noqa: BLE001 (one order that cannot be measured holds up no other; the sweep comes back to it)
+                _log.error("not_measured", order_id=item.order.order_id, error=repr(error), exc_info=True)
         if unknown:
             self._ask(unknown)
         return measured

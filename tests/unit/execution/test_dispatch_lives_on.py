@@ -37,6 +37,16 @@ class NoListYet:
 
 
 @dataclass
+class OneIsPoisoned(NoListYet):
+    """Only of TCS nothing can be said; other shares are merely unknown."""
+
+    def find(self, instrument: InstrumentId) -> None:
+        self.asked += 1
+        if instrument == TCS:
+            raise ArithmeticError("a price that nobody thought of")
+
+
+@dataclass
 class NoPrices:
     async def hot(self, wanted: object) -> dict[InstrumentId, Decimal]:
         return {}
@@ -106,6 +116,14 @@ async def test_an_order_that_cannot_even_be_measured_does_not_end_the_dispatcher
         await eventually(lambda: world.instruments.asked == 2 or running.done(), "the second order was looked at")
         assert not running.done()
         assert world.instruments.asked == 2
+
+
+async def test_an_order_that_cannot_be_measured_holds_up_no_other_of_its_batch() -> None:
+    world = World(instruments=OneIsPoisoned())
+    async with dispatching(world) as (dispatcher, _):
+        healthy = replace(an_exit("ord_2"), order=replace(an_exit("ord_2").order, instrument=InstrumentId("NSE", "INFY")))
+        dispatcher.submit([an_exit("ord_1"), healthy])
+        await eventually(lambda: world.instruments.asked == 2, "the healthy one was looked at too")
 
 
 def a_timed_exit(order_id: str) -> Due:
