@@ -13,7 +13,7 @@ from tests.chaos.evidence import Evidence, RunFacts
 VISIBLE_SECONDS = 20.0
 # And the exit it calls for has left by then.
 ANSWERED_WITHIN_SECONDS = 60.0
-# A crossing that is over already is answered by a sale this soon after it; later ones have other reasons.
+# A crossing that is over already is answered by a sale this soon after its end; later ones have other reasons.
 SOON_SECONDS = 2.0
 
 Steps = Sequence[tuple[float, Decimal]]
@@ -70,7 +70,7 @@ def judge_stops(evidence: Evidence) -> Stops:
         for dip in dips(prices.get(run.symbol, ()), run.stops, begin=held_from, end=until):
             if sold_at is not None and sold_at <= dip.begin:
                 break
-            if sold_at is not None and sold_at <= max(dip.end, dip.begin + SOON_SECONDS):
+            if sold_at is not None and sold_at <= dip.end + SOON_SECONDS:
                 answers.append(Answer(run.run_id, dip.begin, sold_at - dip.begin))
                 if sold_at - dip.begin > ANSWERED_WITHIN_SECONDS:
                     unanswered.append((run, _words(run, dip, sold_at)))

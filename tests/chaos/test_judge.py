@@ -221,6 +221,15 @@ def test_a_crossing_that_is_over_in_a_moment_is_counted_not_judged() -> None:
     assert (verdict.violations, verdict.answers, verdict.brief_crossings) == ((), (), 1)
 
 
+def test_a_sale_right_after_the_end_of_a_crossing_answers_it_as_late_as_it_is() -> None:
+    log = _held()
+    log.price(110, "3490")
+    log.price(138, "3600")
+    log.trade(139, "sell", "SELL")
+    verdict = _verdict(log)
+    assert (verdict.violations, [answer.seconds for answer in verdict.answers]) == ((), [29.0])
+
+
 def test_a_stop_counts_from_the_moment_it_is_in_force() -> None:
     log = _held()
     log.trade(150, "sell", "SELL")
