@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.follow import Followed, Sight, record_look
-from execution.ledger import store_baseline, take_shortfall
+from execution.ledger import take_shortfall
+from execution.position_rows import store_ledger_row
 from execution.rows import lock_run
 from execution.timeline import tell
 from execution.tools import Tools
@@ -59,7 +60,9 @@ class Findings:
                         self._tools.database, self._account.id, finding.key, finding.total, now=self._now
                     )
                 case BaselineRead():
-                    await store_baseline(self._tools.database, self._account.id, finding.key, finding.quantity, now=self._now)
+                    await store_ledger_row(
+                        self._tools.database, self._account.id, finding.key, baseline=finding.quantity, now=self._now
+                    )
                 case ForeignOrder():
                     await self._tell_foreign(finding)
                 case _:

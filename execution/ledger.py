@@ -1,26 +1,27 @@
 """The ledger: sees when somebody else has sold a run's shares, and takes them off the run before it sells what is not there.
 
 A difference must be explained by foreign trades and be seen twice, a settle time apart. While an order of ours in that instrument
-is in doubt nothing is concluded: its trades would look foreign.
+is in doubt nothing is concluded: its trades would look foreign. Of a delivery product shares of earlier days are sold first.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Select, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.alarms import Alarm, raise_alarm
+from execution.delivered import Delivered
 from execution.follow import Followed, cover
+from execution.position_rows import read_ledger_row, store_ledger_row
 from execution.rows import lock_run
+from execution.seen_twice import SeenTwice
 from execution.timeline import tell
 from execution.views import holding_of
 from storage.database import Database
-from storage.ids import new_id
-from storage.models import Order, PositionLedger, Run
+from storage.models import Order, Run
 from trading.instruments import InstrumentId, Product
 from trading.ledger import LedgerKey, OpenRun, baseline_of, missing_shares, net_of, taken_from
 from trading.orders import IN_DOUBT_STATES, BookSnapshot, BrokerTrade
@@ -46,15 +47,15 @@ class Ledger:
     def __init__(self, account_id: str, *, database: Database, settle: timedelta) -> None:
         self._account_id = account_id
         self._database = database
-        self._settle = settle
-        # What was seen once, since when: shares that are missing, and what was there before the day's trades.
-        self._missing_seen: dict[LedgerKey, tuple[int, datetime]] = {}
-        self._baseline_seen: dict[LedgerKey, tuple[int, datetime]] = {}
+        # Shares that are missing, and what was there before the day's trades.
+        self._missing_seen = SeenTwice[LedgerKey](settle)
+        self._baseline_seen = SeenTwice[LedgerKey](settle)
+        self._delivered = Delivered(account_id, database=database, settle=settle)
 
     @property
     def is_unsettled(self) -> bool:
         """Whether a second look, a settle time after the first, would decide something."""
-        return bool(self._missing_seen or self._baseline_seen)
+        return bool(self._missing_seen) or bool(self._baseline_seen) or self._delivered.is_unsettled
 
     async def compare(
         self, broker: Broker, book: BookSnapshot, trades: Sequence[BrokerTrade], *, now: datetime
@@ -63,19 +64,16 @@ class Ledger:
         async with self._database.transaction() as session:
             ours = await self._ours(session, book, now)
         changed: list[Followed] = []
-        for seen in (self._missing_seen, self._baseline_seen):
-            for gone in seen.keys() - ours.runs.keys():
-                del seen[gone]
+        for seen in (self._missing_seen, self._baseline_seen, self._delivered):
+            seen.keep(ours.runs.keys())
         for key, runs in ours.runs.items():
-            # Delivered shares may come from older holdings, which a position does not show: the broker itself guards those.
-            if key in ours.in_doubt or key.product is Product.CNC:
+            if key in ours.in_doubt:
                 continue
-            left_open = sum(max(holding_of(run).open_quantity, 0) for run in runs if run.state is RunState.ENDED)
-            total = await self._missing(broker, trades, key, ours, left_open=left_open, now=now)
+            total = await self._missing(broker, trades, key, ours, now=now)
             already = sum(run.taken_elsewhere for run in runs)
             if total <= already:
-                self._missing_seen.pop(key, None)
-            elif self._is_seen_twice(self._missing_seen, key, total, now):
+                self._missing_seen.forget(key)
+            elif self._missing_seen.sees(key, total, now):
                 changed += await take_shortfall(self._database, self._account_id, key, total, now=now)
         return changed
 
@@ -106,22 +104,35 @@ class Ledger:
         )
 
     async def _missing(
-        self, broker: Broker, trades: Sequence[BrokerTrade], key: LedgerKey, ours: _Account, *, left_open: int, now: datetime
+        self, broker: Broker, trades: Sequence[BrokerTrade], key: LedgerKey, ours: _Account, *, now: datetime
     ) -> int:
+        """How many shares of our runs foreign trades have sold today; 0 also while that cannot be told."""
+        delivered: int | None = 0
+        if key.product is Product.CNC:
+            delivered = await self._delivered.in_the_morning(broker, trades, key, own=ours.own_orders, now=now)
         if net_of(trades, key, without=ours.own_orders) >= 0:
-            self._baseline_seen.pop(key, None)
+            self._baseline_seen.forget(key)
             return 0
         baseline = await self._baseline(broker, key, now)
-        if baseline is None:
+        if baseline is None or delivered is None:
             return 0
-        return missing_shares(trades, key, own=ours.own_orders, baseline=baseline, left_open=left_open)
+        runs = ours.runs[key]
+        left_open = sum(max(holding_of(run).open_quantity, 0) for run in runs if run.state is RunState.ENDED)
+
+        def missing(delivered: int) -> int:
+            return missing_shares(trades, key, own=ours.own_orders, baseline=baseline, delivered=delivered, left_open=left_open)
+
+        total = missing(delivered)
+        if key.product is not Product.CNC or total <= sum(run.taken_elsewhere for run in runs):
+            return total
+        # A list that left the instrument out in the morning must not cost a run its shares.
+        listed = await self._delivered.listed_now(broker, key)
+        return 0 if listed is None else missing(max(delivered, listed))
 
     async def _baseline(self, broker: Broker, key: LedgerKey, now: datetime) -> int | None:
         """What was there before the day's trades, once it was read twice. None: not known yet."""
-        day = trading_date(now)
-        async with self._database.transaction() as session:
-            known = await session.scalar(_row_of(self._account_id, key, day))
-        if known is not None and known.baseline is not None:
+        known = await read_ledger_row(self._database, self._account_id, key, trading_date(now))
+        if known.baseline is not None:
             return known.baseline
         before = await broker.trades()
         positions = await broker.positions()
@@ -129,62 +140,10 @@ class Ledger:
         baseline = baseline_of(positions, after, key)
         if baseline is None or {trade.trade_id for trade in before} != {trade.trade_id for trade in after}:
             return None
-        if not self._is_seen_twice(self._baseline_seen, key, baseline, now):
+        if not self._baseline_seen.sees(key, baseline, now):
             return None
-        await store_baseline(self._database, self._account_id, key, baseline, now=now)
+        await store_ledger_row(self._database, self._account_id, key, baseline=baseline, now=now)
         return baseline
-
-    def _is_seen_twice(self, seen: dict[LedgerKey, tuple[int, datetime]], key: LedgerKey, value: int, now: datetime) -> bool:
-        """Whether that was seen before, a settle time ago, and nothing else in between; then it is forgotten."""
-        known, since = seen.setdefault(key, (value, now))
-        if known != value:
-            seen[key] = (value, now)
-            return False
-        if now - since < self._settle:
-            return False
-        del seen[key]
-        return True
-
-
-def _row_of(account_id: str, key: LedgerKey, day: date) -> Select[PositionLedger]:
-    return select(PositionLedger).where(
-        PositionLedger.account_id == account_id,
-        PositionLedger.exchange == key.instrument.exchange,
-        PositionLedger.symbol == key.instrument.symbol,
-        PositionLedger.product == key.product.value,
-        PositionLedger.trading_day == day,
-    )
-
-
-async def read_baselines(session: AsyncSession, account_id: str, day: date) -> dict[LedgerKey, int]:
-    """What was there before that day's trades, of every key it is known of."""
-    rows = await session.scalars(
-        select(PositionLedger).where(
-            PositionLedger.account_id == account_id, PositionLedger.trading_day == day, PositionLedger.baseline.is_not(None)
-        )
-    )
-    return {
-        LedgerKey(InstrumentId(row.exchange, row.symbol), Product(row.product)): row.baseline
-        for row in rows
-        if row.baseline is not None
-    }
-
-
-async def store_baseline(database: Database, account_id: str, key: LedgerKey, baseline: int, *, now: datetime) -> None:
-    """Written once a day; the first one stands."""
-    values = {
-        "id": new_id(PositionLedger.id_prefix),
-        "account_id": account_id,
-        "exchange": key.instrument.exchange,
-        "symbol": key.instrument.symbol,
-        "product": key.product.value,
-        "trading_day": trading_date(now),
-        "baseline": baseline,
-        "read_at": now,
-    }
-    async with database.transaction() as session:
-        user_id = await session.scalar(select(func.min(Run.user_id)).where(Run.account_id == account_id))
-        await session.execute(insert(PositionLedger).values(user_id=user_id, **values).on_conflict_do_nothing())
 
 
 async def take_shortfall(database: Database, account_id: str, key: LedgerKey, total: int, *, now: datetime) -> list[Followed]:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.findings import Findings
 from execution.follow import Followed
-from execution.ledger import read_baselines
+from execution.position_rows import read_baselines
 from execution.tools import Tools
 from execution.views import holding_of
 from storage.models import BrokerAccount, Order, Run

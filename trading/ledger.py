@@ -7,9 +7,10 @@ does.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from trading.instruments import InstrumentId, Product
-from trading.orders import BrokerPosition, BrokerTrade, Side
+from trading.orders import BrokerHolding, BrokerPosition, BrokerTrade, Side
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,21 +60,65 @@ def baseline_of(positions: Iterable[BrokerPosition], trades: Iterable[BrokerTrad
     return None if held is None else held - net_of(trades, key)
 
 
+def listed_holding(holdings: Iterable[BrokerHolding], key: LedgerKey) -> int:
+    """Shares of earlier days that the broker lists. Brokers list a share once, under one of its exchanges."""
+    return sum(row.quantity for row in holdings if _share(row.instrument) == _share(key.instrument))
+
+
+def held_in_the_morning(
+    holdings: Iterable[BrokerHolding], trades: Iterable[BrokerTrade], key: LedgerKey, *, own: frozenset[str]
+) -> int:
+    """Shares of earlier days before today's trades, never fewer than there were.
+
+    Brokers differ in whether what was sold today is still listed: what others have sold is added. Runs sell today's shares.
+    """
+    sold = {
+        (trade.broker_order_id, trade.trade_id): trade.quantity
+        for trade in trades
+        if trade.product is key.product
+        and trade.side is Side.SELL
+        and _share(trade.instrument) == _share(key.instrument)
+        and trade.broker_order_id not in own
+    }
+    return listed_holding(holdings, key) + sum(sold.values())
+
+
+def _share(instrument: InstrumentId) -> str:
+    """What all exchanges and series of a share have in common: `XYZ-BE` is `XYZ`. Two shares of one name only make us careful."""
+    return instrument.symbol.rpartition("-")[0] or instrument.symbol
+
+
 def missing_shares(
-    trades: Iterable[BrokerTrade], key: LedgerKey, *, own: frozenset[str], baseline: int, left_open: int = 0
+    trades: Iterable[BrokerTrade],
+    key: LedgerKey,
+    *,
+    own: frozenset[str],
+    baseline: int,
+    delivered: int = 0,
+    left_open: int = 0,
 ) -> int:
     """How many of our runs' shares foreign trades have sold today: what went beyond the shares that were the user's own.
 
-    `own`: our broker order ids. `left_open`: shares of runs that ended with them, on the user's word or handed over: they are the
-    user's own now and are sold first. Both readings of the day must agree: its sums (who bought back what he had sold has taken
-    nothing) and its course (nobody can sell what was not there yet: it is a short of his own).
+    `own`: our broker order ids. `delivered`: shares of earlier days. `left_open`: shares of runs that ended with them, on the
+    user's word or handed over: they are the user's own now and are sold first. Both readings of the day must agree: its sums (who
+    bought back what he had sold has taken nothing) and its course (nobody can sell what was not there yet: it is a short of his
+    own).
     """
-    todays = list(trades)
+    todays, before = list(trades), baseline + delivered
+    if key.product is Product.CNC and _lowest(todays, key, own=own, before=before) < 0:
+        # No broker lets anybody sell delivered shares that are not there: we do not know of all of them.
+        return 0
     taken = min(
-        _taken_by_sums(baseline=baseline, foreign=net_of(todays, key, without=own)),
-        _taken_by_course(todays, key, own=own, baseline=baseline),
+        _taken_by_sums(baseline=before, foreign=net_of(todays, key, without=own)),
+        _taken_by_course(todays, key, own=own, baseline=before),
     )
     return max(0, taken - left_open)
+
+
+def _lowest(trades: Iterable[BrokerTrade], key: LedgerKey, *, own: frozenset[str], before: int) -> int:
+    """The fewest shares that were there in the day's course."""
+    ordered = sorted(_of_key(trades, key), key=lambda trade: _moment(trade, is_own=trade.broker_order_id in own))
+    return min(accumulate((_bought(trade) for trade in ordered), initial=before))
 
 
 def _taken_by_sums(*, baseline: int, foreign: int) -> int:

@@ -286,7 +286,7 @@ def _compare_positions(ours: Ours, theirs: Theirs, found: Mapping[str, BrokerOrd
 def _sold_elsewhere(ours: Ours, theirs: Theirs, key: LedgerKey, baseline: int, own: frozenset[str]) -> int:
     """How many shares of our runs foreign trades have sold today, if that is more than was taken off them; else 0."""
     if key.product is Product.CNC:
-        # Delivered shares may come from older holdings, which a position does not show: the broker itself guards those.
+        # Delivered shares may come from older holdings, which a position does not show: the desk, which asks for those, decides.
         return 0
     runs = [run for run in ours.runs if run.key == key]
     left_open = sum(max(run.open_quantity, 0) for run in runs if not run.is_open)

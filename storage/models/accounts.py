@@ -126,7 +126,8 @@ class ReadinessCheck(Record):
 
 
 class PositionLedger(Record):
-    """Whose shares are whose, per account, instrument, product and day. `baseline`: what was there before us; None: not read."""
+    """Whose shares are whose, per account, instrument, product and day. `baseline`: the position before the day's trades;
+    `delivered`: shares of earlier days, which a delivery position does not show. None: not read."""
 
     __tablename__ = "position_ledger"
     id_prefix = "led"
@@ -139,6 +140,7 @@ class PositionLedger(Record):
     product: Mapped[str] = mapped_column(String(8))
     trading_day: Mapped[date] = mapped_column(Date)
     baseline: Mapped[int | None] = mapped_column(Integer)
+    delivered: Mapped[int | None] = mapped_column(Integer)
     # Net of trades in the broker's trade book that no run of ours explains.
     foreign_quantity: Mapped[int] = mapped_column(Integer, server_default="0")
     read_at: Mapped[datetime | None]

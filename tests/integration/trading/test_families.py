@@ -3,13 +3,17 @@
 import asyncio
 from decimal import Decimal
 
+from execution.position_rows import read_ledger_row
 from simulator.exchange.positions import Holding
 from simulator.money import to_price
-from storage.models import Run
+from storage.models import BrokerAccount, Run
 from tests.integration.trading.test_trailing import listening
 from tests.integration.trading.world import World
-from trading.instruments import Product
+from tests.waiting import eventually_asked
+from trading.instruments import InstrumentId, Product
+from trading.ledger import LedgerKey
 from trading.runs import EndReason
+from trading.sessions import trading_date
 
 
 def families(world: World) -> list[tuple[str, str, str]]:
@@ -29,6 +33,21 @@ def sellable(world: World) -> int:
     account = world.sim.simulator.registry.find("sim-alice")
     assert account is not None
     return account.sellable("NSE:TCS")
+
+
+def sell_by_hand(world: World, quantity: int) -> None:
+    world.sim.place_by_hand("alice", symbol="TCS", side="SELL", quantity=quantity, product="CNC")
+
+
+async def until_holdings_are_known(world: World, account: BrokerAccount) -> None:
+    """From here on what is sold by hand can be told from what a run has bought."""
+    key = LedgerKey(InstrumentId("NSE", "TCS"), Product.CNC)
+
+    await eventually_asked(
+        lambda: read_ledger_row(world.database, account.id, key, trading_date(world.clock.now())),
+        lambda row: row.delivered is not None,
+        "the shares of earlier days are known",
+    )
 
 
 async def start_at_bse(world: World, account: object, **plan: object) -> Run:
@@ -91,8 +110,8 @@ async def test_older_holdings_sold_by_hand_take_nothing_from_a_delivery_run(worl
     account = await world.add_account()
     give_holding(world, 25)
     run = await world.start_run(account, product=Product.CNC, quantity=7)
-    await world.until_holding(run)
-    world.sim.place_by_hand("alice", symbol="TCS", side="SELL", quantity=20, product="CNC")
+    await until_holdings_are_known(world, account)
+    sell_by_hand(world, 20)
     await asyncio.sleep(1.0)  # the ledger has looked
     assert (await world.run(run.id)).taken_elsewhere == 0
     await world.cross_stop(run, "3490")
@@ -100,8 +119,39 @@ async def test_older_holdings_sold_by_hand_take_nothing_from_a_delivery_run(worl
     assert sellable(world) == 5
 
 
-async def test_a_delivery_sale_whose_shares_are_gone_goes_on_until_it_is_handed_over_with_an_alarm(world: World) -> None:
+async def test_delivered_shares_sold_by_hand_are_not_sold_again(world: World) -> None:
     account = await world.add_account()
+    run = await world.start_run(account, product=Product.CNC, quantity=7)
+    await until_holdings_are_known(world, account)
+    sell_by_hand(world, 7)
+    await world.until(run.id, lambda row, _: row.taken_elsewhere == 7, "the sale by hand is seen")
+    await world.cross_stop(run, "3490")
+    result = await world.result(run)
+    assert (result.end_reason, result.sold) == (EndReason.CLOSED_ELSEWHERE, 0)
+    assert families(world) == [("BUY", "NSE", "CNC")]
+    assert world.sim.net_position("alice", "TCS", product="CNC") == 0
+
+
+async def test_shares_bought_on_an_earlier_day_are_sold_by_hand_before_those_of_todays_run(world: World) -> None:
+    account = await world.add_account()
+    world.sim.place_by_hand("alice", symbol="TCS", side="BUY", quantity=10, product="CNC")
+    world.sim.simulator.roll_day()
+    assert (sellable(world), world.sim.net_position("alice", "TCS", product="CNC")) == (10, 0)
+    await world.log_in_again(account)
+    run = await world.start_run(account, product=Product.CNC, quantity=7)
+    await until_holdings_are_known(world, account)
+    sell_by_hand(world, 6)
+    sell_by_hand(world, 8)
+    await world.until(run.id, lambda row, _: row.taken_elsewhere == 4, "what went beyond the ten is taken off the run")
+    await world.cross_stop(run, "3490")
+    assert (await world.result(run)).sold == 3
+    assert sellable(world) == 0
+
+
+async def test_a_delivery_sale_whose_shares_are_gone_goes_on_until_it_is_handed_over_with_an_alarm(world: World) -> None:
+    """While nobody tells what was there in the morning, the broker's own refusals keep more from being sold."""
+    account = await world.add_account()
+    world.sim.add_fault("status_500", endpoint="holdings", count=1000)
     run = await world.start_run(account, product=Product.CNC, quantity=7, hand_over_in=6.0, sell_in=5.0)
     await world.until_holding(run)
     world.sim.place_by_hand("alice", symbol="TCS", side="SELL", quantity=7, product="CNC")

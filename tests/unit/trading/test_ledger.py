@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.trading.samples import FUTURE, TCS
-from trading.instruments import Product
-from trading.ledger import LedgerKey, OpenRun, baseline_of, missing_shares, net_of, taken_from
-from trading.orders import BrokerPosition, BrokerTrade, Side
+from trading.instruments import InstrumentId, Product
+from trading.ledger import LedgerKey, OpenRun, baseline_of, held_in_the_morning, missing_shares, net_of, taken_from
+from trading.orders import BrokerHolding, BrokerPosition, BrokerTrade, Side
 
 KEY = LedgerKey(TCS, Product.MIS)
 AT = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
@@ -122,6 +122,55 @@ def test_within_one_second_what_we_bought_was_there() -> None:
     same = [replace(made, filled_at=AT) for made in course(("his", -10), ("ours", 28))]
     assert missing(same) == 10
     assert missing([replace(made, filled_at=AT) for made in course(("ours", 28), ("ours", -28), ("his", -10))]) == 10
+
+
+# --- delivered shares ---------------------------------------------------------------------------------------------------
+
+DELIVERY = LedgerKey(TCS, Product.CNC)
+
+
+def delivery(*steps: tuple[str, int]) -> list[BrokerTrade]:
+    return [replace(made, product=Product.CNC) for made in course(*steps)]
+
+
+def morning(listed: dict[str, int], *steps: tuple[str, int], elsewhere: int = 0) -> int:
+    """`listed`: shares by instrument. `elsewhere`: what the user has sold of TCS at the other exchange."""
+    holdings = [BrokerHolding(InstrumentId(*name.split(":")), quantity, PRICE) for name, quantity in listed.items()]
+    trades = delivery(*steps)
+    if elsewhere:
+        sold = replace(trade("his", "there", Side.SELL, elsewhere), product=Product.CNC)
+        trades.append(replace(sold, instrument=InstrumentId("BSE", TCS.symbol)))
+    return held_in_the_morning(holdings, [*trades, *trades], DELIVERY, own=OWN)
+
+
+def missing_delivered(*steps: tuple[str, int], delivered: int) -> int:
+    return missing_shares(delivery(*steps), DELIVERY, own=OWN, baseline=0, delivered=delivered)
+
+
+def test_what_was_there_in_the_morning_is_never_less_than_it_was_whichever_way_the_broker_counts_sales() -> None:
+    sold = ("ours", 7), ("his", -20), ("ours", -7), ("his", 3)
+    assert morning({"NSE:TCS": 25}) == 25
+    assert morning({"NSE:TCS": 5}, *sold) == 25
+    assert morning({"NSE:TCS": 25}, *sold) == 45
+    assert morning({}, *sold) == 20
+
+
+def test_a_share_is_the_same_at_both_exchanges_and_in_every_series() -> None:
+    assert morning({"BSE:TCS": 25, "NSE:INFY": 99}) == 25
+    assert morning({"NSE:TCS-BE": 25}) == 25
+    assert morning({"NSE:TCS": 5}, elsewhere=20) == 25
+
+
+def test_delivered_shares_of_earlier_days_are_sold_first_and_then_those_of_runs() -> None:
+    assert missing_delivered(("ours", 7), ("his", -20), delivered=25) == 0
+    assert missing_delivered(("ours", 7), ("his", -20), delivered=20) == 0
+    assert missing_delivered(("ours", 7), ("his", -20), delivered=16) == 4
+    assert missing_delivered(("ours", 7), ("his", -7), delivered=0) == 7
+
+
+def test_who_could_sell_more_delivered_shares_than_we_know_of_has_more_and_nothing_is_taken() -> None:
+    assert missing_delivered(("ours", 7), ("his", -8), delivered=0) == 0
+    assert missing_delivered(("ours", 7), ("ours", -7), ("his", -20), delivered=16) == 0
 
 
 COURSES = st.lists(st.tuples(st.sampled_from(["ours", "his"]), st.integers(-40, 40).filter(bool)), max_size=8).map(

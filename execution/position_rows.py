@@ -1,0 +1,81 @@
+"""Rows of what was there before the day's trades, by account, instrument, product and day."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.database import Database
+from storage.ids import new_id
+from storage.models import BrokerAccount, PositionLedger
+from trading.instruments import InstrumentId, Product
+from trading.ledger import LedgerKey
+from trading.sessions import trading_date
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """`baseline`: the position; `delivered`: shares of earlier days. None: not known."""
+
+    baseline: int | None = None
+    delivered: int | None = None
+
+
+async def read_ledger_row(database: Database, account_id: str, key: LedgerKey, day: date) -> LedgerRow:
+    query = select(PositionLedger.baseline, PositionLedger.delivered).where(
+        PositionLedger.account_id == account_id,
+        PositionLedger.exchange == key.instrument.exchange,
+        PositionLedger.symbol == key.instrument.symbol,
+        PositionLedger.product == key.product.value,
+        PositionLedger.trading_day == day,
+    )
+    async with database.transaction() as session:
+        row = (await session.execute(query)).one_or_none()
+    return LedgerRow() if row is None else LedgerRow(row.baseline, row.delivered)
+
+
+async def read_baselines(session: AsyncSession, account_id: str, day: date) -> dict[LedgerKey, int]:
+    """What was there before that day's trades, of every key it is known of."""
+    rows = await session.scalars(
+        select(PositionLedger).where(
+            PositionLedger.account_id == account_id, PositionLedger.trading_day == day, PositionLedger.baseline.is_not(None)
+        )
+    )
+    return {
+        LedgerKey(InstrumentId(row.exchange, row.symbol), Product(row.product)): row.baseline
+        for row in rows
+        if row.baseline is not None
+    }
+
+
+async def store_ledger_row(
+    database: Database,
+    account_id: str,
+    key: LedgerKey,
+    *,
+    baseline: int | None = None,
+    delivered: int | None = None,
+    now: datetime,
+) -> None:
+    """Each is written once a day; the first one stands."""
+    values = {
+        "id": new_id(PositionLedger.id_prefix),
+        "account_id": account_id,
+        "exchange": key.instrument.exchange,
+        "symbol": key.instrument.symbol,
+        "product": key.product.value,
+        "trading_day": trading_date(now),
+        "baseline": baseline,
+        "delivered": delivered,
+        "read_at": now,
+    }
+    async with database.transaction() as session:
+        user_id = await session.scalar(select(BrokerAccount.user_id).where(BrokerAccount.id == account_id))
+        row = insert(PositionLedger).values(user_id=user_id, **values)
+        first = {
+            name: func.coalesce(getattr(PositionLedger, name), getattr(row.excluded, name)) for name in ("baseline", "delivered")
+        }
+        keys = ["account_id", "exchange", "symbol", "product", "trading_day"]
+        await session.execute(row.on_conflict_do_update(index_elements=keys, set_=first))
