@@ -33,6 +33,7 @@ class Missing:
     order_id: str
     run_id: str
     read: BookRead
+    settle: timedelta  # between the two reads that prove its absence
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,11 @@ class Missed:
 
 
 class Absences(Together[Missing, Missed]):
-    """One per process. `timeout`: of one request to a broker; `settle`: between the two reads that prove an absence."""
+    """One per process. `timeout`: of one request to a broker."""
 
-    def __init__(self, database: Database, clock: Clock, rush: Rush, *, timeout: timedelta, settle: timedelta) -> None:
+    def __init__(self, database: Database, clock: Clock, rush: Rush, *, timeout: timedelta) -> None:
         self._clock = clock
         self._timeout = timeout
-        self._settle = settle
         super().__init__(
             database,
             rush,
@@ -92,7 +92,7 @@ class Absences(Together[Missing, Missed]):
             missing_since=order.missing_since,
             requested_at=read.requested_at,
             timeout=self._timeout,
-            settle=self._settle,
+            settle=missing.settle,
         )
         if absence is Absence.FIRST_SIGHT:
             order.missing_since = read.requested_at

@@ -82,7 +82,7 @@ class Desk:
         self._host = host
         self._alarms = DeskAlarms(account, database=tools.database, up=alarms_up)
         self._health = BrokerHealth()
-        self._look = Look(account.id, tools, searches_tags=tools.accounts.limits(account.broker).searches_tags)
+        self._look = Look(account, tools)
         self._look_at: float | None = 0.0
         self._look_wanted = asyncio.Event()
         self._look_wanted.set()
@@ -283,7 +283,7 @@ class Desk:
             return min(doubt, alive) if result.alive else doubt
         if result.alive:
             return alive
-        settle = self._tools.pace.settle.total_seconds()
+        settle = self._tools.settle_of(self._account).total_seconds()
         if result.unsettled:
             return settle
         if result.holding:

@@ -15,7 +15,7 @@ from execution.ledger import Ledger
 from execution.resolve import Absence, BookRead, is_healthy, judge_absence, matches, next_read
 from execution.tools import Tools
 from execution.under_way import Known
-from storage.models import Order
+from storage.models import BrokerAccount, Order
 from trading.fills import trades_of
 from trading.instruments import InstrumentId
 from trading.ledger import LedgerKey
@@ -66,12 +66,13 @@ class _Expected:
 class Look:
     """Looks for one account. Remembers tags under way, so that a hint finds its row without a search."""
 
-    def __init__(self, account_id: str, tools: Tools, *, searches_tags: bool) -> None:
-        """`searches_tags`: the broker has a search of its own for them."""
-        self._account_id = account_id
-        self._searches_tags = searches_tags
+    def __init__(self, account: BrokerAccount, tools: Tools) -> None:
+        self._account_id = account.id
+        # Whether the broker has a search of its own for tags.
+        self._searches_tags = tools.accounts.limits(account.broker).searches_tags
+        self._settle = tools.settle_of(account)
         self._tools = tools
-        self._ledger = Ledger(account_id, database=tools.database, settle=tools.pace.settle)
+        self._ledger = Ledger(account.id, database=tools.database, settle=self._settle)
         self._by_tag: dict[str, _Expected] = {}
         # Buys of ours that may still fill, by instrument: an exchange cancels a sale that would meet one of them.
         self._resting_buys: dict[str, InstrumentId] = {}
@@ -148,7 +149,7 @@ class Look:
     async def _is_healthy(self, read: BookRead) -> bool:
         """Whether the book has every order the broker acknowledged today, a settle time before it was asked for."""
         midnight = read.requested_at.astimezone(INDIA).replace(hour=0, minute=0, second=0, microsecond=0)
-        until = read.requested_at - self._tools.pace.settle
+        until = read.requested_at - self._settle
         return is_healthy(read.snapshot, await self._tools.known.read(Known(self._account_id, midnight, until)))
 
     async def _compare(
@@ -202,7 +203,7 @@ class Look:
         if not healthy or not self._may_prove_absence(row, read):
             self._still_in_doubt(row, read, row.missing_since, result)
             return
-        missed = await self._tools.absences.store(Missing(row.id, row.run_id, read))
+        missed = await self._tools.absences.store(Missing(row.id, row.run_id, read, self._settle))
         if missed.absence is Absence.PROVEN:
             result.watched += 1
             result.doubt_ended.append(row.id)
@@ -221,7 +222,7 @@ class Look:
             missing_since=missing_since,
             requested_at=read.requested_at,
             timeout=pace.timeout,
-            settle=pace.settle,
+            settle=self._settle,
         )
         result.doubt_again_at = again if result.doubt_again_at is None else min(again, result.doubt_again_at)
 
@@ -250,7 +251,7 @@ class Look:
             missing_since=row.missing_since,
             requested_at=read.requested_at,
             timeout=pace.timeout,
-            settle=pace.settle,
+            settle=self._settle,
         )
 
     async def _take_back(self, row: Order, broker: Broker) -> None:
@@ -265,11 +266,11 @@ class Look:
         pace = self._tools.pace
         async with self._tools.database.transaction() as session:
             await settle_change(
-                session, order_id=row.id, seen=seen, requested_at=read.requested_at, timeout=pace.timeout, settle=pace.settle
+                session, order_id=row.id, seen=seen, requested_at=read.requested_at, timeout=pace.timeout, settle=self._settle
             )
 
     async def _note_waiting(self, row: Order, seen: BrokerOrder, read: BookRead, result: LookResult) -> None:
-        settle = self._tools.pace.settle
+        settle = self._settle
         async with self._tools.database.transaction() as session:
             waits = await waits_after_all(session, order_id=row.id, seen=seen, asked_at=read.requested_at, settle=settle)
         if waits:

@@ -7,7 +7,7 @@ changed meanwhile is newer than the book, never older.
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import or_, select
@@ -65,7 +65,7 @@ async def reconcile_account(account: BrokerAccount, tools: Tools) -> Reconciled:
     compared, theirs = await _compare(account, broker, tools)
     findings = list(compared.findings)
     if any(needs_second_sight(finding) for finding in findings):
-        await asyncio.sleep(tools.pace.settle.total_seconds())
+        await asyncio.sleep(tools.settle_of(account).total_seconds())
         again, theirs = await _compare(account, broker, tools)
         findings = [finding for finding in again.findings if not needs_second_sight(finding) or finding in compared.findings]
         compared = again
@@ -80,7 +80,7 @@ async def _compare(account: BrokerAccount, broker: Broker, tools: Tools) -> tupl
     """Rows of a few accounts at a time: those of a whole batch at once would hold up the desks of the process, whose exits cannot
     wait. Books are read all at the same time: a broker that hangs holds up no other."""
     asked_at = tools.clock.now()
-    theirs = await _read(broker, asked_at, tools)
+    theirs = await _read(broker, asked_at, settle=tools.settle_of(account))
     async with tools.comparing:
         await tools.rush.pass_by()
         async with tools.database.transaction() as session:
@@ -107,10 +107,10 @@ async def _written_elsewhere(session: AsyncSession, account: BrokerAccount, comp
     return set(await session.scalars(select(Order.tag).where(Order.account_id.in_(same), Order.tag.in_(tags), sent)))
 
 
-async def _read(broker: Broker, asked_at: datetime, tools: Tools) -> Theirs:
+async def _read(broker: Broker, asked_at: datetime, *, settle: timedelta) -> Theirs:
     """Trades before positions: a second reading with the same trades shows that the positions belonged to them."""
     book, trades, positions = await broker.orders(), await broker.trades(), await broker.positions()
-    return Theirs(book.orders, trades, positions, listed_since=asked_at - tools.pace.settle)
+    return Theirs(book.orders, trades, positions, listed_since=asked_at - settle)
 
 
 async def _ours(session: AsyncSession, account_id: str, now: datetime) -> Ours:

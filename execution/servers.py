@@ -137,7 +137,7 @@ class ServerWatch:
         """Two whole books a settle time apart, of which the second shows no order that our rows had missed."""
         if not (await reconcile_account(account, self._tools)).is_whole:
             return False
-        await asyncio.sleep(self._tools.pace.settle.total_seconds())
+        await asyncio.sleep(self._tools.settle_of(account).total_seconds())
         return _shows_nothing_new(await reconcile_account(account, self._tools))
 
 

@@ -18,7 +18,7 @@ from execution.switchboard import Switchboard
 from execution.under_way import KnownOrders, OrdersUnderWay
 from storage.database import Database
 from storage.models import BrokerAccount
-from trading.accounts import BrokerName
+from trading.accounts import BrokerName, Environment
 from trading.ports.broker import Broker
 from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
@@ -38,7 +38,8 @@ class Accounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Times of the order protocol. `simulated_per_second` sets the rate of simulated accounts; live ones keep the broker's."""
+    """Times of the order protocol. `settle` is the least of any account; `simulated_per_second` sets the rate of simulated
+    accounts, live ones keep the broker's."""
 
     settle: timedelta = timedelta(seconds=3)
     timeout: timedelta = timedelta(seconds=5)
@@ -70,3 +71,13 @@ class Tools:
     switchboard: Switchboard
     default_limits: Limits = NO_LIMITS
     comparing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPARED_AT_ONCE))
+
+    def settle_of(self, account: BrokerAccount) -> timedelta:
+        """Between two reads of its broker that prove something."""
+        return settle_at(account.environment, self.accounts.limits(account.broker), self.pace)
+
+
+def settle_at(environment: Environment, limits: BrokerLimits, pace: Pace) -> timedelta:
+    """Never shorter than the setting, nor, where it is real, than the broker needs to show what it has taken."""
+    needed = timedelta(seconds=limits.settle_seconds) if environment is Environment.LIVE else timedelta(0)
+    return max(pace.settle, needed)

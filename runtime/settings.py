@@ -103,7 +103,11 @@ class Settings(BaseSettings):
     simulated_orders_per_second: int = Field(
         8, ge=1, description="Order writes per second for a simulated account; live ones stay at 8"
     )
-    settle_time_seconds: float = Field(3.0, gt=0, description="Time between two reads that prove an order absent, seconds")
+    settle_time_seconds: float = Field(
+        3.0,
+        gt=0,
+        description="Time between two reads that prove an order absent, seconds; live: 4 at Angel One, 5 at Fyers at least",
+    )
     entry_lead_seconds: float = Field(5.0, gt=0, description="How long before its instant an entry is armed, seconds")
     entry_jitter_seconds: float = Field(5.0, ge=0, description="Extra spread of the lead over strategies, seconds")
     entry_deadline_seconds: float = Field(

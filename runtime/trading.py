@@ -94,7 +94,7 @@ def open_trading_room(
         changer=Changer(database=database, clock=clock, owner=owner),
         hints=Sights(database, clock, rush),
         sights=Sights(database, clock, rush),
-        absences=Absences(database, clock, rush, timeout=pace.timeout, settle=pace.settle),
+        absences=Absences(database, clock, rush, timeout=pace.timeout),
         under_way=OrdersUnderWay(database, clock),
         known=KnownOrders(database),
         pace=pace,

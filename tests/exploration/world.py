@@ -169,7 +169,7 @@ class Worker:
             changer=Changer(database=database, clock=self.clock, owner=owner),
             hints=Sights(database, self.clock, rush),
             sights=Sights(database, self.clock, rush),
-            absences=Absences(database, self.clock, rush, timeout=pace.timeout, settle=pace.settle),
+            absences=Absences(database, self.clock, rush, timeout=pace.timeout),
             under_way=OrdersUnderWay(database, self.clock),
             known=KnownOrders(database),
             pace=pace,

@@ -32,7 +32,7 @@ class NoonClock:
 
 @pytest.fixture
 def absences(database: Database) -> Absences:
-    return Absences(database, NoonClock(), Rush(), timeout=TIMEOUT, settle=SETTLE)
+    return Absences(database, NoonClock(), Rush(), timeout=TIMEOUT)
 
 
 async def exits_in_doubt(database: Database, count: int) -> list[Order]:
@@ -50,7 +50,7 @@ async def exits_in_doubt(database: Database, count: int) -> list[Order]:
 
 def missing(order: Order, *, seconds: float) -> Missing:
     """A book that was asked for so long after noon does not list it."""
-    return Missing(order.id, order.run_id, BookRead(EMPTY, NOON + timedelta(seconds=seconds)))
+    return Missing(order.id, order.run_id, BookRead(EMPTY, NOON + timedelta(seconds=seconds)), SETTLE)
 
 
 async def seen_missing(absences: Absences, orders: list[Order], *, seconds: float) -> list[Missed]:

@@ -62,7 +62,7 @@ async def test_a_batch_reads_all_books_at_once_and_compares_a_few_accounts_at_a_
         database=database,
         rush=Rush(),
         clock=SystemClock(),
-        pace=Pace(),
+        settle_of=lambda _: Pace().settle,
     )
     account: Any = SimpleNamespace(id="acc")
     batch = [asyncio.create_task(reconcile_account(account, tools)) for _ in range(BATCH)]
