@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from api.access import PREFIX
 from api.errors import MEANINGS, ErrorBody, ErrorCode
+from api.pages import BROWSED
 from api.roles import Rule, rule_for
 
 Responses = dict[int | str, dict[str, Any]]
@@ -84,7 +85,7 @@ def _put_right(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in methods.items():
             operation.update(_access(rule_for(method, path.removeprefix(PREFIX))))
             operation["responses"] = {
-                status: _as_json(response)
+                status: _as_declared(response, is_browsed=operation.get("operationId") in BROWSED)
                 for status, response in operation["responses"].items()
                 if "HTTPValidationError" not in str(response)
             }
@@ -106,9 +107,11 @@ def _access(rule: Rule | None) -> dict[str, Any]:
     return found
 
 
-def _as_json(response: dict[str, Any]) -> dict[str, Any]:
+def _as_declared(response: dict[str, Any], *, is_browsed: bool) -> dict[str, Any]:
+    """Errors are JSON; where browsers come, whoever asks for HTML gets a page."""
     content = response.get("content", {}).get("application/json", {})
     if "examples" not in content:
         return response
     shape = {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}
-    return response | {"content": {"application/json": {"schema": shape, "examples": content["examples"]}}}
+    page: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}} if is_browsed else {}
+    return response | {"content": {"application/json": {"schema": shape, "examples": content["examples"]}, **page}}

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from api import pages
 from api.allowed import allowed_methods
 from api.errors import MEANINGS, ApiError, ErrorBody, ErrorCode, FieldProblem
 from runtime.accounts import AccountNotFound, BrokerNotSupported
@@ -29,10 +30,9 @@ _HTTP_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED, 413:
 _DATABASE_AWAY = (PostgresConnectionError, CannotConnectNowError, QueryCanceledError, TooManyConnectionsError)
 
 
-def answer(request: Request, error: ApiError) -> JSONResponse:
-    body = ErrorBody(
-        error=error.code, message=error.message, details=error.details, request_id=getattr(request.state, "request_id", None)
-    )
+def answer(request: Request, error: ApiError) -> Response:
+    request_id = getattr(request.state, "request_id", None)
+    body = ErrorBody(error=error.code, message=error.message, details=error.details, request_id=request_id)
     headers = {}
     seconds = error.retry_after_seconds
     if seconds is None and error.status == 503:
@@ -41,6 +41,10 @@ def answer(request: Request, error: ApiError) -> JSONResponse:
         headers["Retry-After"] = str(seconds)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if pages.is_wanted(request):
+        page = pages.not_logged_in(error, request_id=request_id)
+        page.headers.update(headers)
+        return page
     return JSONResponse(body.model_dump(mode="json"), status_code=error.status, headers=headers)
 
 

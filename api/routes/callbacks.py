@@ -1,6 +1,5 @@
 """What brokers call: the login redirect of a browser, and signed messages about orders."""
 
-import html
 from typing import Annotated
 
 import structlog
@@ -8,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import AfterValidator
 
-from api import connecting
+from api import connecting, pages
 from api.declared import BODY, BROKER_CALL, PARAMETERS, errors
 from api.deps import Address, Platform
 from api.errors import ApiError, ErrorCode
@@ -29,12 +28,6 @@ from trading.ports.sealing import SealBroken
 log = structlog.get_logger()
 router = APIRouter(tags=[BROKER])
 
-_DONE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Logged in</title></head>
-<body><h1>Logged in</h1><p>The broker account is connected. You can close this window.</p></body></html>"""
-
-_CODE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>One step left</title></head>
-<body><h1>One step left</h1><p>Give this code to the app where you began (<code>token_id</code>); it works once:</p>
-<pre>{code}</pre></body></html>"""
 # Their redirect carries a code and nothing of ours. What it is good for is bound to the key it was made with.
 _WITHOUT_STATE = frozenset({BrokerName.DHAN})
 
@@ -86,11 +79,12 @@ async def login_callback(
     state: Text = "",
 ) -> HTMLResponse:
     """Where a broker's login page leads back to. The signed state says whose login it was; nobody has to be logged in here. A
-    broker that carries no state (Dhan) leads to a page with the code for the app to send."""
+    broker that carries no state (Dhan) leads to a page with the code for the app to send. Errors are pages too for whoever asks
+    for HTML, as browsers do."""
     name = connecting.broker_named(platform, broker)
     answer = brought.answer()
     if not state and name in _WITHOUT_STATE and answer.code:
-        return HTMLResponse(_CODE.format(code=html.escape(answer.code)))
+        return pages.one_step_left(answer.code)
     try:
         claims = platform.signer.read(state, audience=BROKER_LOGIN)
     except ApiError as error:
@@ -102,7 +96,7 @@ async def login_callback(
     if account is None or account.broker is not name:
         raise ApiError(ErrorCode.LOGIN_STATE_INVALID)
     await connecting.renew(platform, user_id=claims.user_id, account_id=claims.subject_id, answer=answer)
-    return HTMLResponse(_DONE)
+    return pages.logged_in()
 
 
 @router.post(

@@ -86,7 +86,7 @@ async def open_login(
     ticket: Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$", examples=["3q2-7wEj..."])], platform: Platform
 ) -> RedirectResponse:
     """The link in the morning's message: leads to the broker's login page, until that day is over. It lets nobody in by itself: a
-    login of another broker user than the account's is refused."""
+    login of another broker user than the account's is refused. Errors are pages for whoever asks for HTML, as browsers do."""
     wanted = select(BrokerAccount, ReadinessCheck.ticket_until).join(
         ReadinessCheck, ReadinessCheck.account_id == BrokerAccount.id
     )

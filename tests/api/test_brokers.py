@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import func, select
 
+from api.errors import ApiError, ErrorCode
+from api.pages import not_logged_in
 from storage.models import BrokerAccount
 from tests.api.conftest import Client, Platform
 from tests.api.fakes import TCS, broker_order
@@ -159,6 +161,39 @@ async def test_a_redirect_that_was_not_started_here_is_refused(platform: Platfor
     query = {"request_token": platform.broker.request_token("key"), "state": state}
     await platform.anonymous().refused("GET", "/broker/zerodha/callback", 400, "LOGIN_STATE_INVALID", params=query)
     assert (await user.get(f"/broker/{broker_id}"))["status"] == "login_required"
+
+
+# What a browser sends when it follows a link.
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", ["/broker/zerodha/callback?request_token=x&state=nonsense", "/readiness/login/nonsense"])
+async def test_a_browser_is_told_what_to_do_on_a_page_and_a_program_in_json(platform: Platform, path: str) -> None:
+    nobody = platform.anonymous()
+    page = await nobody.call("GET", path, headers=BROWSER, expect=400)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "begin the login there once more" in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    for accept in ("*/*", "application/json"):
+        assert (await nobody.call("GET", path, headers={"Accept": accept}, expect=400)).json()["error"] == "LOGIN_STATE_INVALID"
+    elsewhere = await nobody.call("GET", "/auth/me", headers=BROWSER, expect=401)
+    assert elsewhere.json()["error"] == "UNAUTHENTICATED"
+
+
+async def test_a_login_the_broker_refuses_is_told_in_its_own_words(platform: Platform) -> None:
+    user = await platform.user()
+    _, state = await waiting_account(platform, user)
+    query = {"request_token": "of-nobody", "state": state}
+    page = await platform.anonymous().call("GET", "/broker/zerodha/callback", params=query, headers=BROWSER, expect=400)
+    assert "<p>Token is invalid or has expired.</p>" in page.text
+
+
+def test_what_a_broker_says_is_text_on_a_page_and_nothing_more() -> None:
+    said = ApiError(ErrorCode.BROKER_AUTH_FAILED, "<script>alert(1)</script>")
+    page = bytes(not_logged_in(said, request_id="<b>").body).decode()
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+    assert "<b>" not in page
 
 
 async def test_an_access_token_does_not_pass_as_login_state(platform: Platform) -> None:
