@@ -31,6 +31,8 @@ router = APIRouter(tags=[BROKER])
 # Their redirect carries a code and nothing of ours. What it is good for is bound to the key it was made with.
 _WITHOUT_STATE = frozenset({BrokerName.DHAN})
 
+_UNREADABLE = "the body is not a message about an order as that broker writes them"
+
 BrokerPath = Annotated[str, Path(max_length=24, examples=["zerodha"])]
 Text = Annotated[str, AfterValidator(storable), Query(max_length=4_000)]
 
@@ -117,7 +119,7 @@ async def postback(broker: BrokerPath, platform: Platform, request: Request, add
     try:
         claimed = storable(postbacks.claimed_user_id(body))
     except (UnreadableAnswer, ValueError) as error:
-        raise ApiError(ErrorCode.MALFORMED_JSON) from error
+        raise ApiError(ErrorCode.MALFORMED_JSON, _UNREADABLE) from error
     async with platform.database.transaction() as session:
         candidates = await accounts.of_broker_user(session, broker=name, broker_user_id=claimed)
     signed = [account for account in candidates if _is_signed(platform, postbacks, account, body)]
@@ -138,5 +140,5 @@ def _is_signed(platform: Platform, postbacks: Postbacks, account: BrokerAccount,
     except (BrokerRefused, SealBroken):
         return False
     except UnreadableAnswer as error:
-        raise ApiError(ErrorCode.MALFORMED_JSON) from error
+        raise ApiError(ErrorCode.MALFORMED_JSON, _UNREADABLE) from error
     return True

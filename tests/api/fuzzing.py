@@ -39,8 +39,8 @@ class Fuzz:
     phases: Sequence[str] = PHASES
     # Which addresses, as a regular expression.
     addresses: str = ".*"
-    # Where each bound of each field is tried one by one, which is most of the time; everywhere when exploring. Of two operations
-    # whose bodies are the same, or where one is another's business, one is enough.
+    # Where the document's examples and each bound of each field are tried one by one, which is most of the time; everywhere when
+    # exploring. Of two operations whose bodies or queries are the same, or where one is another's business, one is enough.
     covered: str = ".*"
     covered_elsewhere: Sequence[str] = ()
     examples: int = 1
@@ -113,7 +113,7 @@ def _config(settings: Fuzz) -> str:
             f"include-path-regex = {json.dumps(f'^(?!.*({settings.covered}))')}",
             f"include-operation-id = {json.dumps(list(settings.covered_elsewhere))}",
         ):
-            lines += ["[[operations]]", chosen, "phases.coverage.enabled = false"]
+            lines += ["[[operations]]", chosen, "phases.examples.enabled = false", "phases.coverage.enabled = false"]
     for operation_id, more in settings.operations.items():
         lines += ["[[operations]]", f"include-operation-id = {json.dumps(operation_id)}", *more]
     return "\n".join(lines) + "\n"

@@ -60,8 +60,19 @@ ADMINISTRATION = "/admin/|/broker/stats"
 EVERYTHING_ELSE = f"^((?!{ADMINISTRATION}).)*$"
 # Whoever calls them, they know nobody.
 PUBLIC = "/auth/(register|login|refresh)$|/callback$|/postback/|/readiness/login/|/health$|/ready$|/metrics$"
-# `backtest` and `createStrategy` take the same bodies; each file of prices is read by a process of its own.
-TWINS = ("simulate", "updateStrategy", "uploadPrices")
+# Others take the same: `backtest`, `createStrategy`, `connectBroker`, `startStrategy`, `stopStrategy`, `getReport`,
+# `changeNotificationTarget`, `listPlaygroundDays`. Each file of prices is read by a process of its own.
+TWINS = (
+    "simulate",
+    "updateStrategy",
+    "renewBrokerSession",
+    "startStrategyById",
+    "stopStrategyById",
+    "changeDevice",
+    "exportReport",
+    "exportPlaygroundDays",
+    "uploadPrices",
+)
 
 
 async def as_role(platform: Platform, role: Role, **choices: Any) -> Fuzz:

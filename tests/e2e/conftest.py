@@ -129,6 +129,7 @@ def platform(temporal_address: str, tmp_path_factory: pytest.TempPathFactory) ->
         "LOCAL_STATE": str(state),
         "TEMPORAL_ADDRESS": temporal_address,
         "TASK_QUEUE": f"e2e-{uuid4().hex}",
+        "NOTIFICATION_HOSTS": LOOPBACK,
         **ports,
         "PYTHONUNBUFFERED": "1",
     }

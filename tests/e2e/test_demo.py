@@ -1,8 +1,21 @@
 """`make run` as a newcomer sees it, then a user's whole day on it, and the exchange's word on what they did."""
 
 import httpx
+import pytest
 
 from tests.e2e.conftest import Platform
+from tests.e2e.document import Document
+from tests.e2e.mailbox import mailbox
+from tests.e2e.rest_of_day import (
+    is_administered,
+    is_told,
+    is_woken,
+    logs_in_at_the_broker,
+    makes_an_admin,
+    plays,
+    runs_once_more,
+    secures,
+)
 from tests.e2e.walk import (
     LIMIT_SECONDS,
     SYMBOL,
@@ -29,9 +42,18 @@ def test_the_demo_buys_is_stopped_out_and_is_proven_flat(platform: Platform) -> 
     assert platform.net_position("demo", "TCS") == 0
 
 
-async def test_a_users_day_from_registration_to_logout(platform: Platform) -> None:
+# Pushes go through a service outside.
+NOT_WITHOUT_A_SERVICE = {"testDevice"}
+
+
+@pytest.mark.timeout(400)
+async def test_a_users_day_in_which_each_operation_of_the_document_is_answered_well(
+    platform: Platform, temporal_address: str
+) -> None:
     async with httpx.AsyncClient(base_url=f"{platform.api_url}/api/v1", timeout=LIMIT_SECONDS) as http:
-        web, mobile = App(http), App(http)
+        document = Document((await http.get("/openapi.json")).json()["paths"])
+        web, mobile = App(http, document), App(http, document)
+        boss, staff, stranger = web.another(), web.another(), web.another()
         await comes_in(web, mobile)
         broker_id = await connects(web, platform)
         await is_ready(mobile, broker_id)
@@ -39,6 +61,16 @@ async def test_a_users_day_from_registration_to_logout(platform: Platform) -> No
             strategy_id = await trades(web, mobile)
         await looks_back(web, strategy_id, broker_id)
         await looks_after_itself(web, mobile, broker_id)
+        await logs_in_at_the_broker(web, platform, broker_id)
+        result_id = await plays(web, broker_id)
+        await runs_once_more(web, stranger, result_id)
+        with mailbox() as box:
+            await is_told(web, box)
+            await is_woken(web, box, platform, temporal_address)
+        await makes_an_admin(boss, platform)
+        await is_administered(boss, staff, web, broker_id)
+        await secures(web, mobile)
         await goes(web, mobile)
-    assert [row["parameters"]["transaction_type"] for row in platform.placed("walker")] == ["BUY", "SELL"]
+    assert document.operations() - document.answered == NOT_WITHOUT_A_SERVICE
+    assert [row["parameters"]["transaction_type"] for row in platform.placed("walker")] == ["BUY", "SELL", "BUY", "SELL"]
     assert platform.net_position("walker", SYMBOL) == 0

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.conftest import Platform
+from tests.e2e.document import Document
 from tests.waiting import eventually_asked
 
 PASSWORD = "correct horse battery staple"
@@ -25,20 +26,37 @@ class App:
     """One device of the user's: what it sends with each call, and what its live stream has brought."""
 
     http: httpx.AsyncClient
+    document: Document
     token: str = ""
+    api_key: str = ""
     refresh_token: str = ""
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    async def call(self, method: str, path: str, body: object = None, *, expect: int = 200, key: str = "") -> Any:
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        if key:
-            headers["Idempotency-Key"] = key
-        answer = await self.http.request(method, path, json=body, headers=headers)
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        expect: int = 200,
+        key: str = "",
+        content: str = "",
+        accept: str = "",
+    ) -> Any:
+        sent = {"Authorization": f"Bearer {self.token}" if self.token else "", "X-API-Key": self.api_key, "Idempotency-Key": key}
+        sent |= {"Content-Type": "text/csv" if content else "", "Accept": accept}
+        headers = {name: value for name, value in sent.items() if value}
+        answer = await self.http.request(method, path, json=body, content=content or None, headers=headers)
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.headers["content-type"].startswith("application/json") else answer.text
+        self.document.note(method, path, answer.status_code)
+        return answer.json() if answer.headers.get("content-type", "").startswith("application/json") else answer.text
 
     async def get(self, path: str) -> Any:
         return await self.call("GET", path)
+
+    def another(self, *, api_key: str = "") -> "App":
+        """Somebody who has not signed in."""
+        return App(self.http, self.document, api_key=api_key)
 
     def sign_in(self, answer: dict[str, Any]) -> None:
         self.token, self.refresh_token = answer["token"], answer["refresh_token"]
@@ -59,6 +77,7 @@ class App:
     async def _read(self, path: str) -> None:
         headers = {"Authorization": f"Bearer {self.token}"}
         async with self.http.stream("GET", path, headers=headers, timeout=None) as answer:
+            self.document.note("GET", path, answer.status_code)
             kind = ""
             async for line in answer.aiter_lines():
                 name, _, value = line.partition(": ")
@@ -74,10 +93,16 @@ class App:
         await eventually_asked(look, lambda seen: seen, what)
 
     async def until_status(self, strategy_id: str, check: Callable[[dict[str, Any]], bool], what: str) -> None:
-        def look() -> Awaitable[Any]:
-            return self.get(f"/strategy/status/{strategy_id}")
+        await self.until_found(f"/strategy/status/{strategy_id}", check, what)
 
-        await eventually_asked(look, check, what)
+    async def until_found(self, path: str, check: Callable[[Any], object], what: str) -> Any:
+        """Asks slower than the limit of requests per user, which a minute of asking would reach."""
+
+        async def look() -> Any:
+            await asyncio.sleep(0.2)
+            return await self.get(path)
+
+        return await eventually_asked(look, check, what, deadline_seconds=LIMIT_SECONDS)
 
 
 async def comes_in(web: App, mobile: App) -> None:
@@ -180,7 +205,7 @@ async def looks_after_itself(web: App, mobile: App, broker_id: str) -> None:
     wanted = {**PLAN, "symbol": "SAMPLE", "buy_time": "09:30:00", "sell_time": "15:00:00", "stop_loss_percent": 1}
     result = await web.call("POST", "/playground/backtest", {"plans": [wanted]}, expect=202)
     path = f"/playground/results/{result['result_id']}"
-    await eventually_asked(lambda: web.get(path), lambda found: found["status"] == "completed", "the backtest is over")
+    await web.until_found(path, lambda found: found["status"] == "completed", "the backtest is over")
 
 
 async def goes(web: App, mobile: App) -> None:
