@@ -1,11 +1,14 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from execution.tasks import end
 from runtime.instruments import InstrumentDirectory, InstrumentsNotLoaded, load_master, store_list
 from runtime.instruments_job import InstrumentJob, is_due
 from storage.database import Database
+from tests.waiting import eventually
 from trading.accounts import BrokerName
 from trading.instruments import Instrument, InstrumentId, Segment
 from trading.ports.broker import BrokerUnavailable, ListedInstrument
@@ -152,6 +155,17 @@ async def test_a_second_process_follows_what_the_first_has_loaded(database: Data
     directory = InstrumentDirectory(database)
     await InstrumentJob(database, directory, masters=[second], clock=clock).step()
     assert (second.reads, directory.count) == (0, 1)
+
+
+async def test_a_process_that_has_one_brokers_list_has_the_next_ones_soon_after_it_is_stored(database: Database) -> None:
+    directory = InstrumentDirectory(database)
+    following = asyncio.create_task(InstrumentJob(database, directory, masters=(), clock=HeldClock()).run())
+    await load_master(database, ListMaster(listed("TCS", "1")), clock=HeldClock())
+    await eventually(lambda: directory.count, "the first list is there")
+    await load_master(database, ListMaster(listed("TCS", "11"), name=BrokerName.DHAN), clock=HeldClock())
+    # Half a minute is the life of an entry.
+    await eventually(lambda: directory.token(BrokerName.DHAN, TCS), "the second list is there", deadline_seconds=10)
+    await end([following])
 
 
 async def test_each_broker_has_a_key_of_its_own_for_one_instrument(database: Database) -> None:
