@@ -29,7 +29,7 @@ from runtime.messenger import Target, open_targets
 from runtime.records import Records
 from runtime.settings import Settings
 from runtime.temporal_worker import ensure_schedules, make_worker
-from runtime.trading import TradingRoom, lead_of, open_trading_room
+from runtime.trading import TradingRoom, open_trading_room
 from runtime.version import VERSION
 from storage.database import Database
 
@@ -112,9 +112,7 @@ async def _serve_temporal(settings: Settings, room: TradingRoom, activities: Act
 
 async def _run_worker(client: Client, settings: Settings, room: TradingRoom, activities: Activities, stop: asyncio.Event) -> None:
     tools = room.tools
-    guard = Guard(
-        database=tools.database, client=client, clock=tools.clock, lead=lead_of(settings), task_queue=settings.task_queue
-    )
+    guard = Guard(database=tools.database, client=client, clock=tools.clock, lead=settings.lead, task_queue=settings.task_queue)
     async with make_worker(client, settings, activities):
         guarding = asyncio.create_task(guard.run(), name="guard")
         try:

@@ -13,7 +13,8 @@ from trading.runs import EndReason, ExitReason, Position, RunState
 
 @dataclass(frozen=True)
 class StrategyInput:
-    """All a day of a strategy needs. Instants are aware UTC; `lead_seconds`: how long before buy_at the entry is armed."""
+    """All a day of a strategy needs. Instants are aware UTC; `lead_seconds`: how long before buy_at the entry is armed;
+    `buy_asked_after` and `sell_asked_after`: for how many seconds after these instants the desk is left alone with the order."""
 
     run_id: str
     strategy_id: str
@@ -30,6 +31,8 @@ class StrategyInput:
     max_lateness_seconds: int | None
     lead_seconds: float
     entry_deadline_seconds: float
+    buy_asked_after: float = 0.0
+    sell_asked_after: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from activities.messages import NotStarted, PreparedRuns, PrepareRuns, StrategyI
 from activities.signatures import TradingDayActivities
 from execution.alarms import Alarm, raise_alarm
 from execution.day_limits import Instruments
-from execution.starting import AlreadyRunning, Lead, create_run, strategy_input
+from execution.starting import AlreadyRunning, create_run, strategy_input
 from storage.database import Database
 from storage.models import BrokerAccount, Run, Strategy, User, UserState
 from storage.repositories import switches
 from storage.repositories.switches import Flag, Switches
 from trading.accounts import Environment
 from trading.instruments import InstrumentId
+from trading.lead import Lead
 from trading.plan import Plan, Repeat
 from trading.runs import StrategyState
 from trading.schedule import window_on

@@ -26,7 +26,7 @@ from api.plans import hot_price, listed_instrument
 from api.services import Services
 from execution.risk import over_limit
 from execution.rows import load_kill_switches
-from execution.starting import AlreadyRunning, Lead, abandon_run, create_run, strategy_input
+from execution.starting import AlreadyRunning, abandon_run, create_run, strategy_input
 from execution.timeline import rupees
 from storage.models import BrokerAccount, Run, Strategy
 from storage.repositories import accounts, audit, strategies, switches
@@ -226,9 +226,7 @@ async def _check_limits(services: Services, session: AsyncSession, run: Run, pri
 
 
 async def _start_workflow(services: Services, run: Run) -> None:
-    settings = services.settings
-    lead = Lead(settings.entry_lead_seconds, settings.entry_jitter_seconds, settings.entry_deadline_seconds)
-    message = strategy_input(run, lead)
+    message = strategy_input(run, services.settings.lead)
     for tries_left in reversed(range(CLOSING_TRIES)):
         try:
             async with asyncio.timeout(START_TIMEOUT.total_seconds()):

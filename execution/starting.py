@@ -1,16 +1,17 @@
 """A run begins as a row, before its workflow exists: the row is what a second start, a stop or a recovery finds."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from activities.messages import StrategyInput
 from execution import leases
 from execution.timeline import tell
 from storage.models import BrokerAccount, Run, Strategy
+from trading.lead import Lead
 from trading.runs import EndReason, RunState, StrategyState
 from trading.schedule import RunWindow
 from trading.sessions import INDIA
@@ -18,20 +19,6 @@ from trading.sessions import INDIA
 
 class AlreadyRunning(Exception):
     """The strategy has an open run; a second one is never started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """How long before its instant an entry is armed: a base and a spread over strategies, seconds."""
-
-    base_seconds: float
-    jitter_seconds: float
-    deadline_seconds: float
-
-    def of(self, strategy_id: str) -> float:
-        """The same strategy always gets the same lead, so that a replayed decision is the same decision."""
-        share = (sum(strategy_id.encode()) * 2_654_435_761 % 1000) / 1000
-        return self.base_seconds + self.jitter_seconds * share
 
 
 async def create_run(
@@ -69,6 +56,8 @@ async def create_run(
         backup_stop=strategy.backup_stop,
         max_lateness_seconds=strategy.max_lateness_seconds,
         starts_now=starts_now,
+        place_in_buys=await _due_in_second_of(session, Run.buy_at, window.buy_at, Run.state == RunState.SCHEDULED),
+        place_in_sales=await _due_in_second_of(session, Run.sell_at, window.sell_at, Run.state != RunState.ENDED),
         created_by=started_by,
     )
     try:
@@ -90,6 +79,15 @@ async def create_run(
     return run
 
 
+async def _due_in_second_of(
+    session: AsyncSession, column: InstrumentedAttribute[datetime], instant: datetime, alive: ColumnElement[bool]
+) -> int:
+    """How many others are due in that second; those that are written at this very moment may take the same place."""
+    second = instant.replace(microsecond=0)
+    due = select(func.count()).where(column >= second, column < second + timedelta(seconds=1), alive)
+    return await session.scalar(due) or 0
+
+
 def strategy_input(run: Run, lead: Lead) -> StrategyInput:
     """What the run's workflow is started with."""
     return StrategyInput(
@@ -106,8 +104,10 @@ def strategy_input(run: Run, lead: Lead) -> StrategyInput:
         stop_loss=run.stop_loss,
         stop_version=run.stop_version,
         max_lateness_seconds=run.max_lateness_seconds,
-        lead_seconds=lead.of(run.strategy_id),
+        lead_seconds=lead.before(run.strategy_id, place=run.place_in_buys).total_seconds(),
         entry_deadline_seconds=lead.deadline_seconds,
+        buy_asked_after=lead.after(place=run.place_in_buys).total_seconds(),
+        sell_asked_after=lead.after(place=run.place_in_sales).total_seconds(),
     )
 
 

@@ -6,7 +6,7 @@ Never signal-with-start: a late tick must not start a new trade.
 
 import asyncio
 import heapq
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -24,8 +24,9 @@ from trading.ports.metrics import Metrics
 from trading.runs import ExitReason
 from workflows.names import STOP_LOSS_HIT, TARGET_HIT
 
-# How long the desks are left alone with the orders when they have heard of the crossing.
+# How long the desks are left alone with the orders when they have heard of the crossing, and how much longer for each of a herd.
 HEAD_START_SECONDS = 0.1
+HEAD_START_EACH = 0.002
 SENDERS = 8
 RETRY_SECONDS = 1.0
 RPC_TIMEOUT = timedelta(seconds=5)
@@ -67,9 +68,10 @@ class Signals:
         self._due: list[tuple[float, str]] = []
         self._wake = asyncio.Event()
 
-    def add(self, crossings: Iterable[Crossing], *, head_start: bool) -> None:
+    def add(self, crossings: Sequence[Crossing], *, head_start: bool) -> None:
         """Send these, unless that version of the stop is known already."""
-        not_before = self._clock.monotonic() + (HEAD_START_SECONDS if head_start else 0)
+        herd = HEAD_START_SECONDS + HEAD_START_EACH * len(crossings)
+        not_before = self._clock.monotonic() + (herd if head_start else 0)
         for crossing in crossings:
             run_id = crossing.stop.run_id
             known = self._signals.get(run_id)

@@ -18,13 +18,14 @@ from temporalio.service import RPCError
 from activities.messages import RunSettled, StopRequested
 from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.rows import load_runs
-from execution.starting import Lead, strategy_input
+from execution.starting import strategy_input
 from execution.timeline import tell
 from execution.views import run_view
 from runtime.rounds import rounds_for_ever
 from runtime.temporal import is_gone
 from storage.database import Database
 from storage.models import Order, Run
+from trading.lead import Lead
 from trading.next_step import is_settled
 from trading.ports.clock import Clock
 from trading.runs import ExitReason, RunState

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trading.accounts import BrokerName
+from trading.lead import Lead
 from trading.risk import Limits
 
 # Hosts at which a broker takes real orders with real money. An account is `live` only when its URL is one of these.
@@ -164,6 +165,10 @@ class Settings(BaseSettings):
             self.default_max_orders_per_day,
             self.default_max_daily_loss,
         )
+
+    @cached_property
+    def lead(self) -> Lead:
+        return Lead(self.entry_lead_seconds, self.entry_jitter_seconds, self.entry_deadline_seconds, self.desk_head_start)
 
     @cached_property
     def notification_host_list(self) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ from execution.prices import ReferencePrices
 from execution.rush import Rush
 from execution.send import Sender
 from execution.sights import Sights
-from execution.starting import Lead
 from execution.switchboard import Switchboard
 from execution.tools import Accounts, Pace, Tools
 from execution.under_way import KnownOrders, OrdersUnderWay
@@ -54,10 +53,6 @@ class TradingRoom:
     async def close(self) -> None:
         await self.watch.close()
         await self.floor.close()
-
-
-def lead_of(settings: Settings) -> Lead:
-    return Lead(settings.entry_lead_seconds, settings.entry_jitter_seconds, settings.entry_deadline_seconds)
 
 
 def open_trading_room(
@@ -108,7 +103,7 @@ def open_trading_room(
     leaving = DeskExitActivities(tools=tools, floor=floor, watch=watch)
     runs = RowRunActivities(tools=tools, floor=floor)
     day = RowTradingDayActivities(
-        database=database, instruments=instruments, calendar=calendar, lead=lead_of(settings), workflow_id=strategy_workflow_id
+        database=database, instruments=instruments, calendar=calendar, lead=settings.lead, workflow_id=strategy_workflow_id
     )
     reconciliation = BrokerReconciliationActivities(tools=tools, calendar=calendar)
     playing = ApartPlaygroundActivities(database=database, calendar=ExchangeCalendar(settings), clock=clock)

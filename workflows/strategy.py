@@ -127,7 +127,7 @@ class StrategyWorkflow:
             return reason, f"{armed.code}: {armed.message}"
         if armed.outcome is ArmOutcome.NOT_WANTED:
             return None, ""
-        await self._sleep_until(self._plan.buy_at, "the buy time")
+        await self._sleep_until(self._plan.buy_at + timedelta(seconds=self._plan.buy_asked_after), "the buy time")
         return None
 
     def _start_entering(self) -> workflow.ActivityHandle[Entered]:
@@ -152,7 +152,7 @@ class StrategyWorkflow:
         """Until the stop or the target is hit, a stop is asked for, the sell time has come, or `otherwise` holds. The sell time
         may move."""
         while self._exit_reason is None and not self._is_settled and not otherwise():
-            left = self._sell_at - workflow.now()
+            left = self._sell_at + timedelta(seconds=self._plan.sell_asked_after) - workflow.now()
             if left <= timedelta(0):
                 self._want_out(ExitReason.SELL_TIME, self._sell_at)
                 return
@@ -264,7 +264,6 @@ class StrategyWorkflow:
         return RunStatus(self._state, self._waiting_for, self._sell_at, self._stop_loss, self._exit_reason)
 
     # --- small things -------------------------------------------------------------------------------------------------
-
     def _forget_hits(self) -> None:
         """Nothing is armed yet: a price from before then fires no stop. The price at the buy time will decide."""
         self._nothing_to_protect = True

@@ -64,6 +64,8 @@ class Run(Record):
     __table_args__ = (
         Index("uq_runs_one_open", "strategy_id", unique=True, postgresql_where=text("state <> 'ended'")),
         Index("ix_runs_open", "account_id", "state", postgresql_where=text("state <> 'ended'")),
+        Index("ix_runs_to_buy", "buy_at", postgresql_where=text("state = 'scheduled'")),
+        Index("ix_runs_to_sell", "sell_at", postgresql_where=text("state <> 'ended'")),
         Index("ix_runs_account_instrument", "account_id", "exchange", "symbol", "trading_day"),
     )
 
@@ -96,6 +98,9 @@ class Run(Record):
     highest_price: Mapped[Decimal | None] = mapped_column(Price)
     max_lateness_seconds: Mapped[int | None] = mapped_column(Integer)
     starts_now: Mapped[bool] = mapped_column(Boolean, default=False)
+    # How many that were written before it buy, and sell, in the same second.
+    place_in_buys: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
+    place_in_sales: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
 
     # What its own fills say; kept in the same transaction as the fills.
     bought: Mapped[int] = mapped_column(Integer, default=0)

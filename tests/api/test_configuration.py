@@ -8,7 +8,6 @@ from sqlalchemy import select, update
 from activities.messages import PrepareRuns
 from activities.trading_day import RowTradingDayActivities
 from execution.risk import check_entry
-from execution.starting import Lead
 from runtime.setting_origins import Origin, shown_settings, shown_value
 from runtime.settings import Settings
 from storage.models import BrokerAccount, Run
@@ -16,6 +15,7 @@ from tests.api.conftest import PASSWORD, Client, Platform, make_settings
 from tests.api.rows import add_run, ended_run
 from tests.api.test_admin import as_admin
 from trading.accounts import Environment
+from trading.lead import Lead
 from trading.risk import Refusal
 from trading.runs import RunState
 from trading.sessions import trading_date

@@ -25,6 +25,18 @@ async def test_a_day_started_the_night_before_arms_ahead_buys_and_sells_at_its_t
     assert await day.time.now(handle) >= plan.sell_at
 
 
+async def test_the_desk_is_left_alone_with_its_orders_for_a_moment_and_then_asked(day: Day) -> None:
+    plan = day.plan(buy_in=timedelta(hours=9), sell_in=timedelta(hours=14), buy_asked_after=20.0, sell_asked_after=40.0)
+    handle = await day.start(plan, skipping=True)
+    result = await day.result(handle)
+    assert result.end_reason is EndReason.SOLD_AT_TIME
+    [armed], [entered], [left] = day.fakes.asked(ArmEntry), day.fakes.asked(Enter), day.fakes.asked(Leave)
+    assert armed.fire_at == plan.buy_at
+    assert entered.at >= plan.buy_at + timedelta(seconds=20)
+    assert left.wanted_at == plan.sell_at
+    assert left.at >= plan.sell_at + timedelta(seconds=40)
+
+
 async def test_a_run_that_is_open_cannot_be_started_a_second_time(day: Day) -> None:
     plan, handle = await day.hold()
     with pytest.raises(WorkflowAlreadyStartedError):

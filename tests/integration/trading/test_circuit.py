@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client
 
-from execution.starting import Lead
 from storage.models import Order, Run
 from tests.integration.trading.world import World, trading_world
 from trading.accounts import Environment
 from trading.instruments import InstrumentId
+from trading.lead import Lead
 from trading.next_step import REPRICE_AFTER
 from trading.runs import EndReason
 

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 from temporalio.client import Client
 
-from execution.starting import Lead
 from tests.integration.trading.world import World, trading_world
 from tests.waiting import DEADLINE_SECONDS, eventually
+from trading.lead import Lead
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from cache.keys import STOPS_CHANNEL
-from execution.starting import Lead
 from execution.tasks import end
 from tests.conftest import NAMESPACE
 from tests.gates import Gate, gate_to, gate_to_postgres, gate_to_redis
 from tests.integration.trading.world import World, trading_world
 from tests.waiting import DEADLINE_SECONDS, eventually
+from trading.lead import Lead
 from trading.runs import EndReason
 
 # Long enough for every lease, heartbeat and statement to run out; `POSTGRES_OUTAGE_SECONDS=60` for a whole minute.

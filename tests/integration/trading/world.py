@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,7 @@ from cache.channels import StopCrossed, publish_stops
 from cache.connection import connect
 from cache.prices import HotPrice, PriceCache
 from execution.floor import Floor
-from execution.starting import Lead, create_run, strategy_input
+from execution.starting import create_run, strategy_input
 from runtime.accounts import BrokerAccounts
 from runtime.brokers import open_accounts
 from runtime.calendar import AlwaysOpen
@@ -36,6 +36,7 @@ from tests.contract.world import credentials_of
 from tests.waiting import DEADLINE_SECONDS
 from trading.accounts import BrokerName, Environment
 from trading.instruments import InstrumentId, Product
+from trading.lead import Lead
 from trading.ports.clock import Clock
 from trading.runs import ExitReason
 from trading.schedule import RunWindow
@@ -90,6 +91,11 @@ class World:
     @property
     def floor(self) -> Floor:
         return self.room.floor
+
+    @property
+    def lead_of_desks(self) -> Lead:
+        """Without the desks' head start workflows wake at the very instant."""
+        return replace(self.lead, desks_fire=self.settings.desk_head_start)
 
     # --- people and plans ---------------------------------------------------------------------------------------------
 
@@ -174,7 +180,7 @@ class World:
         return run
 
     async def start_workflow(self, run: Run) -> WorkflowHandle[StrategyWorkflow, StrategyResult]:
-        plan = strategy_input(run, self.lead)
+        plan = strategy_input(run, self.lead_of_desks)
         return await self.client.start_workflow(
             StrategyWorkflow.run,
             plan,
@@ -200,7 +206,11 @@ class World:
 
     def guard(self) -> Guard:
         return Guard(
-            database=self.database, client=self.client, clock=self.clock, lead=self.lead, task_queue=self.settings.task_queue
+            database=self.database,
+            client=self.client,
+            clock=self.clock,
+            lead=self.lead_of_desks,
+            task_queue=self.settings.task_queue,
         )
 
     # --- market -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from listener.complaints import Complaints
-from listener.signals import HEAD_START_SECONDS, REPEAT_SECONDS, RETRY_SECONDS, Signals
+from listener.signals import HEAD_START_EACH, HEAD_START_SECONDS, REPEAT_SECONDS, RETRY_SECONDS, Signals
 from listener.triggers import Crossing, WatchedStop
 from runtime.metrics import PrometheusMetrics
 from tests.listener.fakes import START, FakeTemporal, HeldClock
@@ -75,9 +75,21 @@ async def test_the_desks_have_a_head_start_unless_none_has_heard(bench: Bench, t
     bench.signals.hurry([crossing("run_2")])
     await bench.settle()
     assert [workflow_id for workflow_id, _ in temporal.signals] == ["run_2"]
-    bench.clock.advance(HEAD_START_SECONDS)
+    bench.clock.advance(HEAD_START_SECONDS + HEAD_START_EACH)
     await bench.settle()
     assert [workflow_id for workflow_id, _ in temporal.signals] == ["run_2", "run_1"]
+
+
+async def test_the_more_crossed_at_once_the_longer_the_desks_are_left_alone(bench: Bench, temporal: FakeTemporal) -> None:
+    herd = [crossing(f"run_{number}") for number in range(50)]
+    bench.signals.know_workflows({each.stop.run_id: each.stop.run_id for each in herd})
+    bench.signals.add(herd, head_start=True)
+    bench.clock.advance(HEAD_START_SECONDS + HEAD_START_EACH)
+    await bench.settle()
+    assert temporal.signals == []
+    bench.clock.advance(HEAD_START_EACH * len(herd))
+    await bench.settle()
+    await eventually(lambda: len(temporal.signals) == len(herd), "a signal for each")
 
 
 async def test_while_temporal_is_down_a_signal_is_kept_and_sent_when_it_is_back(bench: Bench, temporal: FakeTemporal) -> None:

@@ -1,0 +1,42 @@
+"""Lead: how long before its instant an entry is armed, and how long after it the workflow leaves the desk alone.
+
+Many strategies share an instant: a full hour, a quarter. Arming is work, and so is a workflow that wakes; a thousand of them in
+one second would make each other late. So whoever is due in the same second has a place in it, in the order in which the runs were
+written: later places are armed earlier, and their workflows wake later.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+# So many of one second are armed in a second, and so many of their workflows wake in one: well below what a busy core can do.
+ARMED_PER_SECOND = 50
+WOKEN_PER_SECOND = 200
+# Nobody is armed more than this much earlier, or wakes more than this much later, for the others' sake.
+MOST_EARLIER = timedelta(minutes=2)
+MOST_LATER = timedelta(seconds=10)
+# What a single desk needs to send, and to hear that it was filled.
+DESKS_TURN = timedelta(milliseconds=250)
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A base and a spread over strategies, and how long an entry may work after its instant; seconds. `desks_fire`: whether
+    desks send what is due by themselves."""
+
+    base_seconds: float
+    jitter_seconds: float
+    deadline_seconds: float
+    desks_fire: bool = True
+
+    def before(self, strategy_id: str, *, place: int) -> timedelta:
+        """How long before its instant. The same strategy always gets the same spread, so that a replayed decision is the same
+        decision. `place`: how many others are due in its second and were written before it."""
+        share = (sum(strategy_id.encode()) * 2_654_435_761 % 1000) / 1000
+        own = timedelta(seconds=self.base_seconds + self.jitter_seconds * share)
+        return own + min(timedelta(seconds=place / ARMED_PER_SECOND), MOST_EARLIER)
+
+    def after(self, *, place: int) -> timedelta:
+        """How long after an instant at which the desk acts by itself; no time where it does not."""
+        if not self.desks_fire:
+            return timedelta()
+        return DESKS_TURN + min(timedelta(seconds=place / WOKEN_PER_SECOND), MOST_LATER)
