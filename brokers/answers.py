@@ -1,10 +1,11 @@
 """How one exchange with a broker's server can end, as far as the wire can tell. No HTTP library is needed to read this."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
+from trading.orders import RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerUnavailable
 
 
@@ -43,6 +44,19 @@ class StatedTime:
 
 
 WireResult: TypeAlias = Answered | NotSent | NoAnswer
+
+
+Outcome = TypeVar("Outcome")
+
+
+def outcome_of(result: WireResult, meaning: Callable[[Answered], Outcome]) -> Outcome | Refused | Unknown:
+    """What a write came to: not sent is a definite no, no answer leaves it open, and an answer means what its broker says."""
+    match result:
+        case NotSent(why):
+            return Refused(RefusalKind.NOT_SENT, why)
+        case NoAnswer(why):
+            return Unknown(why)
+    return meaning(result)
 
 
 def complete(result: WireResult) -> Answered:

@@ -8,7 +8,7 @@ exist; everything else leaves the matter open, and only the order book closes it
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from brokers.answers import Answered, NoAnswer, NotSent, WireResult, complete
+from brokers.answers import Answered, WireResult, complete, outcome_of
 from brokers.exact_json import parse_json
 from trading.orders import Accepted, ChangeOutcome, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
@@ -82,25 +82,23 @@ def envelope(body: bytes) -> Envelope | None:
 
 
 def place_outcome(result: WireResult) -> PlaceOutcome:
-    match result:
-        case NotSent(why):
-            return Refused(RefusalKind.NOT_SENT, why)
-        case NoAnswer(why):
-            return Unknown(why)
-    order_id = accepted_order_id(result)
-    return Placed(order_id) if order_id else _refusal(result) or Unknown(summary(result))
+    return outcome_of(result, _placed)
+
+
+def _placed(answer: Answered) -> PlaceOutcome:
+    order_id = accepted_order_id(answer)
+    return Placed(order_id) if order_id else _refusal(answer) or Unknown(summary(answer))
 
 
 def change_outcome(result: WireResult) -> ChangeOutcome:
     """For modify and cancel. Accepted means taken, not done: the book says whether it came to pass."""
-    match result:
-        case NotSent(why):
-            return Refused(RefusalKind.NOT_SENT, why)
-        case NoAnswer(why):
-            return Unknown(why)
-    if accepted_order_id(result):
+    return outcome_of(result, _changed)
+
+
+def _changed(answer: Answered) -> ChangeOutcome:
+    if accepted_order_id(answer):
         return Accepted()
-    return _change_refusal(result) or _refusal(result) or Unknown(summary(result))
+    return _change_refusal(answer) or _refusal(answer) or Unknown(summary(answer))
 
 
 def accepted_order_id(result: WireResult) -> str | None:

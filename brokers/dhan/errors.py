@@ -8,7 +8,7 @@ order book closes it.
 
 from dataclasses import dataclass
 
-from brokers.answers import Answered, NoAnswer, NotSent, WireResult, complete
+from brokers.answers import Answered, WireResult, complete, outcome_of
 from brokers.exact_json import parse_json
 from trading.orders import Accepted, ChangeOutcome, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
@@ -108,27 +108,25 @@ def _failure(answer: Answered) -> Failure | None:
 
 def place_outcome(result: WireResult) -> PlaceOutcome:
     """An answer with an order id is an order, also when it says REJECTED: the book holds it under its tag."""
-    match result:
-        case NotSent(why):
-            return Refused(RefusalKind.NOT_SENT, why)
-        case NoAnswer(why):
-            return Unknown(why)
-    if _is_success(result):
-        order_id = _order_id(result)
-        return Placed(order_id) if order_id else Unknown(f"HTTP {result.status} without an order id")
-    return _refusal(result) or Unknown(_summary(result))
+    return outcome_of(result, _placed)
+
+
+def _placed(answer: Answered) -> PlaceOutcome:
+    if _is_success(answer):
+        order_id = _order_id(answer)
+        return Placed(order_id) if order_id else Unknown(f"HTTP {answer.status} without an order id")
+    return _refusal(answer) or Unknown(_summary(answer))
 
 
 def change_outcome(result: WireResult) -> ChangeOutcome:
     """For modify and cancel. Accepted means taken, not done: the book says whether it came to pass."""
-    match result:
-        case NotSent(why):
-            return Refused(RefusalKind.NOT_SENT, why)
-        case NoAnswer(why):
-            return Unknown(why)
-    if _is_success(result):
-        return Accepted() if _order_id(result) else Unknown(f"HTTP {result.status} without an order id")
-    return _change_refusal(result) or _refusal(result) or Unknown(_summary(result))
+    return outcome_of(result, _changed)
+
+
+def _changed(answer: Answered) -> ChangeOutcome:
+    if _is_success(answer):
+        return Accepted() if _order_id(answer) else Unknown(f"HTTP {answer.status} without an order id")
+    return _change_refusal(answer) or _refusal(answer) or Unknown(_summary(answer))
 
 
 def _is_success(answer: Answered) -> bool:

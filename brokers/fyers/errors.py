@@ -8,7 +8,7 @@ order book closes it.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from brokers.answers import Answered, NoAnswer, NotSent, WireResult, complete
+from brokers.answers import Answered, WireResult, complete, outcome_of
 from brokers.exact_json import parse_json
 from brokers.fields import Row
 from brokers.fyers.numbers import whole
@@ -88,13 +88,12 @@ def envelope(body: bytes) -> Envelope | None:
 
 
 def place_outcome(result: WireResult) -> PlaceOutcome:
-    match result:
-        case NotSent(why):
-            return Refused(RefusalKind.NOT_SENT, why)
-        case NoAnswer(why):
-            return Unknown(why)
-    found = envelope(result.body)
-    if result.status == 200 and isinstance(found, Success):
+    return outcome_of(result, _placed)
+
+
+def _placed(answer: Answered) -> PlaceOutcome:
+    found = envelope(answer.body)
+    if answer.status == 200 and isinstance(found, Success):
         order_id = _order_id(found.body)
         if found.code == NO_ACKNOWLEDGEMENT:
             return Unknown("the broker sent the order on and heard nothing back (code 201)")
@@ -102,22 +101,21 @@ def place_outcome(result: WireResult) -> PlaceOutcome:
     if isinstance(found, Failure) and found.code == REJECTED and (order_id := _order_id(found.body)):
         # It got a number before it was rejected: the book shows it as what it is.
         return Placed(order_id)
-    return _refusal(result) or Unknown(_summary(result))
+    return _refusal(answer) or Unknown(_summary(answer))
 
 
 def change_outcome(result: WireResult) -> ChangeOutcome:
     """For modify and cancel. Accepted means taken, not done: the book says whether it came to pass."""
-    match result:
-        case NotSent(why):
-            return Refused(RefusalKind.NOT_SENT, why)
-        case NoAnswer(why):
-            return Unknown(why)
-    found = envelope(result.body)
-    if result.status == 200 and isinstance(found, Success):
+    return outcome_of(result, _changed)
+
+
+def _changed(answer: Answered) -> ChangeOutcome:
+    found = envelope(answer.body)
+    if answer.status == 200 and isinstance(found, Success):
         if found.code == NO_ACKNOWLEDGEMENT:
             return Unknown("the broker sent the change on and heard nothing back (code 201)")
         return Accepted() if _order_id(found.body) or found.code in _CHANGED else Unknown("HTTP 200 without an order id")
-    return _change_refusal(result) or _refusal(result) or Unknown(_summary(result))
+    return _change_refusal(answer) or _refusal(answer) or Unknown(_summary(answer))
 
 
 # Modified, cancelled; the documentation's sample of a modification has the first.

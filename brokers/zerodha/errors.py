@@ -7,7 +7,7 @@ everything else leaves the matter open, and only the order book closes it.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from brokers.answers import Answered, NoAnswer, NotSent, WireResult, complete
+from brokers.answers import Answered, WireResult, complete, outcome_of
 from brokers.exact_json import parse_json
 from trading.orders import Accepted, ChangeOutcome, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, SessionExpired, UnreadableAnswer
@@ -66,27 +66,25 @@ def envelope(body: bytes) -> Envelope | None:
 
 
 def place_outcome(result: WireResult) -> PlaceOutcome:
-    match result:
-        case NotSent(why):
-            return Refused(RefusalKind.NOT_SENT, why)
-        case NoAnswer(why):
-            return Unknown(why)
-    if result.status == 200:
-        order_id = _order_id(envelope(result.body))
+    return outcome_of(result, _placed)
+
+
+def _placed(answer: Answered) -> PlaceOutcome:
+    if answer.status == 200:
+        order_id = _order_id(envelope(answer.body))
         return Placed(order_id) if order_id else Unknown("HTTP 200 without an order id")
-    return _refusal(result) or Unknown(_summary(result))
+    return _refusal(answer) or Unknown(_summary(answer))
 
 
 def change_outcome(result: WireResult) -> ChangeOutcome:
     """For modify and cancel. Accepted means taken, not done: the book says whether it came to pass."""
-    match result:
-        case NotSent(why):
-            return Refused(RefusalKind.NOT_SENT, why)
-        case NoAnswer(why):
-            return Unknown(why)
-    if result.status == 200:
-        return Accepted() if _order_id(envelope(result.body)) else Unknown("HTTP 200 without an order id")
-    return _change_refusal(result) or _refusal(result) or Unknown(_summary(result))
+    return outcome_of(result, _changed)
+
+
+def _changed(answer: Answered) -> ChangeOutcome:
+    if answer.status == 200:
+        return Accepted() if _order_id(envelope(answer.body)) else Unknown("HTTP 200 without an order id")
+    return _change_refusal(answer) or _refusal(answer) or Unknown(_summary(answer))
 
 
 def _order_id(found: Envelope | None) -> str | None:
