@@ -18,6 +18,7 @@ from storage.repositories import alerts, notifications
 from trading.ports.clock import Clock
 from trading.ports.sealing import SealBroken
 from trading.quiet_hours import QuietHours
+from trading.sessions import INDIA
 
 _log = structlog.get_logger()
 
@@ -74,10 +75,13 @@ class UserTeller:
     async def start_round(self) -> int:
         """Begin to tell whoever has news and is not being told already; how many that is."""
         self._under_way = {target_id: task for target_id, task in self._under_way.items() if not task.done()}
+        quiet = notifications.Quiet(self._clock.now().astimezone(INDIA).time(), ABOUT_EXITS)
         async with self._database.transaction() as session:
-            waiting: list[Recipient] = [*await notifications.with_news(session, NotificationTarget, most=MOST_AT_ONCE)]
+            waiting: list[Recipient] = [
+                *await notifications.with_news(session, NotificationTarget, most=MOST_AT_ONCE, quiet=quiet)
+            ]
             if self._push is not None:
-                waiting += await notifications.with_news(session, DeviceToken, most=MOST_AT_ONCE)
+                waiting += await notifications.with_news(session, DeviceToken, most=MOST_AT_ONCE, quiet=quiet)
         chosen = [target for target in waiting if target.id not in self._under_way][: PLACES - len(self._under_way)]
         for target in chosen:
             self._under_way[target.id] = asyncio.create_task(self._supervised(target), name=f"tell {target.id}")
@@ -97,7 +101,12 @@ class UserTeller:
         only = ABOUT_EXITS if is_quiet(target, self._clock) else None
         async with self._database.transaction() as session:
             await alerts.enlist(
-                session, target=target.id, most=MOST_AT_ONCE, user_id=target.user_id, raised_since=target.created_at
+                session,
+                target=target.id,
+                most=MOST_AT_ONCE,
+                user_id=target.user_id,
+                raised_since=target.created_at,
+                kinds=only,
             )
         async with self._database.transaction() as session:
             due = await alerts.take(session, target=target.id, most=MOST_AT_ONCE, kinds=only)

@@ -79,11 +79,18 @@ def _seen_by(sight: Sight) -> ColumnElement[bool]:
 
 
 async def enlist(
-    session: AsyncSession, *, target: str, most: int, user_id: str | None = None, raised_since: datetime | None = None
+    session: AsyncSession,
+    *,
+    target: str,
+    most: int,
+    user_id: str | None = None,
+    raised_since: datetime | None = None,
+    kinds: Collection[str] | None = None,
 ) -> int:
     """Write down what the target has not been told yet: beginnings, and the ends of what it was told had begun. Only one user's
-    own, and only what was raised since, where these are given."""
-    chosen = [] if user_id is None else [Alert.user_id == user_id]
+    own, only what was raised since, and only of these kinds, where these are given."""
+    chosen: list[ColumnElement[bool]] = [] if kinds is None else [Alert.kind.in_(kinds)]
+    chosen += [] if user_id is None else [Alert.user_id == user_id]
     if raised_since is not None:
         chosen.append(Alert.raised_at >= raised_since)
 

@@ -1,10 +1,11 @@
 """Users' own targets and devices, and what of their alarms they have not been told yet."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from typing import TypeVar
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.models import Alert, AlertDelivery, AlertEvent, DeviceToken, NotificationTarget, User, UserState
@@ -50,8 +51,25 @@ async def device_with(session: AsyncSession, *, token_hash: str) -> DeviceToken 
     return await session.scalar(known.with_for_update())
 
 
-async def with_news(session: AsyncSession, told: type[Recipient], *, most: int) -> Sequence[Recipient]:
-    """Targets or devices of active users for which something begun or ended is to be enlisted, or a message is due."""
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Of whom it is quiet now: by the Indian time of day `at` (as `trading.quiet_hours` has it), only alarms of these kinds are
+    news."""
+
+    at: time
+    kinds: Collection[str]
+
+    def lets_through(self, told: type[NotificationTarget] | type[DeviceToken]) -> ColumnElement[bool]:
+        begins, ends = told.quiet_from, told.quiet_to
+        after, before = begins <= literal(self.at), literal(self.at) < ends
+        covered = or_(and_(begins <= ends, after, before), and_(begins > ends, or_(after, before)))
+        return or_(Alert.kind.in_(self.kinds), ~func.coalesce(covered, False))
+
+
+async def with_news(session: AsyncSession, told: type[Recipient], *, most: int, quiet: Quiet) -> Sequence[Recipient]:
+    """Targets or devices of active users for which something begun or ended is to be enlisted, or a message is due. Whoever is
+    quiet and has nothing else is left out: were they taken up, those behind them would wait."""
+    may_hear = quiet.lets_through(told)
     delivery = and_(AlertDelivery.alert_id == Alert.id, AlertDelivery.target == told.id)
     begun = and_(delivery, AlertDelivery.event == AlertEvent.RAISED)
     ended = and_(delivery, AlertDelivery.event == AlertEvent.CLEARED)
@@ -65,10 +83,13 @@ async def with_news(session: AsyncSession, told: type[Recipient], *, most: int) 
         ~exists(select(AlertDelivery.id).where(ended)),
     )
     news = exists(
-        select(Alert.id).where(Alert.user_id == told.user_id, Alert.raised_at >= told.created_at, or_(to_begin, to_end))
+        select(Alert.id).where(Alert.user_id == told.user_id, Alert.raised_at >= told.created_at, may_hear, or_(to_begin, to_end))
     )
     due = exists(
-        select(AlertDelivery.id).where(
+        select(AlertDelivery.id)
+        .join(Alert, Alert.id == AlertDelivery.alert_id)
+        .where(
+            may_hear,
             AlertDelivery.target == told.id,
             AlertDelivery.delivered_at.is_(None),
             AlertDelivery.attempts < MOST_ATTEMPTS,

@@ -1,20 +1,30 @@
 """Users' own targets and devices: sealed, theirs alone, told once, quiet when they want it."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text, update
 
 from execution.alarms import Alarm, clear_alarm, raise_alarm
-from runtime.telling_users import UserTeller
+from runtime.telling_users import ABOUT_EXITS, PLACES, UserTeller
 from storage.models import Alert, AlertDelivery, DeviceToken, NotificationTarget, UserState
+from storage.repositories import notifications
 from tests.api.conftest import Client, Platform, make_settings, running
 from tests.api.fakes import FakeAdapters
 from tests.integration.alarms.webhook import Webhook, open_webhook
 from tests.waiting import eventually
 
+# Beginning, end and a time of day; whether an alarm that is not about an exit is told then.
+QUIET_HOURS = [
+    ("22:00", "07:30", "00:00", False),
+    ("22:00", "07:30", "22:00", False),
+    ("22:00", "07:30", "07:30", True),
+    ("12:00", "14:00", "13:59", False),
+    ("12:00", "14:00", "14:00", True),
+    ("12:00", "12:00", "12:00", True),
+]
 TELEGRAM = "tgram://123456789:AAbbCCddEEffGGhhIIjjKKllMMnnOOppQQr/987654321"
 
 
@@ -117,6 +127,50 @@ async def test_in_quiet_hours_only_exits_are_told_and_the_rest_follows(open_plat
     open_platform.clock.advance(minutes=10)
     await tell_everybody(open_platform)
     assert "about strategy" in webhook.messages[1]["message"]
+
+
+async def test_those_who_sleep_keep_nobody_else_waiting(open_platform: Platform, webhook: Webhook) -> None:
+    """As many as are told at once, all with something that is held back, and one behind them who is awake."""
+    for _ in range(2):
+        sleeper = await open_platform.user()
+        for _ in range(PLACES // 2):
+            await add(sleeper, webhook, quiet_from="09:00:00", quiet_to="09:30:00")
+        await up(open_platform, sleeper, f"of {sleeper.user_id}")
+    awake = await open_platform.user()
+    await add(awake, webhook)
+    await up(open_platform, awake, "awake")
+    assert await tell_everybody(open_platform) == 1
+    assert ["about awake" in message["message"] for message in webhook.messages] == [True]
+
+
+async def test_what_was_over_long_before_the_quiet_hours_end_is_not_told_any_more(
+    open_platform: Platform, webhook: Webhook
+) -> None:
+    user = await open_platform.user()
+    await add(user, webhook, quiet_from="09:00:00", quiet_to="09:30:00")
+    await up(open_platform, user, "strategy")
+    await up(open_platform, user, "exit", kind="run_needs_person")
+    assert await tell_everybody(open_platform) == 1
+    async with open_platform.services.database.transaction() as session:
+        assert await clear_alarm(session, "strategy")
+        over = update(Alert).where(Alert.key == "strategy")
+        await session.execute(over.values(cleared_at=func.clock_timestamp() - timedelta(hours=2)))
+    open_platform.clock.advance(minutes=10)
+    assert await tell_everybody(open_platform) == 0
+    assert ["about exit" in message["message"] for message in webhook.messages] == [True]
+
+
+@pytest.mark.parametrize(("begins", "ends", "at", "is_told"), QUIET_HOURS)
+async def test_whoever_is_quiet_is_quiet_by_the_same_hours_in_the_database(
+    open_platform: Platform, webhook: Webhook, begins: str, ends: str, at: str, is_told: bool
+) -> None:
+    user = await open_platform.user()
+    await add(user, webhook, quiet_from=f"{begins}:00", quiet_to=f"{ends}:00")
+    await up(open_platform, user, "strategy")
+    async with open_platform.services.database.transaction() as session:
+        quiet = notifications.Quiet(time.fromisoformat(at), ABOUT_EXITS)
+        found = await notifications.with_news(session, NotificationTarget, most=5, quiet=quiet)
+    assert len(found) == is_told
 
 
 async def test_a_target_that_hangs_keeps_nobody_else_waiting(open_platform: Platform, webhook: Webhook) -> None:
