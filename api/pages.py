@@ -22,8 +22,9 @@ def one_step_left(code: str) -> HTMLResponse:
 
 def not_logged_in(error: ApiError, *, request_id: str | None) -> HTMLResponse:
     """`error` may carry a broker's own words."""
+    said = error.message.rstrip(".")
     lines = [
-        f"<p>{html.escape(error.message.rstrip('.'))}.</p>",
+        f"<p>{html.escape(said[:1].upper() + said[1:])}.</p>",
         "<p>Nothing was changed. Go back to the app and begin the login there once more.</p>",
         f"<p><small>{error.code.value} {html.escape(request_id or '')}</small></p>",
     ]

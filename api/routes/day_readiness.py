@@ -93,7 +93,7 @@ async def open_login(
     async with platform.database.transaction() as session:
         row = (await session.execute(wanted.where(ReadinessCheck.ticket_hash == ticket_hash(ticket)))).one_or_none()
     if row is None or row[0].deleted_at is not None or row[1] <= platform.clock.now():
-        raise ApiError(ErrorCode.LOGIN_STATE_INVALID)
+        raise ApiError(ErrorCode.LOGIN_STATE_INVALID, "the link is not one of ours, or its day is over")
     found = await connecting.login_url(platform, row[0])
     if found is None:
         raise ApiError(ErrorCode.BROKER_NOT_CONNECTED, "this broker has no login page: log in from the app")
