@@ -37,7 +37,8 @@ class Delivered:
 
     @property
     def is_unsettled(self) -> bool:
-        return bool(self._seen)
+        """Whether a second list, a settle time after the first, would decide something. One that fails is no reason to hurry."""
+        return bool(self._seen) and self._listed is not None
 
     def keep(self, keys: Collection[LedgerKey]) -> None:
         """Forget what was seen once of all others."""

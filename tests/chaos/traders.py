@@ -33,9 +33,9 @@ FIELDS: dict[BrokerName, dict[str, str]] = {
     BrokerName.FYERS: {"api_key": "app_id", "api_secret": "secret_id", **_TOKENS},
 }
 _PASSWORD = "a long password"
-# Rupees; and how many shares of an order one price may fill, so that some orders fill in parts.
+# Rupees; and how many shares of an order one price may fill, by turns, so that some accounts fill in parts.
 _PAPER_CASH = 1_000_000
-_LARGEST_FILLS = (None, 9)
+_LARGEST_FILLS = (9, None)
 _OVER = frozenset({"completed", "stopped", "failed", "created"})
 
 
@@ -88,7 +88,7 @@ class Trader:
     async def _terms(self) -> dict[str, object]:
         """What connecting takes: a login at the exchange, or the rules of a paper account."""
         if not self.is_at_a_broker:
-            return {"cash": _PAPER_CASH, "largest_fill": self.rng.choice(_LARGEST_FILLS)}
+            return {"cash": _PAPER_CASH, "largest_fill": _LARGEST_FILLS[sum(self.name.encode()) % 2]}
         login = await self._log_in()
         return {theirs: login[ours] for ours, theirs in FIELDS[self.broker].items() if login[ours]}
 

@@ -81,6 +81,17 @@ async def test_a_list_that_is_not_answered_proves_nothing_and_is_not_asked_for_a
     assert await morning(world, account, books, seconds=[0, 3, 6, later, later + 3]) == [None, None, None, None, 7]
 
 
+async def test_a_second_list_that_is_not_answered_is_no_reason_to_look_again_soon(world: World) -> None:
+    account = await world.add_account()
+    books = await shelf(world, account, 7, None)
+    delivered = Delivered(account.id, database=world.database, settle=SETTLE)
+    began, unsettled = world.clock.now(), []
+    for now in (began, began + SETTLE):
+        await delivered.in_the_morning(books, (), KEY, own=frozenset(), now=now)  # type: ignore[arg-type]
+        unsettled.append(delivered.is_unsettled)
+    assert unsettled == [True, False]
+
+
 @pytest.mark.parametrize(("now_listed", "taken"), [(25, 0), (None, 0), (0, 5)])
 async def test_a_list_that_had_left_the_share_out_costs_a_run_nothing(world: World, now_listed: int | None, taken: int) -> None:
     account = await world.add_account()
