@@ -8,12 +8,13 @@ written: later places are armed earlier, and their workflows wake later.
 from dataclasses import dataclass
 from datetime import timedelta
 
-# So many of one second are armed in a second, and so many of their workflows wake in one: well below what a busy core can do.
+# So many of one second are armed in a second, and so many of their workflows wake in one: a part of what a busy core can do,
+# whose first work is to send, and then to cover what was bought.
 ARMED_PER_SECOND = 50
-WOKEN_PER_SECOND = 200
+WOKEN_PER_SECOND = 50
 # Nobody is armed more than this much earlier, or wakes more than this much later, for the others' sake.
 MOST_EARLIER = timedelta(minutes=2)
-MOST_LATER = timedelta(seconds=10)
+MOST_LATER = timedelta(seconds=20)
 # What a single desk needs to send, and to hear that it was filled.
 DESKS_TURN = timedelta(milliseconds=250)
 
