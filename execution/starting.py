@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -32,6 +32,7 @@ async def create_run(
     started_by: str,
 ) -> Run:
     """Write the run and mark the strategy as running. Raises AlreadyRunning when one is open."""
+    place_in_buys, place_in_sales = await _places(session, window)
     run = Run(
         strategy_id=strategy.id,
         user_id=strategy.user_id,
@@ -56,8 +57,8 @@ async def create_run(
         backup_stop=strategy.backup_stop,
         max_lateness_seconds=strategy.max_lateness_seconds,
         starts_now=starts_now,
-        place_in_buys=await _due_in_second_of(session, Run.buy_at, window.buy_at, Run.state == RunState.SCHEDULED),
-        place_in_sales=await _due_in_second_of(session, Run.sell_at, window.sell_at, Run.state != RunState.ENDED),
+        place_in_buys=place_in_buys,
+        place_in_sales=place_in_sales,
         created_by=started_by,
     )
     try:
@@ -79,13 +80,17 @@ async def create_run(
     return run
 
 
-async def _due_in_second_of(
-    session: AsyncSession, column: InstrumentedAttribute[datetime], instant: datetime, alive: ColumnElement[bool]
-) -> int:
-    """How many others are due in that second; those that are written at this very moment may take the same place."""
+async def _places(session: AsyncSession, window: RunWindow) -> tuple[int, int]:
+    """How many others buy, and sell, in the same seconds; those that are written at this very moment may take the same places."""
+    buys = _due_in_second_of(Run.buy_at, window.buy_at).where(Run.state == RunState.SCHEDULED)
+    sales = _due_in_second_of(Run.sell_at, window.sell_at).where(Run.state != RunState.ENDED)
+    in_buys, in_sales = (await session.execute(select(buys.scalar_subquery(), sales.scalar_subquery()))).one()
+    return in_buys, in_sales
+
+
+def _due_in_second_of(column: InstrumentedAttribute[datetime], instant: datetime) -> Select[int]:
     second = instant.replace(microsecond=0)
-    due = select(func.count()).where(column >= second, column < second + timedelta(seconds=1), alive)
-    return await session.scalar(due) or 0
+    return select(func.count()).where(column >= second, column < second + timedelta(seconds=1))
 
 
 def strategy_input(run: Run, lead: Lead) -> StrategyInput:

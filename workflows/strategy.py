@@ -264,6 +264,7 @@ class StrategyWorkflow:
         return RunStatus(self._state, self._waiting_for, self._sell_at, self._stop_loss, self._exit_reason)
 
     # --- small things -------------------------------------------------------------------------------------------------
+
     def _forget_hits(self) -> None:
         """Nothing is armed yet: a price from before then fires no stop. The price at the buy time will decide."""
         self._nothing_to_protect = True
