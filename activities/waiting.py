@@ -8,7 +8,8 @@ from execution.waiting import Check, RunWatch
 
 T = TypeVar("T")
 
-HEARTBEAT_SECONDS = 3.0
+# Each is a write of Temporal's: most waits end before their first.
+HEARTBEAT_SECONDS = 8.0
 
 
 async def wait_with_heartbeat(watch: RunWatch, run_id: str, check: Check[T]) -> T:
