@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cache.connection import answering
 from cache.keys import COMPLETE
 from cache.runtime_view import OrderView, PlanView, RuntimeView, View
+from storage.any_of import any_of
 from storage.database import Database
 from storage.models import Order, Run, Strategy
 from trading.runs import RunState
@@ -66,7 +67,7 @@ async def read_views(session: AsyncSession, strategy_ids: Sequence[str]) -> list
         return []
     # Taken before the reads: a change committed after it makes a view of its own, which is then the newer one.
     as_of = (await session.scalars(select(func.clock_timestamp()))).one()
-    chosen = select(Strategy).where(Strategy.id.in_(strategy_ids), Strategy.deleted_at.is_(None))
+    chosen = select(Strategy).where(Strategy.id == any_of(strategy_ids), Strategy.deleted_at.is_(None))
     strategies = (await session.scalars(chosen)).all()
     runs = await _runs_of(session, strategy_ids)
     orders = await _orders_of(session, [run.id for run in runs.values()])
@@ -77,7 +78,7 @@ async def _runs_of(session: AsyncSession, strategy_ids: Sequence[str]) -> dict[s
     """The open run of each strategy, else its newest."""
     newest = (
         select(Run)
-        .where(Run.strategy_id.in_(strategy_ids), Run.deleted_at.is_(None))
+        .where(Run.strategy_id == any_of(strategy_ids), Run.deleted_at.is_(None))
         .ext(distinct_on(Run.strategy_id))
         .order_by(Run.strategy_id, (Run.state != RunState.ENDED).desc(), Run.created_at.desc(), Run.id.desc())
     )
@@ -86,7 +87,7 @@ async def _runs_of(session: AsyncSession, strategy_ids: Sequence[str]) -> dict[s
 
 async def _orders_of(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, list[Order]]:
     by_run: dict[str, list[Order]] = {}
-    for order in (await session.scalars(select(Order).where(Order.run_id.in_(run_ids)).order_by(Order.id))).all():
+    for order in (await session.scalars(select(Order).where(Order.run_id == any_of(run_ids)).order_by(Order.id))).all():
         by_run.setdefault(order.run_id, []).append(order)
     return by_run
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.alarm_kinds import Over, kind_of
+from storage.any_of import any_of
 from storage.ids import new_id
 from storage.models import Alert, Severity
 
@@ -66,7 +67,7 @@ async def clear_alarm(session: AsyncSession, key: str) -> bool:
 
 async def alarms_up(session: AsyncSession, account_ids: Sequence[str]) -> dict[str, set[str]]:
     """Keys of the open alarms of each of these accounts; an account without any is absent."""
-    query = select(Alert.account_id, Alert.key).where(Alert.cleared_at.is_(None), Alert.account_id.in_(account_ids))
+    query = select(Alert.account_id, Alert.key).where(Alert.cleared_at.is_(None), Alert.account_id == any_of(account_ids))
     found: dict[str, set[str]] = {}
     for account_id, key in await session.execute(query):
         if account_id is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, DateTime, Integer, Text, any_, bindparam, literal, select, text
+from sqlalchemy import ARRAY, DateTime, Integer, Text, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.claim import ClaimedOrder
@@ -14,6 +14,7 @@ from execution.rows import lock_unheld
 from execution.rush import Rush
 from execution.timeline import rupees, tell
 from execution.together import Together
+from storage.any_of import any_of
 from storage.database import Database
 from storage.models import Order, OrderLog, Run
 from trading.orders import Leg, OrderState, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
@@ -52,7 +53,7 @@ async def record_answers(session: AsyncSession, answers: Sequence[Answer]) -> li
     """
     runs = await lock_unheld(session, [answer.claimed.run_id for answer in answers])
     taken = [answer for answer in answers if answer.claimed.run_id in runs]
-    theirs = any_(literal(sorted(answer.claimed.order_id for answer in taken), ARRAY(Text)))
+    theirs = any_of(sorted(answer.claimed.order_id for answer in taken))
     await session.execute(select(Order.id).where(Order.id == theirs).order_by(Order.id).with_for_update(nowait=True))
     stored = zip(taken, await _store(session, runs, taken), strict=True)
     states = {answer.claimed.order_id: state for answer, state in stored}

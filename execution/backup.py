@@ -9,6 +9,7 @@ from cache.channels import StopCrossed
 from execution.commands import leave_because
 from execution.rows import lock_run
 from execution.views import holding_of
+from storage.any_of import any_of
 from storage.models import Order, Run
 from trading.orders import LIVE_STATES, Leg
 from trading.runs import ExitReason, RunState
@@ -20,7 +21,7 @@ async def runs_with_backup(session: AsyncSession, run_ids: Sequence[str]) -> lis
         select(Run.id)
         .join(Order, Order.run_id == Run.id)
         .where(
-            Run.id.in_(run_ids),
+            Run.id == any_of(run_ids),
             Run.state != RunState.ENDED,
             Run.exit_wanted_at.is_(None),
             Run.leave_open.is_(False),

@@ -17,6 +17,7 @@ from execution.position_rows import store_ledger_row
 from execution.rows import lock_run
 from execution.timeline import tell
 from execution.tools import Tools
+from storage.any_of import any_of
 from storage.models import Alert, BrokerAccount, Run, RunEvent
 from trading.fills import trades_of
 from trading.ledger import LedgerKey
@@ -156,7 +157,7 @@ class Findings:
             run_ids = finding.run_ids
         elif isinstance(finding, OrderMissing | FillsMissing):
             run_ids = (finding.run_id,)
-        for run in await session.scalars(select(Run).where(Run.id.in_(run_ids)).order_by(Run.id)):
+        for run in await session.scalars(select(Run).where(Run.id == any_of(run_ids)).order_by(Run.id)):
             tell(session, run, "difference", _words(finding))
 
     def _alarm_of(self, key: str, kind: str, message: str) -> Alarm:

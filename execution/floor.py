@@ -41,6 +41,7 @@ from execution.servers import ServerWatch
 from execution.tasks import end
 from execution.tenure import Tenure
 from execution.tools import Tools
+from storage.any_of import any_of
 from storage.models import BrokerAccount, Order
 from trading.accounts import Environment
 from trading.instruments import InstrumentId
@@ -173,7 +174,7 @@ class Floor:
             return
         epochs = {lease.account_id: lease.epoch for lease in taken}
         async with self._tools.database.transaction() as session:
-            accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id.in_(list(epochs)))))
+            accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id == any_of(epochs))))
             armed = await load_armed(session, list(epochs))
             up = await alarms_up(session, list(epochs))
         for account in accounts:
@@ -321,7 +322,7 @@ class Floor:
     async def _reload(self, account_ids: list[str], *, everything: bool = False) -> None:
         async with self._tools.database.transaction() as session:
             armed = await load_armed(session, account_ids)
-            accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id.in_(account_ids))))
+            accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id == any_of(account_ids))))
         for account in accounts:
             desk = self.desks.get(account.id)
             if desk is not None and desk.session_version != account.session_version:

@@ -37,6 +37,9 @@ from trading.runs import ExitReason, LastAction, RunState
 
 _log = structlog.get_logger()
 
+# The rows are its parameters: with them inside, it would be another statement for every number of fills.
+_INSERT_FILLS = insert(FillRow).on_conflict_do_nothing()
+
 
 @dataclass(slots=True)
 class Followed:
@@ -205,7 +208,7 @@ async def _store_fills(session: AsyncSession, order: Order, trades: Mapping[str,
         }
         for trade in trades.values()
     ]
-    await session.execute(insert(FillRow).values(rows).on_conflict_do_nothing())
+    await session.execute(_INSERT_FILLS, rows)
 
 
 def _tell_filled(session: AsyncSession, run: Run, order: Order, *, ending: str = "") -> None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from sqlalchemy import ARRAY, String, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.any_of import any_of
 from storage.models import Order, RiskLimit
 from trading.risk import Candidate, Limits, Refusal, Usage, admit
 
@@ -56,7 +57,7 @@ async def load_limits(session: AsyncSession, order_ids: Sequence[str], *, defaul
     query = (
         select(Order.id, Order.account_id, RiskLimit)
         .outerjoin(RiskLimit, RiskLimit.account_id == Order.account_id)
-        .where(Order.id.in_(order_ids))
+        .where(Order.id == any_of(order_ids))
     )
     found = [
         (order_id, account_id, limits_of(row, defaults, today=today))

@@ -22,6 +22,7 @@ from execution.limits import limits_of
 from execution.timeline import rupees
 from execution.tools import Tools
 from execution.views import holding_of
+from storage.any_of import any_of
 from storage.ids import new_id
 from storage.models import KillScope, RiskLimit, Run
 from storage.repositories import audit, safety
@@ -95,7 +96,7 @@ class LossWatch:
             if not limited:
                 return [], []
             locked = await safety.locked_accounts(session, account_ids=limited)
-            of_day = select(Run).where(Run.account_id.in_(limited), Run.trading_day == today, Run.bought > 0)
+            of_day = select(Run).where(Run.account_id == any_of(limited), Run.trading_day == today, Run.bought > 0)
             runs = (await session.scalars(of_day.order_by(Run.id))).all()
         owners = {run.account_id: run.user_id for run in runs}
         return [
@@ -166,7 +167,7 @@ class LossWatch:
 
 
 def _limits_of(account_ids: Sequence[str]) -> Select[RiskLimit]:
-    return select(RiskLimit).where(RiskLimit.account_id.in_(account_ids))
+    return select(RiskLimit).where(RiskLimit.account_id == any_of(account_ids))
 
 
 async def _lock_limits(session: AsyncSession, account: _Watched) -> RiskLimit:

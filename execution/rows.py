@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import Text, any_, exists, func, literal, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cache.channels import RunEventHint
 from execution.armed import ArmedOrder
+from storage.any_of import any_of
 from storage.models import KillScope, KillSwitch, Order, Run, RunEvent, User, UserState
 from trading.instruments import InstrumentId
 from trading.orders import OrderState
@@ -49,7 +49,7 @@ def armed_order(order: Order) -> ArmedOrder:
 
 async def load_armed(session: AsyncSession, account_ids: Sequence[str]) -> list[ArmedOrder]:
     """Every armed order of those accounts."""
-    rows = await session.execute(_ARMED.where(Order.account_id.in_(account_ids)))
+    rows = await session.execute(_ARMED.where(Order.account_id == any_of(account_ids)))
     return [
         ArmedOrder(
             row.id,
@@ -95,7 +95,7 @@ async def runs_to_plan(session: AsyncSession, account_ids: Sequence[str], *, now
 
 async def traded_instruments(session: AsyncSession, account_ids: Sequence[str]) -> list[tuple[str, InstrumentId]]:
     """What those accounts have open runs in: account and instrument, each pair once."""
-    is_open = (Run.account_id.in_(account_ids), Run.state != RunState.ENDED)
+    is_open = (Run.account_id == any_of(account_ids), Run.state != RunState.ENDED)
     rows = await session.execute(select(Run.account_id, Run.exchange, Run.symbol).where(*is_open).distinct())
     return [(row.account_id, InstrumentId(row.exchange, row.symbol)) for row in rows]
 
@@ -103,7 +103,7 @@ async def traded_instruments(session: AsyncSession, account_ids: Sequence[str]) 
 async def load_runs(session: AsyncSession, run_ids: Sequence[str]) -> list[tuple[Run, list[Order]]]:
     """Those runs with all of their orders, in one statement: a run and its orders always belong to the same moment."""
     rows = await session.execute(
-        select(Run, Order).outerjoin(Order, Order.run_id == Run.id).where(Run.id.in_(run_ids)).order_by(Run.id, Order.id)
+        select(Run, Order).outerjoin(Order, Order.run_id == Run.id).where(Run.id == any_of(run_ids)).order_by(Run.id, Order.id)
     )
     found: dict[str, tuple[Run, list[Order]]] = {}
     for run, order in rows:
@@ -124,7 +124,7 @@ async def lock_run(session: AsyncSession, run_id: str) -> tuple[Run, list[Order]
 
 async def lock_unheld(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, Run]:
     """Those of the runs that nobody holds, by id, locked in the order of their ids without waiting; their orders are not."""
-    free = select(Run).where(Run.id == any_(literal(sorted(run_ids), ARRAY(Text)))).order_by(Run.id)
+    free = select(Run).where(Run.id == any_of(sorted(run_ids))).order_by(Run.id)
     return {run.id: run for run in await session.scalars(free.with_for_update(skip_locked=True))}
 
 
@@ -136,7 +136,7 @@ async def lock_free_runs(session: AsyncSession, run_ids: Sequence[str]) -> dict[
     locked: dict[str, tuple[Run, list[Order]]] = {
         run_id: (run, []) for run_id, run in (await lock_unheld(session, run_ids)).items()
     }
-    theirs = select(Order).where(Order.run_id == any_(literal(list(locked), ARRAY(Text)))).order_by(Order.run_id, Order.id)
+    theirs = select(Order).where(Order.run_id == any_of(locked)).order_by(Order.run_id, Order.id)
     for order in await session.scalars(theirs.with_for_update(nowait=True)):
         locked[order.run_id][1].append(order)
     return locked
@@ -189,7 +189,7 @@ async def load_kill_switches(session: AsyncSession) -> KillSwitches:
 async def newest_events(session: AsyncSession, strategy_ids: Sequence[str]) -> list[RunEventHint]:
     """How far the timelines of those strategies have come."""
     newest = select(RunEvent.user_id, RunEvent.strategy_id, func.max(RunEvent.sequence)).where(
-        RunEvent.strategy_id.in_(strategy_ids)
+        RunEvent.strategy_id == any_of(strategy_ids)
     )
     rows = await session.execute(newest.group_by(RunEvent.user_id, RunEvent.strategy_id))
     return [RunEventHint(user_id, strategy_id, sequence) for user_id, strategy_id, sequence in rows]
@@ -197,6 +197,6 @@ async def newest_events(session: AsyncSession, strategy_ids: Sequence[str]) -> l
 
 async def open_positions(session: AsyncSession, account_ids: Sequence[str]) -> dict[str, int]:
     """How many runs of each account hold shares; accounts without any are absent."""
-    holding = (Run.account_id.in_(account_ids), Run.state != RunState.ENDED, Run.bought > Run.sold + Run.taken_elsewhere)
+    holding = (Run.account_id == any_of(account_ids), Run.state != RunState.ENDED, Run.bought > Run.sold + Run.taken_elsewhere)
     rows = await session.execute(select(Run.account_id, func.count()).where(*holding).group_by(Run.account_id))
     return {account_id: count for account_id, count in rows}

@@ -18,6 +18,7 @@ from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.claim import SEND_WITHIN
 from execution.reconcile import Reconciled, reconcile_account
 from execution.tools import Tools
+from storage.any_of import any_of
 from storage.ids import new_id
 from storage.models import BrokerAccount, DeskLease
 from trading.ports.broker import BrokerError
@@ -69,7 +70,7 @@ class Server:
 async def frozen_accounts(session: AsyncSession, account_ids: Collection[str]) -> list[BrokerAccount]:
     """Those of the accounts that were not compared on this server."""
     frozen = select(DeskLease.account_id).where(
-        DeskLease.account_id.in_(account_ids), DeskLease.compared_server.is_distinct_from(func.database_server())
+        DeskLease.account_id == any_of(account_ids), DeskLease.compared_server.is_distinct_from(func.database_server())
     )
     return list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id.in_(frozen)).order_by(BrokerAccount.id)))
 

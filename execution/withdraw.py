@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.rows import lock_run
 from execution.timeline import rupees, tell
+from storage.any_of import any_of
 from storage.models import Order, Run
 from trading.orders import Leg, OrderState, SupersededFor
 from trading.risk import Refusal
@@ -19,7 +20,7 @@ async def supersede_armed(session: AsyncSession, run_ids: Sequence[str], leg: Le
     """The armed orders of that leg never leave. Returns the runs that had one; the caller holds the runs."""
     statement = (
         update(Order)
-        .where(Order.run_id.in_(run_ids), Order.leg == leg, Order.state == OrderState.ARMED)
+        .where(Order.run_id == any_of(run_ids), Order.leg == leg, Order.state == OrderState.ARMED)
         .values(state=OrderState.SUPERSEDED, revision=Order.revision + 1, superseded_for=why)
         .returning(Order.run_id)
     )

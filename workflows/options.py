@@ -17,9 +17,9 @@ _PATIENT = RetryPolicy(initial_interval=timedelta(milliseconds=200), backoff_coe
 
 # Row work only: a database that is slow for ten seconds is down.
 ROWS = ActivityOptions(start_to_close_timeout=timedelta(seconds=15), retry_policy=_PATIENT)
-# Waits for the broker. The heartbeat tells a dead worker from a slow market. It comes every eight seconds, and three of them may be
-# lost: with one to lose, a herd on a busy machine was tried again while it still waited, and the retries kept the machine busy. A
-# dead worker's orders do not wait for this, since the next desk goes by the rows; its runs end that much later.
+# Waits for the broker. The heartbeat tells a dead worker from a slow market. It comes every eight seconds, and three of them may
+# be lost: with one to lose, a herd on a busy machine was tried again while it still waited, and the retries kept the machine
+# busy. A dead worker's orders do not wait for this, since the next desk goes by the rows; its runs end that much later.
 WAITING = ActivityOptions(
     start_to_close_timeout=timedelta(minutes=2), heartbeat_timeout=timedelta(seconds=30), retry_policy=_PATIENT
 )

@@ -45,7 +45,7 @@ def make_settings(database_url: str, redis_url: str, **more: Any) -> Settings:
         "aes_master_keys": AES_KEY,
         "rate_limit_per_minute": 100_000,
         "login_attempts_per_minute": 1_000,
-        "database_pool_size": 5,
+        "database_pool_size": 10,
     }
     return Settings(_env_file=None, **{**defaults, **more})
 

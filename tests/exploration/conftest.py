@@ -58,7 +58,7 @@ def bench(postgres_sockets: Path) -> Iterator[Bench]:
     loop, turns = VirtualTimeLoop(), Turns()
     loop.set_task_factory(task_factory)
     loop.is_owed = turns.is_owed
-    database = Database(database_url(postgres_sockets, database=name), pool_size=10)
+    database = Database(database_url(postgres_sockets, database=name), pool_size=20)
     yield Bench(loop, database, turns)
     # Closing talks to the server outside of any turn.
     loop.is_owed = lambda: True

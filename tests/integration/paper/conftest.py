@@ -21,7 +21,7 @@ async def world(database_url: str, redis_url: str) -> AsyncIterator[PaperWorld]:
     """An account with 100,000 rupees in a market without slippage, on a Friday at ten."""
     settings = Settings(database_url=database_url, redis_url=redis_url, aes_master_keys=AES_KEY, _env_file=None)
     redis = connect(redis_url)
-    async with Database(database_url, pool_size=10) as database:
+    async with Database(database_url, pool_size=20) as database:
         clock = HeldClock()
         accounts: BrokerAccounts = open_accounts(settings, database, clock)
         terms = PaperTerms(Decimal(100_000), PaperRules(slippage_percent=Decimal(0)))

@@ -23,7 +23,7 @@ class Died(BaseException):
 async def process(world: PaperWorld, *, at: int, error: type[BaseException]) -> AsyncIterator[PaperBroker]:
     """A process of its own, to which that happens right before its statement of that number; commits count as statements."""
     numbers = count(1)
-    async with Database(world.database.engine.url.render_as_string(hide_password=False), pool_size=2) as database:
+    async with Database(world.database.engine.url.render_as_string(hide_password=False), pool_size=4) as database:
 
         def note(*_: object) -> None:
             if next(numbers) == at:

@@ -297,7 +297,7 @@ async def test_an_answer_lost_at_the_commit_is_unknown_and_its_tag_tells(world: 
                 yield session
             raise ConnectionResetError("cut")
 
-    async with Cut(str(world.database.engine.url.render_as_string(hide_password=False)), pool_size=2) as cut:
+    async with Cut(str(world.database.engine.url.render_as_string(hide_password=False)), pool_size=4) as cut:
         request = world.order()
         outcome = await world.broker(world.exchange(database=cut)).place(request, may_send=yes)
     assert isinstance(outcome, Unknown)

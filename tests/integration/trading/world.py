@@ -313,7 +313,7 @@ async def trading_world(
         sim.set_prices({"TCS": "3600", "INFY": "1500"})
         configured = settings_for(sim, database_url=database_url, redis_url=redis_url, task_queue=task_queue, **settings)
         used_clock = clock or SystemClock()
-        database = Database(configured.database_url, pool_size=10, answer_seconds=database_answer_seconds)
+        database = Database(configured.database_url, pool_size=20, answer_seconds=database_answer_seconds)
         redis = connect(configured.redis_url)
         accounts = open_accounts(configured, database, used_clock)
         for master in accounts.masters():
