@@ -1,4 +1,4 @@
-"""Answers: what the broker said to an order goes into its row, its run's timeline and the log, for a herd in one transaction."""
+"""Answers: what the broker said to an order goes into its row, its run's timeline and the log. News.py stores those of a herd."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.claim import ClaimedOrder
 from execution.commands import leave_because
-from execution.rows import lock_unheld
-from execution.rush import Rush
 from execution.timeline import rupees, tell
-from execution.together import Together
 from storage.any_of import any_of
-from storage.database import Database
 from storage.models import Order, OrderLog, Run
 from trading.orders import Leg, OrderState, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
 from trading.runs import RunState
@@ -31,33 +27,20 @@ class Answer:
     late_ms: int | None
 
 
-class Answers(Together[Answer, OrderState]):
-    """One per process. Storing yields the state of the order's row afterwards, and may be repeated."""
-
-    def __init__(self, database: Database, rush: Rush) -> None:
-        super().__init__(
-            database, rush, run_of=lambda answer: answer.claimed.run_id, store_all=record_answers, store_one=record_answer
-        )
-
-
 async def record_answer(session: AsyncSession, answer: Answer) -> OrderState:
     """Store one answer. Waits for the locks of its run and its order."""
     run = await session.scalar(select(Run).where(Run.id == answer.claimed.run_id).with_for_update())
     return (await _store(session, {answer.claimed.run_id: run}, [answer]))[0]
 
 
-async def record_answers(session: AsyncSession, answers: Sequence[Answer]) -> list[OrderState | None]:
-    """Store answers to orders of different runs, waiting for nobody: None where the run is locked.
+async def record_answers(session: AsyncSession, runs: Mapping[str, Run], answers: Sequence[Answer]) -> list[OrderState]:
+    """Store answers to orders of different runs, which the caller has locked.
 
     Raises DBAPIError when somebody holds an order without its run.
     """
-    runs = await lock_unheld(session, [answer.claimed.run_id for answer in answers])
-    taken = [answer for answer in answers if answer.claimed.run_id in runs]
-    theirs = any_of(sorted(answer.claimed.order_id for answer in taken))
+    theirs = any_of(sorted(answer.claimed.order_id for answer in answers))
     await session.execute(select(Order.id).where(Order.id == theirs).order_by(Order.id).with_for_update(nowait=True))
-    stored = zip(taken, await _store(session, runs, taken), strict=True)
-    states = {answer.claimed.order_id: state for answer, state in stored}
-    return [states.get(answer.claimed.order_id) for answer in answers]
+    return await _store(session, runs, answers)
 
 
 async def _store(session: AsyncSession, runs: Mapping[str, Run | None], answers: Sequence[Answer]) -> list[OrderState]:

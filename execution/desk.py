@@ -40,6 +40,8 @@ ALIVE = 0.8
 ALIVE_WITH_STREAM = 2.0
 WATCHING = 10.0
 LONGEST_BACKOFF = 5.0
+# How long the book is left unread while answers and fills of a herd wait to be stored: until they are, shares are not covered.
+NEWS_FIRST = 3.0
 # How long a fill may wait for the answer to its own order, so that it is told after it.
 ANSWER_FIRST = 0.2
 # Reads count at the broker as well: two per look, and never more looks than this many a second.
@@ -219,8 +221,7 @@ class Desk:
         while True:
             await self._until_look_is_due()
             await self._tools.rush.pass_by()
-            # Fills first: until they are stored their shares are not covered.
-            await self._tools.hints.pass_by()
+            await self._tools.news.pass_by(at_most=NEWS_FIRST)
             started = self._tools.clock.monotonic()
             try:
                 result = await self._take_a_look()

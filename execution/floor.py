@@ -54,6 +54,8 @@ _log = structlog.get_logger()
 SWEEP_PAUSE = 1.0
 RELOAD_PAUSE = 5.0
 LIMITS_PAUSE = 2.0
+# What the apps see may be so many seconds old while answers and fills of a herd are stored.
+VIEWS_WAIT = 3.0
 # The timer sleeps in pieces and reads the wall clock again after each, so that a clock that is set does not carry it away.
 TIMER_PIECE = timedelta(seconds=20)
 
@@ -278,6 +280,7 @@ class Floor:
 
     async def _sweep(self, *, full: bool) -> None:
         await self._tools.rush.pass_by()
+        await self._tools.news.pass_by()
         self._sweep_wanted.clear()
         dirty, self._dirty = self._dirty, set()
         reload, self._reload_wanted = self._reload_wanted & set(self.desks), set()
@@ -361,6 +364,7 @@ class Floor:
         while True:
             await asyncio.sleep(0.05)
             if self._views:
+                await self._tools.news.pass_by(at_most=VIEWS_WAIT)
                 batch = [self._views.pop() for _ in range(min(len(self._views), 100))]
                 await refresh(self._tools.database, self._redis, batch)
                 async with self._tools.database.transaction() as session:

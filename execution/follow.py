@@ -16,7 +16,7 @@ from execution.alarms import Alarm, raise_alarm
 from execution.arming import arm_entry, arm_exit
 from execution.commands import leave_because, want_exit
 from execution.hand_over import give_up_reading
-from execution.rows import lock_free_runs, lock_run
+from execution.rows import lock_run
 from execution.timeline import rupees, tell
 from execution.views import holding_of, is_trailing, run_view
 from storage.ids import new_id
@@ -77,15 +77,14 @@ async def record_look(session: AsyncSession, sight: Sight, *, now: datetime) -> 
     return (await _store(session, [_Taken.of(sight, *locked)], now))[0]
 
 
-async def record_looks(session: AsyncSession, sights: Sequence[Sight], *, now: datetime) -> list[Followed | None]:
-    """Store looks at orders of different runs, one sight of each run, waiting for nobody: None where the run is locked.
+async def record_looks(
+    session: AsyncSession, locked: Mapping[str, tuple[Run, list[Order]]], sights: Sequence[Sight], *, now: datetime
+) -> list[Followed]:
+    """Store looks at orders of different runs, one sight of each run. `locked`: these runs by id, each with its orders.
 
-    Raises LookupError when an order's row is gone, and DBAPIError when somebody holds an order without its run.
+    Raises LookupError when an order's row is gone.
     """
-    locked = await lock_free_runs(session, [sight.run_id for sight in sights])
-    taken = {sight.run_id: _Taken.of(sight, *locked[sight.run_id]) for sight in sights if sight.run_id in locked}
-    followed = {one.run_id: one for one in await _store(session, list(taken.values()), now)}
-    return [followed.get(sight.run_id) for sight in sights]
+    return await _store(session, [_Taken.of(sight, *locked[sight.run_id]) for sight in sights], now)
 
 
 @dataclass(frozen=True, slots=True)

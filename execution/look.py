@@ -101,7 +101,7 @@ class Look:
             self._resting_buys.pop(expected.order_id, None)
         if expected is None or seen.filled_quantity == 0:
             return None
-        return await self._tools.hints.store(Sight(expected.order_id, expected.run_id, seen))
+        return await self._tools.news.seen(Sight(expected.order_id, expected.run_id, seen))
 
     async def take(self, broker: Broker) -> LookResult:
         """Raises what the broker's reads raise; nothing is concluded from a read that failed."""

@@ -1,6 +1,6 @@
 """What the floor reads of the order tables, many rows at a time, without locks. Decisions are made again under a lock."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -122,24 +122,27 @@ async def lock_run(session: AsyncSession, run_id: str) -> tuple[Run, list[Order]
     return run, orders
 
 
-async def lock_unheld(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, Run]:
+async def lock_unheld(session: AsyncSession, run_ids: Iterable[str]) -> dict[str, Run]:
     """Those of the runs that nobody holds, by id, locked in the order of their ids without waiting; their orders are not."""
     free = select(Run).where(Run.id == any_of(sorted(run_ids))).order_by(Run.id)
     return {run.id: run for run in await session.scalars(free.with_for_update(skip_locked=True))}
 
 
-async def lock_free_runs(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, tuple[Run, list[Order]]]:
-    """Those of the runs that nobody holds, by id, each with its orders, locked without waiting.
+async def lock_orders(session: AsyncSession, runs: Mapping[str, Run]) -> dict[str, tuple[Run, list[Order]]]:
+    """Runs that are locked, by id, each with its orders, locked without waiting.
 
-    Raises DBAPIError when somebody holds an order of such a run.
+    Raises DBAPIError when somebody holds an order without its run.
     """
-    locked: dict[str, tuple[Run, list[Order]]] = {
-        run_id: (run, []) for run_id, run in (await lock_unheld(session, run_ids)).items()
-    }
+    locked: dict[str, tuple[Run, list[Order]]] = {run_id: (run, []) for run_id, run in runs.items()}
     theirs = select(Order).where(Order.run_id == any_of(locked)).order_by(Order.run_id, Order.id)
     for order in await session.scalars(theirs.with_for_update(nowait=True)):
         locked[order.run_id][1].append(order)
     return locked
+
+
+async def lock_free_runs(session: AsyncSession, run_ids: Iterable[str]) -> dict[str, tuple[Run, list[Order]]]:
+    """Those of the runs that nobody holds, by id, each with its orders, locked without waiting. Raises as `lock_orders` does."""
+    return await lock_orders(session, await lock_unheld(session, run_ids))
 
 
 class Switchable(Protocol):

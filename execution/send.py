@@ -13,8 +13,9 @@ from datetime import datetime
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from execution.answers import Answer, Answers
+from execution.answers import Answer
 from execution.claim import ClaimedOrder, give_back
+from execution.news import News
 from execution.rush import Rush
 from execution.switchboard import Switchboard
 from storage.database import Database
@@ -42,9 +43,9 @@ class Sent:
 class Sender:
     """Sends what was claimed. One per process."""
 
-    def __init__(self, *, database: Database, clock: Clock, owner: str, switchboard: Switchboard, rush: Rush) -> None:
+    def __init__(self, *, database: Database, clock: Clock, owner: str, switchboard: Switchboard, rush: Rush, news: News) -> None:
         self._database = database
-        self._answers = Answers(database, rush)
+        self._news = news
         self._rush = rush
         self._clock = clock
         self._owner = owner
@@ -60,7 +61,7 @@ class Sender:
         late_ms = None if claimed.is_backup else milliseconds(claimed.wanted_at, wire.sent_at)
         answer = Answer(claimed, outcome, wire.sent_at, late_ms)
         # Until the answer is stored the row says `sending`: whoever comes after us would find the order in the book.
-        state = await self._store(claimed, lambda: self._answers.store(answer))
+        state = await self._store(claimed, lambda: self._news.answered(answer))
         return Sent(claimed, outcome, state, answer.sent_at, answer.late_ms)
 
     async def _place(self, claimed: ClaimedOrder, broker: Broker, wire: "Wire") -> PlaceOutcome:

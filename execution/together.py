@@ -43,7 +43,8 @@ class _Waiting(Generic[Item, Result]):
 class Together(Generic[Item, Result]):
     """One per process and kind of item.
 
-    `store_all` is given items of different runs and waits for nobody: None where a run is locked by somebody else.
+    `store_all` is given items of different runs, or of different types, and waits for nobody: None where a run is locked by
+    somebody else.
     `store_one` waits for its locks.
     """
 
@@ -75,10 +76,10 @@ class Together(Generic[Item, Result]):
             self._storing = asyncio.create_task(self._store_all())
         return await waiting.stored
 
-    async def pass_by(self) -> None:
-        """Wait until what waits to be stored is, and no longer than `LONGEST_WAIT`."""
+    async def pass_by(self, *, at_most: float = LONGEST_WAIT) -> None:
+        """Wait until what waits to be stored is, and no longer than that many seconds."""
         if self._storing is not None and not self._storing.done():
-            await asyncio.wait([self._storing], timeout=LONGEST_WAIT)
+            await asyncio.wait([self._storing], timeout=at_most)
 
     async def _store_all(self) -> None:
         while self._waiting:
@@ -95,18 +96,21 @@ class Together(Generic[Item, Result]):
                 raise
 
     def _take_batch(self) -> list[_Waiting[Item, Result]]:
-        """The first that wait, one of each run: the second of a run is decided on what the first has changed."""
-        batch: dict[str, _Waiting[Item, Result]] = {}
-        later: list[_Waiting[Item, Result]] = []
-        while self._waiting and len(batch) < self._at_once:
-            waiting = self._waiting.popleft()
+        """What waits for the first runs that wait, one of each kind: the second fill of a run is decided on what the first has
+        changed."""
+        batch: dict[tuple[str, type[Item]], _Waiting[Item, Result]] = {}
+        runs: set[str] = set()
+        later: deque[_Waiting[Item, Result]] = deque()
+        for waiting in self._waiting:
             if waiting.stored.done():
                 continue  # nobody waits for it any more: its desk is closed
-            if waiting.run_id in batch:
+            key = (waiting.run_id, type(waiting.item))
+            if key in batch or (waiting.run_id not in runs and len(runs) >= self._at_once):
                 later.append(waiting)
             else:
-                batch[waiting.run_id] = waiting
-        self._waiting.extendleft(reversed(later))
+                runs.add(waiting.run_id)
+                batch[key] = waiting
+        self._waiting = later
         return list(batch.values())
 
     async def _store_together(self, batch: list[_Waiting[Item, Result]]) -> None:

@@ -9,6 +9,7 @@ from brokers.limits import BrokerLimits
 from execution.absences import Absences
 from execution.change import Changer
 from execution.day_limits import DayLimits, Instruments
+from execution.news import News
 from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.rush import Rush
@@ -60,7 +61,7 @@ class Tools:
     metrics: Metrics
     sender: Sender
     changer: Changer
-    hints: Sights  # what the order streams tell
+    news: News  # what brokers answer and order streams tell
     sights: Sights  # what the books show
     absences: Absences
     under_way: OrdersUnderWay

@@ -18,6 +18,7 @@ from execution.absences import Absences
 from execution.change import Changer
 from execution.day_limits import DayLimits, Instruments
 from execution.floor import Floor
+from execution.news import News
 from execution.notices import Notices
 from execution.prices import ReferencePrices
 from execution.rush import Rush
@@ -68,6 +69,7 @@ def open_trading_room(
 ) -> TradingRoom:
     owner = process_name(settings, "worker")
     switchboard, rush = Switchboard(), Rush()
+    news = News(database, clock, rush)
     pace = Pace(
         settle=timedelta(seconds=settings.settle_time_seconds),
         timeout=timedelta(seconds=settings.broker_timeout_seconds),
@@ -84,10 +86,10 @@ def open_trading_room(
         prices=ReferencePrices(PriceCache(redis)),
         notices=Notices(redis),
         metrics=metrics,
-        sender=Sender(database=database, clock=clock, owner=owner, switchboard=switchboard, rush=rush),
+        sender=Sender(database=database, clock=clock, owner=owner, switchboard=switchboard, rush=rush, news=news),
         rush=rush,
         changer=Changer(database=database, clock=clock, owner=owner),
-        hints=Sights(database, clock, rush),
+        news=news,
         sights=Sights(database, clock, rush),
         absences=Absences(database, clock, rush, timeout=pace.timeout),
         under_way=OrdersUnderWay(database, clock),

@@ -14,9 +14,12 @@ ARMED_PER_SECOND = 50
 WOKEN_PER_SECOND = 50
 # Nobody is armed more than this much earlier, or wakes more than this much later, for the others' sake.
 MOST_EARLIER = timedelta(minutes=2)
-MOST_LATER = timedelta(seconds=20)
+MOST_LATER = timedelta(seconds=25)
 # What a single desk needs to send, and to hear that it was filled.
 DESKS_TURN = timedelta(milliseconds=250)
+# More than so many in one second are a herd, of which later places wait until it is sent, answered and covered.
+HERD = 16
+HERDS_TURN = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +43,5 @@ class Lead:
         """How long after an instant at which the desk acts by itself; no time where it does not."""
         if not self.desks_fire:
             return timedelta()
-        return DESKS_TURN + min(timedelta(seconds=place / WOKEN_PER_SECOND), MOST_LATER)
+        herds = HERDS_TURN if place >= HERD else timedelta()
+        return DESKS_TURN + min(herds + timedelta(seconds=place / WOKEN_PER_SECOND), MOST_LATER)

@@ -29,6 +29,7 @@ from execution.day_limits import DayLimits
 from execution.desk import WATCHING
 from execution.floor import Floor
 from execution.follow import Followed
+from execution.news import News
 from execution.prices import ReferencePrices
 from execution.rush import Rush
 from execution.send import Sender
@@ -149,6 +150,7 @@ class Worker:
         self._broker = ModelBroker(world.network, process.name, now=world.now, monotonic=self.clock.monotonic)
         database = SharedDatabase(world.shared, world.turns, process, world.now)
         owner, instruments, switchboard, rush = process.name, ModelInstruments(), Switchboard(), Rush()
+        news = News(database, self.clock, rush)
         pace = Pace(
             settle=timedelta(seconds=SETTLE_SECONDS),
             timeout=timedelta(seconds=TIMEOUT_SECONDS),
@@ -164,10 +166,10 @@ class Worker:
             prices=ReferencePrices(NoHotPrices()),  # type: ignore[arg-type]
             notices=Hints(world),  # type: ignore[arg-type]
             metrics=NoMetrics(),
-            sender=Sender(database=database, clock=self.clock, owner=owner, switchboard=switchboard, rush=rush),
+            sender=Sender(database=database, clock=self.clock, owner=owner, switchboard=switchboard, rush=rush, news=news),
             rush=rush,
             changer=Changer(database=database, clock=self.clock, owner=owner),
-            hints=Sights(database, self.clock, rush),
+            news=news,
             sights=Sights(database, self.clock, rush),
             absences=Absences(database, self.clock, rush, timeout=pace.timeout),
             under_way=OrdersUnderWay(database, self.clock),

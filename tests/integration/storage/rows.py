@@ -23,6 +23,16 @@ NOW = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
 STOP = Decimal("3500.00")
 
 
+class FixedClock:
+    """Always `NOW`."""
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
 @dataclass(frozen=True)
 class Rows:
     """Makes rows, each call in a transaction of its own, and reads them back."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.lead import ARMED_PER_SECOND, MOST_EARLIER, MOST_LATER, WOKEN_PER_SECOND, Lead
+from trading.lead import ARMED_PER_SECOND, HERD, HERDS_TURN, MOST_EARLIER, MOST_LATER, WOKEN_PER_SECOND, Lead
 
 LEAD = Lead(base_seconds=5, jitter_seconds=5, deadline_seconds=30)
 
@@ -29,8 +29,13 @@ def test_the_same_strategy_in_the_same_place_has_the_same_lead() -> None:
 
 
 def test_workflows_of_one_second_wake_one_after_the_other_and_none_much_later() -> None:
-    assert LEAD.after(place=WOKEN_PER_SECOND) - LEAD.after(place=0) == timedelta(seconds=1)
+    assert LEAD.after(place=100 + WOKEN_PER_SECOND) - LEAD.after(place=100) == timedelta(seconds=1)
     assert LEAD.after(place=10**6) - LEAD.after(place=0) == MOST_LATER
+
+
+def test_a_herds_workflows_wait_until_its_orders_are_out_and_a_few_do_not() -> None:
+    assert LEAD.after(place=HERD - 1) < timedelta(seconds=1)
+    assert LEAD.after(place=HERD) >= HERDS_TURN
 
 
 def test_where_desks_do_not_fire_by_themselves_workflows_wake_at_the_instant() -> None:

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import event, select, text
 
 from execution.follow import Sight
+from execution.news import News
 from execution.rush import Rush
-from execution.sights import Sights
 from storage.database import STATEMENT_TIMEOUT_MS, Database
 from storage.models import Order, Run
-from tests.integration.storage.rows import NOW, Rows, unsaved_order, unsaved_run
+from tests.integration.storage.rows import NOW, FixedClock, Rows, unsaved_order, unsaved_run
 from trading.instruments import InstrumentId, Product
 from trading.orders import BrokerOrder, BrokerOrderStatus, Leg, OrderState, Side
 
@@ -22,17 +22,9 @@ from trading.orders import BrokerOrder, BrokerOrderStatus, Leg, OrderState, Side
 SOON = STATEMENT_TIMEOUT_MS / 1000 - 2
 
 
-class FixedClock:
-    def now(self) -> Any:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
 @pytest.fixture
-def hints(database: Database) -> Sights:
-    return Sights(database, FixedClock(), Rush())
+def news(database: Database) -> News:
+    return News(database, FixedClock(), Rush())
 
 
 async def bought_orders(database: Database, count: int) -> list[Order]:
@@ -77,7 +69,7 @@ async def covered(database: Database) -> dict[str, int]:
         return {row.run_id: row.quantity for row in exits}
 
 
-async def test_a_herd_of_fills_is_covered_in_a_few_transactions(database: Database, hints: Sights) -> None:
+async def test_a_herd_of_fills_is_covered_in_a_few_transactions(database: Database, news: News) -> None:
     orders = await bought_orders(database, 50)
     begun = 0
 
@@ -86,57 +78,57 @@ async def test_a_herd_of_fills_is_covered_in_a_few_transactions(database: Databa
         begun += 1
 
     event.listen(database.engine.sync_engine, "begin", count)
-    followed = await asyncio.gather(*(hints.store(filled(order)) for order in orders))
+    followed = await asyncio.gather(*(news.seen(filled(order)) for order in orders))
     assert [one.run_id for one in followed] == [order.run_id for order in orders]
     assert await covered(database) == {order.run_id: order.quantity for order in orders}
     assert begun <= 4, "each fill took a transaction of its own"
 
 
-async def test_whoever_holds_one_run_holds_up_no_other(database: Database, hints: Sights) -> None:
+async def test_whoever_holds_one_run_holds_up_no_other(database: Database, news: News) -> None:
     stuck, *free = await bought_orders(database, 5)
     async with database.transaction() as session:
         await session.execute(select(Run).where(Run.id == stuck.run_id).with_for_update())
-        waiting = asyncio.create_task(hints.store(filled(stuck)))
-        await asyncio.wait_for(asyncio.gather(*(hints.store(filled(order)) for order in free)), SOON)
+        waiting = asyncio.create_task(news.seen(filled(stuck)))
+        await asyncio.wait_for(asyncio.gather(*(news.seen(filled(order)) for order in free)), SOON)
         assert set(await covered(database)) == {order.run_id for order in free}
         assert not waiting.done()
     assert (await waiting).filled_more
     assert stuck.run_id in await covered(database)
 
 
-async def test_whoever_holds_an_order_without_its_run_holds_up_no_other(database: Database, hints: Sights) -> None:
+async def test_whoever_holds_an_order_without_its_run_holds_up_no_other(database: Database, news: News) -> None:
     stuck, *free = await bought_orders(database, 5)
     async with database.transaction() as session:
         await session.execute(select(Order).where(Order.id == stuck.id).with_for_update())
-        waiting = asyncio.create_task(hints.store(filled(stuck)))
-        await asyncio.wait_for(asyncio.gather(*(hints.store(filled(order)) for order in free)), SOON)
+        waiting = asyncio.create_task(news.seen(filled(stuck)))
+        await asyncio.wait_for(asyncio.gather(*(news.seen(filled(order)) for order in free)), SOON)
         assert set(await covered(database)) == {order.run_id for order in free}
     assert (await waiting).filled_more
 
 
-async def test_an_order_that_is_gone_is_told_and_the_rest_is_stored(database: Database, hints: Sights) -> None:
+async def test_an_order_that_is_gone_is_told_and_the_rest_is_stored(database: Database, news: News) -> None:
     orders = await bought_orders(database, 3)
     gone = replace(filled(orders[0]), order_id="ord_gone")
-    work: list[Coroutine[Any, Any, Any]] = [hints.store(gone), *(hints.store(filled(order)) for order in orders[1:])]
+    work: list[Coroutine[Any, Any, Any]] = [news.seen(gone), *(news.seen(filled(order)) for order in orders[1:])]
     first, *others = await asyncio.gather(*work, return_exceptions=True)
     assert isinstance(first, LookupError)
     assert [other.filled_more for other in others] == [True, True]
     assert set(await covered(database)) == {order.run_id for order in orders[1:]}
 
 
-async def test_two_fills_of_one_run_are_stored_one_after_the_other(database: Database, hints: Sights) -> None:
+async def test_two_fills_of_one_run_are_stored_one_after_the_other(database: Database, news: News) -> None:
     (order,) = await bought_orders(database, 1)
-    await asyncio.gather(hints.store(filled(order, 4)), hints.store(filled(order)))
+    await asyncio.gather(news.seen(filled(order, 4)), news.seen(filled(order)))
     assert await covered(database) == {order.run_id: order.quantity}
 
 
-async def test_connections_that_break_leave_nobody_waiting(database: Database, hints: Sights) -> None:
+async def test_connections_that_break_leave_nobody_waiting(database: Database, news: News) -> None:
     orders = await bought_orders(database, 3)
     async with database.transaction() as session:
         others = "datname = current_database() AND pid <> pg_backend_pid()"
         await session.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))  # noqa: S608
-    storing = [asyncio.create_task(hints.store(filled(order))) for order in orders]
+    storing = [asyncio.create_task(news.seen(filled(order))) for order in orders]
     failed = await asyncio.wait_for(asyncio.gather(*storing, return_exceptions=True), 30)
     assert all(isinstance(one, Exception) or one.filled_more for one in failed)
-    await asyncio.gather(*(hints.store(filled(order)) for order in orders))
+    await asyncio.gather(*(news.seen(filled(order)) for order in orders))
     assert set(await covered(database)) == {order.run_id for order in orders}

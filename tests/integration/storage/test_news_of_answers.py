@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
-from execution.answers import Answer, Answers
+from execution.answers import Answer
 from execution.claim import ClaimedOrder
+from execution.news import News
 from execution.rush import Rush
 from storage.database import STATEMENT_TIMEOUT_MS, Database
 from storage.models import Order, OrderLog, Run, RunEvent
-from tests.integration.storage.rows import NOW, Rows, unsaved_order, unsaved_run
+from tests.integration.storage.rows import NOW, FixedClock, Rows, unsaved_order, unsaved_run
 from trading.instruments import InstrumentId
 from trading.orders import Leg, OrderRequest, OrderState, Placed, PlaceOutcome, RefusalKind, Refused, Side, Unknown
 
@@ -23,8 +24,8 @@ SENT_AT, LATE_MS = NOW + timedelta(milliseconds=7), 7
 
 
 @pytest.fixture
-def answers(database: Database) -> Answers:
-    return Answers(database, Rush())
+def news(database: Database) -> News:
+    return News(database, FixedClock(), Rush())
 
 
 async def sent_orders(database: Database, count: int, *, state: OrderState = OrderState.SENDING) -> list[Order]:
@@ -74,7 +75,7 @@ async def told(database: Database) -> dict[str, str]:
         return {row.run_id: row.kind for row in await session.scalars(select(RunEvent).order_by(RunEvent.sequence))}
 
 
-async def test_a_herd_of_answers_is_stored_in_a_few_transactions(database: Database, answers: Answers) -> None:
+async def test_a_herd_of_answers_is_stored_in_a_few_transactions(database: Database, news: News) -> None:
     orders = await sent_orders(database, 50)
     begun = 0
 
@@ -83,7 +84,7 @@ async def test_a_herd_of_answers_is_stored_in_a_few_transactions(database: Datab
         begun += 1
 
     event.listen(database.engine.sync_engine, "begin", count)
-    states = await asyncio.gather(*(answers.store(answer(order)) for order in orders))
+    states = await asyncio.gather(*(news.answered(answer(order)) for order in orders))
     assert begun <= 4, "each answer took a transaction of its own"
     assert states == [OrderState.OPEN] * 50
     for row in await rows_of(database, orders):
@@ -93,10 +94,10 @@ async def test_a_herd_of_answers_is_stored_in_a_few_transactions(database: Datab
     assert set((await told(database)).values()) == {"order_sent"}
 
 
-async def test_each_order_of_a_herd_gets_its_own_outcome(database: Database, answers: Answers) -> None:
+async def test_each_order_of_a_herd_gets_its_own_outcome(database: Database, news: News) -> None:
     orders = await sent_orders(database, 4)
     outcomes = [Placed("one"), Refused(RefusalKind.MARGIN, "no money"), Unknown("timeout"), Placed("four")]
-    states = await asyncio.gather(*(answers.store(answer(*pair)) for pair in zip(orders, outcomes, strict=True)))
+    states = await asyncio.gather(*(news.answered(answer(*pair)) for pair in zip(orders, outcomes, strict=True)))
     assert states == [OrderState.OPEN, OrderState.REJECTED, OrderState.UNKNOWN, OrderState.OPEN]
     rows = await rows_of(database, orders)
     assert [row.broker_order_id for row in rows] == ["one", None, None, "four"]
@@ -108,37 +109,37 @@ async def test_each_order_of_a_herd_gets_its_own_outcome(database: Database, ans
     assert [logged[order.id] for order in orders] == ["placed", "refused", "unknown", "placed"]
 
 
-async def test_an_answer_never_undoes_what_the_book_has_told(database: Database, answers: Answers) -> None:
+async def test_an_answer_never_undoes_what_the_book_has_told(database: Database, news: News) -> None:
     """The book was faster, or the attempt was held absent: the state stays, and the broker's id is kept."""
     filled, absent = await sent_orders(database, 2)
     async with database.transaction() as session:
         (await session.get_one(Order, filled.id)).state = OrderState.FILLED
         (await session.get_one(Order, filled.id)).broker_order_id = "from the book"
         (await session.get_one(Order, absent.id)).state = OrderState.ABSENT
-    late = [answers.store(answer(filled)), answers.store(answer(absent))]
+    late = [news.answered(answer(filled)), news.answered(answer(absent))]
     assert await asyncio.gather(*late) == [OrderState.FILLED, OrderState.ABSENT]
     rows = await rows_of(database, [filled, absent])
     assert [row.broker_order_id for row in rows] == ["from the book", f"broker-{absent.id}"]
-    assert await answers.store(answer(filled, Unknown("timeout"))) is OrderState.FILLED
+    assert await news.answered(answer(filled, Unknown("timeout"))) is OrderState.FILLED
 
 
-async def test_whoever_holds_one_run_holds_up_no_other_answer(database: Database, answers: Answers) -> None:
+async def test_whoever_holds_one_run_holds_up_no_other_answer(database: Database, news: News) -> None:
     stuck, *free = await sent_orders(database, 5)
     async with database.transaction() as session:
         await session.execute(select(Run).where(Run.id == stuck.run_id).with_for_update())
-        waiting = asyncio.create_task(answers.store(answer(stuck)))
-        states = await asyncio.wait_for(asyncio.gather(*(answers.store(answer(order)) for order in free)), SOON)
+        waiting = asyncio.create_task(news.answered(answer(stuck)))
+        states = await asyncio.wait_for(asyncio.gather(*(news.answered(answer(order)) for order in free)), SOON)
         assert states == [OrderState.OPEN] * 4
         assert not waiting.done()
     assert await waiting is OrderState.OPEN
 
 
-async def test_whoever_holds_an_order_without_its_run_holds_up_no_other_answer(database: Database, answers: Answers) -> None:
+async def test_whoever_holds_an_order_without_its_run_holds_up_no_other_answer(database: Database, news: News) -> None:
     stuck, *free = await sent_orders(database, 5)
     async with database.transaction() as session:
         await session.execute(select(Order).where(Order.id == stuck.id).with_for_update())
-        waiting = asyncio.create_task(answers.store(answer(stuck)))
-        states = await asyncio.wait_for(asyncio.gather(*(answers.store(answer(order)) for order in free)), SOON)
+        waiting = asyncio.create_task(news.answered(answer(stuck)))
+        states = await asyncio.wait_for(asyncio.gather(*(news.answered(answer(order)) for order in free)), SOON)
         assert states == [OrderState.OPEN] * 4
         assert not waiting.done()
     assert await waiting is OrderState.OPEN
