@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TypeAlias
+from urllib.parse import urlencode
 
 import aiohttp
 import structlog
@@ -36,7 +37,7 @@ DNS_SECONDS = 60
 STATED_TIMES = 500
 
 Pairs = Sequence[tuple[str, str]]
-_Body: TypeAlias = aiohttp.FormData | aiohttp.BytesPayload
+_Body: TypeAlias = aiohttp.BytesPayload
 _log = structlog.get_logger()
 
 
@@ -222,7 +223,14 @@ class Transport:
         return await self._observed(self._connections.reads(), "POST", path, body=_body(None, json), query=(), may_send=always)
 
     async def _observed(
-        self, session: aiohttp.ClientSession, method: str, path: str, *, body: _Body | None, query: Pairs, may_send: MaySend
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        *,
+        body: _Body | None,
+        query: Pairs,
+        may_send: MaySend,
     ) -> WireResult:
         began = time.perf_counter()
         result = await self._attempt(session, method, path, body=body, query=query, may_send=may_send)
@@ -233,7 +241,14 @@ class Transport:
         return result
 
     async def _attempt(
-        self, session: aiohttp.ClientSession, method: str, path: str, *, body: _Body | None, query: Pairs, may_send: MaySend
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        *,
+        body: _Body | None,
+        query: Pairs,
+        may_send: MaySend,
     ) -> WireResult:
         attempt = _Attempt(has_body=body is not None, may_send=may_send)
         asked_at = datetime.now(UTC)
@@ -287,7 +302,8 @@ class Transport:
 def _body(form: Pairs | None, json: bytes | None) -> _Body | None:
     if json is not None:
         return aiohttp.BytesPayload(json, content_type="application/json")
-    return aiohttp.FormData(list(form)) if form else None
+    # The library's own form took a quarter of what sending an order costs.
+    return aiohttp.BytesPayload(urlencode(form).encode(), content_type="application/x-www-form-urlencoded") if form else None
 
 
 def _describe(error: Exception) -> str:

@@ -12,6 +12,7 @@ from execution.claim import ClaimedOrder
 from execution.commands import leave_because
 from execution.timeline import rupees, tell
 from storage.any_of import any_of
+from storage.appending import append
 from storage.models import Order, OrderLog, Run
 from trading.orders import Leg, OrderState, Placed, PlaceOutcome, RefusalKind, Refused, Unknown
 from trading.runs import RunState
@@ -46,7 +47,7 @@ async def record_answers(session: AsyncSession, runs: Mapping[str, Run], answers
 async def _store(session: AsyncSession, runs: Mapping[str, Run | None], answers: Sequence[Answer]) -> list[OrderState]:
     states = await record_outcomes(session, answers)
     for answer in answers:
-        session.add(_log_line(answer.claimed, answer.outcome))
+        append(session, OrderLog, **_log_line(answer.claimed, answer.outcome))
         run = runs[answer.claimed.run_id]
         if run is not None:
             _note_in_run(session, run, answer.claimed)
@@ -173,7 +174,7 @@ async def _record_not_placed(session: AsyncSession, answer: Answer) -> OrderStat
     return OrderState(changed)
 
 
-def _log_line(claimed: ClaimedOrder, outcome: PlaceOutcome) -> OrderLog:
+def _log_line(claimed: ClaimedOrder, outcome: PlaceOutcome) -> dict[str, Any]:
     request = claimed.request
     answer: dict[str, Any]
     if isinstance(outcome, Placed):
@@ -183,12 +184,12 @@ def _log_line(claimed: ClaimedOrder, outcome: PlaceOutcome) -> OrderLog:
     else:
         assert isinstance(outcome, Unknown)  # noqa: S101 (exhausts the union for the type checker)
         answer = {"outcome": "unknown", "why": outcome.why}
-    return OrderLog(
-        order_id=claimed.order_id,
-        account_id=claimed.account_id,
-        user_id=claimed.user_id,
-        what="place",
-        request={
+    return {
+        "order_id": claimed.order_id,
+        "account_id": claimed.account_id,
+        "user_id": claimed.user_id,
+        "what": "place",
+        "request": {
             "tag": request.tag,
             "instrument": str(request.instrument),
             "side": request.side.value,
@@ -197,5 +198,6 @@ def _log_line(claimed: ClaimedOrder, outcome: PlaceOutcome) -> OrderLog:
             "price": str(request.price),
             **({} if request.trigger_price is None else {"trigger_price": str(request.trigger_price)}),
         },
-        answer=answer,
-    )
+        "answer": answer,
+        "at": None,
+    }

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.claim import SEND_WITHIN
 from execution.send import Wire, milliseconds
+from storage.appending import append
 from storage.database import Database
 from storage.models import ChangeKind, ChangeState, Order, OrderLog, Run
 from trading.orders import Accepted, BrokerOrder, ChangeOutcome, Leg, ModifyRequest, OrderState, RefusalKind, Refused
@@ -144,7 +145,7 @@ async def record_change(
     order = await session.scalar(select(Order).where(Order.id == change.order_id).with_for_update())
     if order is None:
         return
-    session.add(_log_line(change, outcome))
+    append(session, OrderLog, **_log_line(change, outcome))
     if order.revision != change.revision:
         # The book was faster: it has ended the order, or the change, already.
         return
@@ -226,7 +227,7 @@ def _became_the_exit(order: Order, seen: BrokerOrder) -> bool:
     return is_modification and order.change_trigger is None and (seen.quantity, seen.price, seen.trigger_price) == wanted
 
 
-def _log_line(change: Change, outcome: ChangeOutcome) -> OrderLog:
+def _log_line(change: Change, outcome: ChangeOutcome) -> dict[str, Any]:
     if isinstance(outcome, Accepted):
         answer = {"outcome": "accepted"}
     elif isinstance(outcome, Refused):
@@ -236,11 +237,12 @@ def _log_line(change: Change, outcome: ChangeOutcome) -> OrderLog:
     request = {"broker_order_id": change.broker_order_id, "quantity": change.quantity, "price": str(change.price or "")}
     if change.trigger is not None:
         request["trigger_price"] = str(change.trigger)
-    return OrderLog(
-        order_id=change.order_id,
-        account_id=change.account_id,
-        user_id=change.user_id,
-        what=change.kind.value,
-        request=request,
-        answer=answer,
-    )
+    return {
+        "order_id": change.order_id,
+        "account_id": change.account_id,
+        "user_id": change.user_id,
+        "what": change.kind.value,
+        "request": request,
+        "answer": answer,
+        "at": None,
+    }

@@ -5,6 +5,7 @@ thousand exits they would make the last wait for all of it.
 """
 
 import asyncio
+import gc
 
 # Fewer orders than this are no herd: they leave within a few milliseconds anyhow.
 HERD = 16
@@ -23,12 +24,15 @@ class Rush:
         self._leaving.update(order_ids)
         if len(self._leaving) >= HERD:
             self._over.clear()
+            # The search for garbage can wait as well.
+            gc.disable()
 
     def has_left(self, order_id: str) -> None:
         """Its request is on the way, or it will not leave this time. May be said more than once."""
         self._leaving.discard(order_id)
         if not self._leaving:
             self._over.set()
+            gc.enable()
 
     @property
     def is_on(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.appending import append
 from storage.models import Run, RunEvent
 
 
@@ -22,7 +23,9 @@ def tell(
     data: dict[str, Any] | None = None,
 ) -> None:
     """Add one line. `at` is when it happened, if that is not now; `late_ms` is milliseconds after the wanted instant."""
-    event = RunEvent(
+    append(
+        session,
+        RunEvent,
         run_id=run.id,
         strategy_id=run.strategy_id,
         user_id=run.user_id,
@@ -32,10 +35,8 @@ def tell(
         quantity=quantity,
         late_ms=late_ms,
         data=data or {},
+        at=at,
     )
-    if at is not None:
-        event.at = at
-    session.add(event)
 
 
 def rupees(price: Decimal) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -23,8 +23,9 @@ from execution.timeline import tell
 from execution.views import run_view
 from runtime.rounds import rounds_for_ever
 from runtime.temporal import is_gone
+from storage.any_of import any_of
 from storage.database import Database
-from storage.models import Order, Run
+from storage.models import Alert, Order, Run
 from trading.lead import Lead
 from trading.next_step import is_settled
 from trading.ports.clock import Clock
@@ -45,6 +46,7 @@ CHECKS_PER_ROUND = 200
 PATIENCE = timedelta(seconds=3)
 # A workflow task that has failed this often is a bug, not a hiccup.
 FAILED_ATTEMPTS = 3
+STUCK = "workflow_stuck"
 # Any constant nobody else uses (tests/architecture/test_advisory_locks.py); the worker that holds this lock is the guard.
 _GUARD_LOCK = 7_203_114_561
 
@@ -115,32 +117,39 @@ class Guard:
 
     async def _check_workflows(self, open_ids: list[str]) -> None:
         now = self._clock.now()
-        self._checked = {run_id: at for run_id, at in self._checked.items() if run_id in set(open_ids)}
+        still_open = set(open_ids)
+        self._checked = {run_id: at for run_id, at in self._checked.items() if run_id in still_open}
         due = [run_id for run_id in open_ids if now - self._checked.get(run_id, now - CHECK_EVERY) >= CHECK_EVERY]
-        for run_id in due[:CHECKS_PER_ROUND]:
-            self._checked[run_id] = now
-            await self._check(run_id)
-
-    async def _check(self, run_id: str) -> None:
+        chosen = due[:CHECKS_PER_ROUND]
+        self._checked |= dict.fromkeys(chosen, now)
         async with self._database.transaction() as session:
-            run = await session.get(Run, run_id)
-        if run is None or run.state is RunState.ENDED or run.created_at > self._clock.now() - PATIENCE:
-            return
+            runs = list(await session.scalars(select(Run).where(Run.id == any_of(chosen), _may_be_checked(now))))
+            stuck = set(await session.scalars(select(Alert.key).where(Alert.kind == STUCK, Alert.cleared_at.is_(None))))
+        for run in runs:
+            await self._check(run, is_known_as_stuck=_alarm(run, STUCK, "").key in stuck)
+
+    async def _check(self, run: Run, *, is_known_as_stuck: bool) -> None:
         try:
             seen = await self._client.get_workflow_handle(run.workflow_id).describe()
         except RPCError as error:
             if not is_gone(error):
                 raise
-            await self._take_over(run, "is gone")
+            await self._take_over(run.id, "is gone")
             return
         if seen.status is not WorkflowExecutionStatus.RUNNING:
-            await self._take_over(run, f"has ended ({seen.status.name.lower() if seen.status else 'unknown'})")
+            await self._take_over(run.id, f"has ended ({seen.status.name.lower() if seen.status else 'unknown'})")
             return
-        attempt = seen.raw_description.pending_workflow_task.attempt
-        await self._note_stuck(run, stuck=attempt >= FAILED_ATTEMPTS)
+        is_stuck = seen.raw_description.pending_workflow_task.attempt >= FAILED_ATTEMPTS
+        if is_stuck or is_known_as_stuck:
+            await self._note_stuck(run, stuck=is_stuck)
 
-    async def _take_over(self, run: Run, what: str) -> None:
+    async def _take_over(self, run_id: str, what: str) -> None:
         """Start the run's workflow again; it finds in the rows how far the run has come."""
+        async with self._database.transaction() as session:
+            # Read after Temporal was asked: a workflow that ends has written so before.
+            run = await session.get(Run, run_id)
+        if run is None or run.state is RunState.ENDED:
+            return
         plan = strategy_input(run, self._lead)
         try:
             started = await self._client.start_workflow(
@@ -161,12 +170,17 @@ class Guard:
         _log.error("workflow_taken_over", run_id=run.id, what=what)
 
     async def _note_stuck(self, run: Run, *, stuck: bool) -> None:
-        alarm = _alarm(run, "workflow_stuck", "The workflow of a run fails again and again; its desk still covers the position")
+        alarm = _alarm(run, STUCK, "The workflow of a run fails again and again; its desk still covers the position")
         async with self._database.transaction() as session:
             if stuck and await raise_alarm(session, alarm):
                 _log.error("workflow_stuck", run_id=run.id)
             elif not stuck:
                 await clear_alarm(session, alarm.key)
+
+
+def _may_be_checked(now: datetime) -> ColumnElement[bool]:
+    """A run that was made a moment ago may not have its workflow yet."""
+    return (Run.state != RunState.ENDED) & (Run.created_at <= now - PATIENCE)
 
 
 def _alarm(run: Run, kind: str, message: str, *, which: str = "") -> Alarm:

@@ -7,6 +7,8 @@ from types import TracebackType
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from storage.appending import write_appended
+
 # A statement that runs longer than this is stuck; orders must not wait behind it (milliseconds).
 STATEMENT_TIMEOUT_MS = 10_000
 # A transaction left open this long by a stalled process is ended by the server, so that its locks do not outlive it.
@@ -52,6 +54,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         async with self._sessions() as session, session.begin():
             yield session
+            await write_appended(session)
 
     @asynccontextmanager
     async def unhurried(self) -> AsyncIterator[AsyncSession]:

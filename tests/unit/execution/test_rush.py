@@ -1,6 +1,8 @@
 """Whatever can wait lets a herd's orders leave first, and never waits for ever."""
 
 import asyncio
+import gc
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,6 +10,12 @@ from execution import rush
 from execution.rush import HERD, Rush
 
 ORDERS = [f"ord_{number}" for number in range(HERD)]
+
+
+@pytest.fixture(autouse=True)
+def collecting() -> Iterator[None]:
+    yield
+    gc.enable()
 
 
 async def passes(herd: Rush) -> bool:
@@ -39,6 +47,15 @@ async def test_a_herd_leaves_before_the_rest_goes_on() -> None:
     herd.has_left(ORDERS[-1])
     await asyncio.wait_for(waiting, 5)
     assert await passes(herd)
+
+
+async def test_no_garbage_is_looked_for_while_a_herd_leaves() -> None:
+    herd = Rush()
+    herd.takes_up(ORDERS)
+    assert not gc.isenabled()
+    for order_id in ORDERS:
+        herd.has_left(order_id)
+    assert gc.isenabled()
 
 
 async def test_the_second_herd_is_waited_for_as_well() -> None:
