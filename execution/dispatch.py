@@ -25,8 +25,8 @@ from trading.risk import Refusal
 
 _log = structlog.get_logger()
 
-# Claimed in one statement; the first of a herd are on the wire while the next are being claimed.
-CLAIM_AT_ONCE = 200
+# Claimed in one statement: of a herd a few at first, which are on the wire while the next are being claimed.
+CLAIM_FIRST, CLAIM_AT_ONCE = 25, 200
 # A row that was locked for a moment (its fills were being stored) is tried again this soon, this often.
 LOCKED_RETRY_SECONDS = 0.015
 LOCKED_RETRIES = 8
@@ -95,8 +95,10 @@ class Dispatcher:
                 self._later(0.2)
 
     async def _pump(self) -> None:
+        at_once = CLAIM_FIRST
         while self._waiting and not self._closed:
-            batch = self._admit()
+            batch = self._admit(at_once)
+            at_once = min(2 * at_once, CLAIM_AT_ONCE)
             if not batch:
                 return
             for leg in (Leg.EXIT, Leg.ENTRY):
@@ -104,14 +106,14 @@ class Dispatcher:
                 if of_leg:
                     await self._fire(of_leg)
 
-    def _admit(self) -> list[Due]:
+    def _admit(self, at_once: int) -> list[Due]:
         """What may be claimed now, exits first; the rest stays, and the pump wakes when a budget has room again."""
         now = self._tools.clock.monotonic()
         ordered = sorted(self._waiting.values(), key=lambda due: (due.order.leg is Leg.ENTRY, due.wanted_at))
         admitted: list[Due] = []
         next_free = None
         for due in ordered:
-            if len(admitted) >= CLAIM_AT_ONCE:
+            if len(admitted) >= at_once:
                 break
             desk = self._desk_of(due.order.account_id)
             if desk is None or desk.broker is None:
