@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from activities.readiness import RowReadinessActivities
 from cache.connection import CacheUnavailable, connect
 from cache.heartbeats import WORKER_PREFIX, Fact, beat
+from execution.claim import prepare_claims
 from execution.tasks import end
 from runtime import temporal, watching
 from runtime.brokers import open_accounts
@@ -36,6 +37,8 @@ from storage.database import Database
 _log = structlog.get_logger()
 
 RETRY_SECONDS = 1.0
+# One claim at a time; the other is for when the first has broken.
+CLAIM_CONNECTIONS = 2
 Activities: TypeAlias = Sequence[Callable[..., Any]]
 
 
@@ -48,6 +51,7 @@ async def main(settings: Settings, targets: Sequence[Target], records: Records) 
     if settings.worker_metrics_port:
         metrics.serve(settings.worker_metrics_port)
     database = Database(settings.database_url, pool_size=settings.database_pool_size, name="worker")
+    claims = Database(settings.database_url, pool_size=CLAIM_CONNECTIONS, name="worker claims", plans_once=True)
     redis = connect(settings.redis_url)
     accounts = open_accounts(settings, database, clock, on_call=records.note_call)
     calendar = make_calendar(settings)
@@ -60,6 +64,7 @@ async def main(settings: Settings, targets: Sequence[Target], records: Records) 
         calendar=calendar,
         clock=clock,
         metrics=metrics,
+        claims=claims,
     )
     beside = watching.open_beside(
         settings, kind="worker", database=database, redis=redis, accounts=accounts, calendar=calendar, clock=clock
@@ -83,6 +88,7 @@ async def main(settings: Settings, targets: Sequence[Target], records: Records) 
         ),
         asyncio.create_task(_serve_temporal(settings, room, activities, stop), name="temporal"),
     ]
+    await prepare_claims(claims)
     room.start()
     _log.info("worker_started", owner=room.tools.owner)
     await stop.wait()
@@ -95,6 +101,7 @@ async def main(settings: Settings, targets: Sequence[Target], records: Records) 
     await beside.close()
     await accounts.close()
     await redis.aclose()
+    await claims.close()
     await database.close()
 
 

@@ -8,19 +8,24 @@ read again at the next sweep.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import structlog
 from sqlalchemy import ARRAY, DateTime, Numeric, RowMapping, String, bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.limits import DueEntry, admit_entries, load_limits, lock_accounts
+from storage.database import Database
 from trading.instruments import InstrumentId, Product
 from trading.orders import Leg, OrderRequest, Side
 from trading.risk import NO_LIMITS, Limits, Refusal
 from trading.runs import ExitReason
 from trading.sessions import trading_date
+
+_log = structlog.get_logger()
 
 # A claimed order must be on the wire within this time; afterwards anyone may start to ask the broker's book about it.
 SEND_WITHIN = timedelta(seconds=2)
@@ -280,6 +285,21 @@ async def _claim(
     parameters = {**values, "owner": owner, "now": now, "send_within": SEND_WITHIN}
     rows = (await session.execute(statement, parameters)).mappings().all()
     return [_claimed(row, send_until=monotonic + SEND_WITHIN.total_seconds(), now=now) for row in rows]
+
+
+async def prepare_claims(database: Database) -> None:
+    """Have a connection that knows the claims, so that the first order of the day does not wait until the server has read and
+    planned them. Claims nothing. Never raises for a database that is away: it is asked again by the first claim."""
+    now, nothing = datetime.now(UTC), Decimal(0)
+    entry = WantedEntry("", nothing, nothing, "nobody")
+    leaving = WantedExit("", nothing, nothing, ExitReason.SELL_TIME, now, "nobody")
+    try:
+        async with database.statement() as session:
+            await claim_exits(session, [leaving], owner="", now=now, monotonic=0.0)
+        async with database.transaction() as session:
+            await claim_entries(session, [entry], owner="", now=now, monotonic=0.0)
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        _log.warning("claims_not_prepared", error=str(error))
 
 
 # The run is locked by the caller: a wish to leave that was committed is seen, and one that comes later finds the order sent.

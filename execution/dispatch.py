@@ -289,11 +289,12 @@ class Dispatcher:
         if not measured:
             return EntriesClaimed([], {})
         owner, now, monotonic = self._tools.owner, self._tools.clock.now(), self._tools.clock.monotonic()
-        async with self._tools.database.transaction() as session:
-            if measured[0].due.order.leg is Leg.EXIT:
-                exits = [item.as_exit() for item in measured]
+        if measured[0].due.order.leg is Leg.EXIT:
+            exits = [item.as_exit() for item in measured]
+            async with self._tools.claims.statement() as session:
                 return EntriesClaimed(await claim_exits(session, exits, owner=owner, now=now, monotonic=monotonic), {})
-            entries = [item.as_entry() for item in measured]
+        entries = [item.as_entry() for item in measured]
+        async with self._tools.claims.transaction() as session:
             return await claim_entries(
                 session, entries, owner=owner, now=now, monotonic=monotonic, defaults=self._tools.default_limits
             )

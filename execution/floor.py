@@ -35,6 +35,7 @@ from execution.rows import (
     newest_events,
     open_positions,
     runs_to_plan,
+    session_versions,
     traded_instruments,
 )
 from execution.servers import ServerWatch
@@ -325,10 +326,12 @@ class Floor:
     async def _reload(self, account_ids: list[str], *, everything: bool = False) -> None:
         async with self._tools.database.transaction() as session:
             armed = await load_armed(session, account_ids)
-            accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id == any_of(account_ids))))
+            versions = await session_versions(session, account_ids)
+            renewed = [account_id for account_id, version in versions.items() if self._knows_another_login(account_id, version)]
+            accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id == any_of(renewed))))
         for account in accounts:
             desk = self.desks.get(account.id)
-            if desk is not None and desk.session_version != account.session_version:
+            if desk is not None:
                 desk.renew_session(account)
         if everything:
             self.armed.replace_all(armed)
@@ -336,6 +339,10 @@ class Floor:
             for order in armed:
                 self.armed.put(order)
         self._timer_wanted.set()
+
+    def _knows_another_login(self, account_id: str, version: int) -> bool:
+        desk = self.desks.get(account_id)
+        return desk is not None and desk.session_version != version
 
     # --- circuit limits -----------------------------------------------------------------------------------------------
 

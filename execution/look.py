@@ -3,6 +3,7 @@
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from zlib import crc32
 
 import structlog
 
@@ -35,8 +36,9 @@ from trading.sessions import INDIA
 _log = structlog.get_logger()
 
 DOUBT_ALARM_AFTER = timedelta(seconds=10)
-# While shares are held the day's trades are compared with ours this often (seconds), also when nothing of ours is under way.
-COMPARED_EVERY = 15.0
+# While shares are held the day's trades are compared with ours this often (seconds), also when nothing of ours is under way; a
+# fifth more or less of it by account, so that those who bought on one second do not all compare on one.
+COMPARED_EVERY, COMPARED_SPREAD = 15.0, 0.2
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ class Look:
         self._resting_buys: dict[str, InstrumentId] = {}
         # Monotonic seconds of the last comparison with the day's trades. None: one is due.
         self._compared_at: float | None = None
+        self._compared_every = COMPARED_EVERY * (1 + COMPARED_SPREAD * (crc32(account.id.encode()) % 2_001 / 1_000 - 1))
+        self._others_have_traded = False
 
     def expect(self, claimed: ClaimedOrder) -> None:
         self._by_tag[claimed.request.tag] = _Expected(claimed.order_id, claimed.run_id)
@@ -108,6 +112,9 @@ class Look:
         under_way = await self._tools.under_way.read(self._account_id)
         rows, held = under_way.orders, under_way.held
         result = LookResult(in_doubt=0, alive=0, watched=0, holding=bool(held))
+        if not held and not self._others_have_traded:
+            # Nobody could have sold anything so far: of a herd that is about to buy, nobody compares while the others are filled.
+            self._compared_at = self._tools.clock.monotonic()
         self._by_tag = {row.tag: _Expected(row.id, row.run_id) for row in rows}
         self._resting_buys = {row.id: InstrumentId(row.exchange, row.symbol) for row in rows if _rests(row)}
         if not rows and not held:
@@ -122,7 +129,7 @@ class Look:
             await self._compare(row, read, trades, healthy, broker, result)
         if comparing and healthy and trades is not None:
             result.followed += await self._ledger.compare(broker, read.snapshot, trades, now=read.requested_at)
-            self._compared_at = self._tools.clock.monotonic()
+            self._compared_at, self._others_have_traded = self._tools.clock.monotonic(), False
         result.unsettled = self._ledger.is_unsettled
         return result
 
@@ -140,11 +147,11 @@ class Look:
 
     def comparison_due_in(self) -> float:
         """Seconds until the day's trades are to be compared with ours again."""
-        return 0.0 if self._compared_at is None else self._compared_at + COMPARED_EVERY - self._tools.clock.monotonic()
+        return 0.0 if self._compared_at is None else self._compared_at + self._compared_every - self._tools.clock.monotonic()
 
     def others_may_have_traded(self) -> None:
         """The next look compares the day's trades with ours."""
-        self._compared_at = None
+        self._compared_at, self._others_have_traded = None, True
 
     async def _is_healthy(self, read: BookRead) -> bool:
         """Whether the book has every order the broker acknowledged today, a settle time before it was asked for."""

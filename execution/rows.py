@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cache.channels import RunEventHint
 from execution.armed import ArmedOrder
 from storage.any_of import any_of
-from storage.models import KillScope, KillSwitch, Order, Run, RunEvent, User, UserState
+from storage.models import BrokerAccount, KillScope, KillSwitch, Order, Run, RunEvent, User, UserState
 from trading.instruments import InstrumentId
 from trading.orders import OrderState
 from trading.runs import RunState
@@ -98,6 +98,14 @@ async def traded_instruments(session: AsyncSession, account_ids: Sequence[str]) 
     is_open = (Run.account_id == any_of(account_ids), Run.state != RunState.ENDED)
     rows = await session.execute(select(Run.account_id, Run.exchange, Run.symbol).where(*is_open).distinct())
     return [(row.account_id, InstrumentId(row.exchange, row.symbol)) for row in rows]
+
+
+async def session_versions(session: AsyncSession, account_ids: Sequence[str]) -> dict[str, int]:
+    """The version of each account's login: asked for every account every few seconds, so no more than that is read."""
+    rows = await session.execute(
+        select(BrokerAccount.id, BrokerAccount.session_version).where(BrokerAccount.id == any_of(account_ids))
+    )
+    return {account_id: version for account_id, version in rows}
 
 
 async def load_runs(session: AsyncSession, run_ids: Sequence[str]) -> list[tuple[Run, list[Order]]]:

@@ -52,6 +52,7 @@ class Pace:
 @dataclass(frozen=True, slots=True)
 class Tools:
     database: Database
+    claims: Database  # connections that only claims use, so that their statements are always prepared and never wait for one
     clock: Clock
     accounts: Accounts
     instruments: Instruments

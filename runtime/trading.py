@@ -66,7 +66,9 @@ def open_trading_room(
     calendar: TradingCalendar,
     clock: Clock,
     metrics: Metrics,
+    claims: Database | None = None,
 ) -> TradingRoom:
+    """`claims`: connections for claims alone; by default they share those of everything else."""
     owner = process_name(settings, "worker")
     switchboard, rush = Switchboard(), Rush()
     news = News(database, clock, rush)
@@ -79,6 +81,7 @@ def open_trading_room(
     )
     tools = Tools(
         database=database,
+        claims=claims or database,
         clock=clock,
         accounts=accounts,
         instruments=instruments,

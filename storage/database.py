@@ -25,8 +25,15 @@ class Database:
     """Opens sessions. `async with database.transaction() as session:` commits at the end or rolls everything back."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 40, name: str = "algo-trading", answer_seconds: float = ANSWER_TIMEOUT_SECONDS
+        self,
+        url: str,
+        *,
+        pool_size: int = 40,
+        name: str = "algo-trading",
+        answer_seconds: float = ANSWER_TIMEOUT_SECONDS,
+        plans_once: bool = False,
     ) -> None:
+        """`plans_once`: a statement is planned when it is first used, for whatever it will be asked with."""
         self.engine: AsyncEngine = create_async_engine(
             url,
             # Opened as they are needed and then kept, the last one used first: a new connection knows no statement and no array
@@ -44,10 +51,13 @@ class Database:
                     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
                     "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
                     "timezone": "UTC",
+                    **({"plan_cache_mode": "force_generic_plan"} if plans_once else {}),
                 },
             },
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._single = async_sessionmaker(by_itself, expire_on_commit=False)
         self._unhurried = asyncio.Semaphore(max(1, pool_size // 4))
 
     @asynccontextmanager
@@ -55,6 +65,12 @@ class Database:
         async with self._sessions() as session, session.begin():
             yield session
             await write_appended(session)
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncSession]:
+        """For a single statement, which commits by itself: a transaction around it would ask the server twice more."""
+        async with self._single() as session:
+            yield session
 
     @asynccontextmanager
     async def unhurried(self) -> AsyncIterator[AsyncSession]:

@@ -15,8 +15,8 @@ WOKEN_PER_SECOND = 50
 # Nobody is armed more than this much earlier, or wakes more than this much later, for the others' sake.
 MOST_EARLIER = timedelta(minutes=2)
 MOST_LATER = timedelta(seconds=25)
-# What a desk needs to send and to hear that it was filled, amid others: sixteen workflows that wake beside a herd take the time of
-# fifty orders. The rows say at once what has become of it.
+# What a desk needs to send and to hear that it was filled, amid others: sixteen workflows that wake beside a herd take the time
+# of fifty orders. The rows say at once what has become of it.
 DESKS_TURN = timedelta(seconds=1)
 # More than so many in one second are a herd, of which later places wait until it is sent, answered and covered.
 HERD = 16

@@ -148,6 +148,12 @@ class SharedDatabase(Database):
             self._turns.give(turn)
 
     @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncSession]:
+        """Under the model's clock, which a transaction sets."""
+        async with self.transaction() as session:
+            yield session
+
+    @asynccontextmanager
     async def unhurried(self) -> AsyncIterator[AsyncSession]:
         """One transaction at a time is under way anyhow."""
         async with self.transaction() as session:

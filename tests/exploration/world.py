@@ -159,6 +159,7 @@ class Worker:
         )
         self.tools = Tools(
             database=database,
+            claims=database,
             clock=self.clock,
             accounts=ModelAccounts(self._broker),
             instruments=instruments,
