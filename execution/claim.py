@@ -82,6 +82,21 @@ class ClaimedOrder:
         return self.request.trigger_price is not None
 
 
+_TEXTS, _NUMBERS, _INSTANTS = ARRAY(String), ARRAY(Numeric), ARRAY(DateTime(timezone=True))
+_ENTRY_PARAMETERS = [
+    bindparam("order_ids", type_=_TEXTS),
+    bindparam("limits", type_=_NUMBERS),
+    bindparam("reference_prices", type_=_NUMBERS),
+    bindparam("band_steps", type_=_NUMBERS),
+    bindparam("fired_bys", type_=_TEXTS),
+]
+_EXIT_PARAMETERS = [
+    *_ENTRY_PARAMETERS,
+    bindparam("reasons", type_=_TEXTS),
+    bindparam("wanted_ats", type_=_INSTANTS),
+    bindparam("triggers", type_=_NUMBERS),
+]
+
 # Entries stop at a kill switch; exits never do: reducing is always allowed.
 _NO_KILL_SWITCH = """
     NOT EXISTS (
@@ -143,7 +158,7 @@ _DUE_ENTRIES = f"""
 # Locks what may leave, for those whose account has limits: these are judged before the claim, in the same transaction.
 _LOCK_DUE_ENTRIES = text(
     f"{_DUE_ENTRIES} SELECT id, account_id, trading_day, quantity FROM due ORDER BY id"  # noqa: S608 (constants only)
-)
+).bindparams(*_ENTRY_PARAMETERS)
 
 _CLAIM_ENTRIES = text(
     f"""
@@ -157,7 +172,7 @@ _CLAIM_ENTRIES = text(
     WHERE o.id = due.id
     {_RETURNING}
     """  # noqa: S608 (constants only; every value is bound)
-)
+).bindparams(*_ENTRY_PARAMETERS)
 
 _CLAIM_EXITS = text(
     f"""
@@ -187,22 +202,7 @@ _CLAIM_EXITS = text(
     WHERE o.id = due.id
     {_RETURNING}
     """  # noqa: S608 (constants only; every value is bound)
-)
-
-_TEXTS, _NUMBERS, _INSTANTS = ARRAY(String), ARRAY(Numeric), ARRAY(DateTime(timezone=True))
-_ENTRY_PARAMETERS = [
-    bindparam("order_ids", type_=_TEXTS),
-    bindparam("limits", type_=_NUMBERS),
-    bindparam("reference_prices", type_=_NUMBERS),
-    bindparam("band_steps", type_=_NUMBERS),
-    bindparam("fired_bys", type_=_TEXTS),
-]
-_EXIT_PARAMETERS = [
-    *_ENTRY_PARAMETERS,
-    bindparam("reasons", type_=_TEXTS),
-    bindparam("wanted_ats", type_=_INSTANTS),
-    bindparam("triggers", type_=_NUMBERS),
-]
+).bindparams(*_EXIT_PARAMETERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +234,12 @@ async def claim_entries(
     if limited.order_ids:
         judged = [entry for entry in wanted if entry.order_id in limited.order_ids]
         await lock_accounts(session, list(limited.of_account))
-        rows = await session.execute(_LOCK_DUE_ENTRIES.bindparams(*_ENTRY_PARAMETERS), {**_entry_values(judged), "now": now})
+        rows = await session.execute(_LOCK_DUE_ENTRIES, {**_entry_values(judged), "now": now})
         due = [DueEntry(row.id, row.account_id, row.trading_day, row.quantity) for row in rows]
         prices = {entry.order_id: entry.limit for entry in judged}
         admitted, refused = await admit_entries(session, due, prices=prices, limits=limited.of_account)
         free += [entry for entry in judged if entry.order_id in admitted]
-    statement = _CLAIM_ENTRIES.bindparams(*_ENTRY_PARAMETERS)
-    claimed = await _claim(session, statement, _entry_values(free), owner=owner, now=now, monotonic=monotonic)
+    claimed = await _claim(session, _CLAIM_ENTRIES, _entry_values(free), owner=owner, now=now, monotonic=monotonic)
     return EntriesClaimed(claimed, refused)
 
 
@@ -270,7 +269,7 @@ async def claim_exits(
         "wanted_ats": [leaving.wanted_at for leaving in wanted],
         "triggers": [leaving.trigger for leaving in wanted],
     }
-    return await _claim(session, _CLAIM_EXITS.bindparams(*_EXIT_PARAMETERS), values, owner=owner, now=now, monotonic=monotonic)
+    return await _claim(session, _CLAIM_EXITS, values, owner=owner, now=now, monotonic=monotonic)
 
 
 async def _claim(
