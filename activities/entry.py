@@ -91,7 +91,8 @@ class DeskEntryActivities(EntryActivities):
             return None
         instrument = InstrumentId(run.exchange, run.symbol)
         try:
-            await desk.broker.warm(2)
+            # One for ten that leave on the same second: each is free again within some milliseconds.
+            await desk.broker.warm(2 + run.place_in_buys // 10)
             return (await self._tools.prices.of({instrument: desk.broker})).get(instrument)
         except (BrokerError, SessionExpired, OSError) as error:
             _log.warning("warm_up_failed", run_id=run_id, error=str(error))

@@ -31,6 +31,8 @@ WRITE_CONNECTIONS = 50
 READ_CONNECTIONS = 20
 # Shorter than the idle limit of common gateways, so that we close first and no order meets a connection being closed.
 IDLE_SECONDS = 50.0
+# A connection that is kept warm is replaced at this age: idle for longer, the other side may be closing it just then.
+FRESH_SECONDS = 25.0
 # A write whose bytes nobody acknowledges for this long breaks the connection, instead of the kernel's quarter of an hour.
 UNACKNOWLEDGED_MILLISECONDS = 5_000
 DNS_SECONDS = 60
@@ -129,10 +131,13 @@ class ConnectionPool:
     write_connections: int = WRITE_CONNECTIONS
     read_connections: int = READ_CONNECTIONS
     idle_seconds: float = IDLE_SECONDS
+    fresh_seconds: float = FRESH_SECONDS
     # Told of every call once it is over.
     on_call: Observer | None = None
     # The newest times that servers have stated, for whoever compares clocks; read by nobody here.
     stated: deque[StatedTime] = field(default_factory=lambda: deque(maxlen=STATED_TIMES), init=False)
+    # When the socket of that number was opened, monotonic seconds.
+    _opened: dict[int, float] = field(default_factory=dict, init=False)
     _writes: aiohttp.ClientSession | None = field(default=None, init=False)
     _reads: aiohttp.ClientSession | None = field(default=None, init=False)
 
@@ -153,11 +158,21 @@ class ConnectionPool:
             # Brokers check the address orders come from; an IPv6 address that rotates is refused.
             family=socket.AF_INET,
             ttl_dns_cache=DNS_SECONDS,
-            socket_factory=_socket,
+            socket_factory=self._open,
         )
         return aiohttp.ClientSession(
             connector=connector, cookie_jar=_no_cookies(), trace_configs=[_tracing()], trust_env=False, raise_for_status=False
         )
+
+    def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        opened = _socket(address)
+        self._opened[opened.fileno()] = time.monotonic()
+        return opened
+
+    def is_fresh(self, connection: aiohttp.connector.Connection) -> bool:
+        way = connection.transport
+        opened = None if way is None else self._opened.get(way.get_extra_info("socket").fileno())
+        return opened is not None and time.monotonic() - opened < self.fresh_seconds
 
     def tell(self, call: Call) -> None:
         """An observer that fails must not cost anybody the answer of an order."""
@@ -277,8 +292,8 @@ class Transport:
         return aiohttp.ClientTimeout(total=self._timeout_seconds, connect=self._timeout_seconds, ceil_threshold=math.inf)
 
     async def warm(self, connections: int) -> int:
-        """Have up to that many open connections for writes, opening what is missing; how many there are. Never raises for what
-        the network does."""
+        """Have up to that many open connections for writes, opening what is missing and replacing what is old; how many there
+        are. Never raises for what the network does."""
         connector = self._connections.writes().connector
         if connector is None:
             return 0
@@ -290,6 +305,9 @@ class Transport:
         async def one() -> None:
             connection = await connector.connect(request, traces=[], timeout=self._timeout())
             await all_started.wait()
+            if not self._connections.is_fresh(connection):
+                connection.close()
+                connection = await connector.connect(request, traces=[], timeout=self._timeout())
             connection.release()
 
         tasks = [asyncio.create_task(one()) for _ in range(min(connections, self._connections.write_connections))]

@@ -42,6 +42,7 @@ from execution.servers import ServerWatch
 from execution.tasks import end
 from execution.tenure import Tenure
 from execution.tools import Tools
+from execution.warmth import keep_warm
 from storage.any_of import any_of
 from storage.models import BrokerAccount, Order
 from trading.accounts import Environment
@@ -96,6 +97,7 @@ class Floor:
             ("views", self._publish_views),
             ("losses", self.losses.run),
             ("limits", self._keep_limits),
+            ("warmth", lambda: keep_warm(self.desks)),
             ("servers", self._servers.run),
         ]
         if self._tools.pace.head_start:

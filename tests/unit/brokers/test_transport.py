@@ -331,6 +331,21 @@ async def test_warm_connections_carry_the_burst_that_follows(pool: ConnectionPoo
         assert server.connections == 3
 
 
+async def test_what_is_kept_warm_is_replaced_before_it_grows_old() -> None:
+    pool = ConnectionPool(fresh_seconds=0.2)
+    async with raw_server(answer_everything) as server:
+        kite = transport(server, pool)
+        assert await kite.warm(2) == 2
+        assert await kite.warm(2) == 2
+        await eventually(lambda: server.connections == 2)
+        await asyncio.sleep(0.25)
+        assert await kite.warm(2) == 2
+        await eventually(lambda: server.connections == 4)
+        assert isinstance(await kite.write("POST", "/orders", form=FORM), Answered)
+        assert server.connections == 4
+    await pool.close()
+
+
 async def test_warming_is_bounded_by_the_pool_and_counts_what_failed(pool: ConnectionPool) -> None:
     async with raw_server(answer_everything) as server:
         assert await transport(server, pool).warm(100) == pool.write_connections

@@ -1,0 +1,37 @@
+"""Open connections to every broker that may be needed at any moment.
+
+A stop or a sale that comes amid hours of quiet would open one first, which costs several journeys to the broker and back.
+Accounts of a broker share theirs, so one of them asks for all.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from trading.accounts import BrokerName, Environment
+from trading.ports.broker import Broker
+
+KEPT_WARM, PAUSE_SECONDS = 2, 10.0
+
+
+class HasBroker(Protocol):
+    """A desk. Without a login it has no broker."""
+
+    @property
+    def broker(self) -> Broker | None: ...
+
+
+async def keep_warm(desks: Mapping[str, HasBroker]) -> None:
+    """For ever. Whoever has a desk has something that may leave."""
+    while True:
+        await warm(desks.values())
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def warm(desks: Iterable[HasBroker]) -> None:
+    """Once, each broker and environment by one of its accounts."""
+    ways: dict[tuple[BrokerName, Environment], Broker] = {}
+    for desk in desks:
+        if desk.broker is not None:
+            ways.setdefault((desk.broker.name, desk.broker.environment), desk.broker)
+    await asyncio.gather(*(broker.warm(KEPT_WARM) for broker in ways.values()))

@@ -1,0 +1,42 @@
+"""Who has a desk finds an open connection to its broker, and a thousand accounts of a broker ask for it once."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from execution.warmth import KEPT_WARM, warm
+from trading.accounts import BrokerName, Environment
+from trading.ports.broker import Broker
+
+
+@dataclass
+class Way:
+    """A broker that counts what it is asked to open."""
+
+    name: BrokerName
+    environment: Environment = Environment.SIMULATED
+    asked: list[int] = field(default_factory=list)
+
+    async def warm(self, connections: int) -> int:
+        self.asked.append(connections)
+        return connections
+
+
+@dataclass
+class AtDesk:
+    way: Way | None
+
+    @property
+    def broker(self) -> Broker | None:
+        return cast("Any", self.way)
+
+
+async def test_each_broker_and_environment_is_warmed_once_by_one_of_its_accounts() -> None:
+    zerodha = [Way(BrokerName.ZERODHA) for _ in range(3)]
+    others = [Way(BrokerName.DHAN), Way(BrokerName.ZERODHA, Environment.LIVE)]
+    await warm([AtDesk(None), *(AtDesk(way) for way in (*zerodha, *others))])
+    assert [way.asked for way in zerodha] == [[KEPT_WARM], [], []]
+    assert [way.asked for way in others] == [[KEPT_WARM], [KEPT_WARM]]
+
+
+async def test_where_nobody_is_logged_in_nothing_is_opened() -> None:
+    await warm([AtDesk(None)])
