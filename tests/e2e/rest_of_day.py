@@ -227,6 +227,7 @@ async def is_administered(boss: App, staff: App, owner: App, broker_id: str) -> 
         await boss.call("PUT", f"/admin/config/{path}", {"on": False, "reason": "for a moment"})
         await boss.call("PUT", f"/admin/config/{path}", {"on": True})
     await owner.call("POST", f"/strategy/start/{strategy_id}", {"start": "now"})
+    await owner.until_status(strategy_id, lambda status: status["quantity"] == 10, "it has bought")
     running = (await boss.get("/admin/strategies?status=running"))["items"]
     (walker,) = [one["owner_id"] for one in running if one["strategy"]["strategy_id"] == strategy_id]
     assert (await boss.call("DELETE", f"/admin/users/{walker}", expect=409))["error"] == "USER_HAS_OPEN_RUNS"
