@@ -46,7 +46,6 @@ from execution.warmth import keep_warm
 from storage.any_of import any_of
 from storage.models import BrokerAccount, Order
 from trading.accounts import Environment
-from trading.instruments import InstrumentId
 from trading.orders import Leg
 from trading.ports.broker import Broker
 from trading.runs import ExitReason
@@ -354,17 +353,16 @@ class Floor:
         for round_number in itertools.count():
             async with self._tools.database.transaction() as session:
                 traded = await traded_instruments(session, list(self.desks))
-            asking: dict[Environment, tuple[list[Broker], set[InstrumentId]]] = {}
-            for account_id, instrument in traded:
-                desk = self.desks.get(account_id)
-                if desk is not None and desk.broker is not None:
-                    brokers, instruments = asking.setdefault(desk.broker.environment, ([], set()))
-                    brokers.append(desk.broker)
-                    instruments.add(instrument)
-            for brokers, instruments in asking.values():
-                await limits.keep_fresh(sorted(instruments), brokers[round_number % len(brokers)])
-            limits.forget_others({(environment, each) for environment, (_, some) in asking.items() for each in some})
+            for environment, instruments in traded.items():
+                brokers = self._brokers_in(environment)
+                if brokers:
+                    await limits.keep_fresh(sorted(instruments), brokers[round_number % len(brokers)])
+            limits.forget_others({(environment, each) for environment, some in traded.items() for each in some})
             await limits.until_wanted(LIMITS_PAUSE)
+
+    def _brokers_in(self, environment: Environment) -> list[Broker]:
+        at_desks = (desk.broker for desk in self.desks.values())
+        return [broker for broker in at_desks if broker is not None and broker.environment is environment]
 
     # --- views --------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from cache.channels import RunEventHint
 from execution.armed import ArmedOrder
 from storage.any_of import any_of
 from storage.models import BrokerAccount, KillScope, KillSwitch, Order, Run, RunEvent, User, UserState
+from trading.accounts import Environment
 from trading.instruments import InstrumentId
 from trading.orders import OrderState
 from trading.runs import RunState
@@ -93,11 +94,18 @@ async def runs_to_plan(session: AsyncSession, account_ids: Sequence[str], *, now
     return list(await session.scalars(_TO_PLAN, {"account_ids": list(account_ids), "now": now}))
 
 
-async def traded_instruments(session: AsyncSession, account_ids: Sequence[str]) -> list[tuple[str, InstrumentId]]:
-    """What those accounts have open runs in: account and instrument, each pair once."""
-    is_open = (Run.account_id == any_of(account_ids), Run.state != RunState.ENDED)
-    rows = await session.execute(select(Run.account_id, Run.exchange, Run.symbol).where(*is_open).distinct())
-    return [(row.account_id, InstrumentId(row.exchange, row.symbol)) for row in rows]
+async def traded_instruments(session: AsyncSession, account_ids: Sequence[str]) -> dict[Environment, set[InstrumentId]]:
+    """What those accounts have open runs in, by environment."""
+    traded = (
+        select(BrokerAccount.environment, Run.exchange, Run.symbol)
+        .join(BrokerAccount, BrokerAccount.id == Run.account_id)
+        .where(Run.account_id == any_of(account_ids), Run.state != RunState.ENDED)
+        .distinct()
+    )
+    found: dict[Environment, set[InstrumentId]] = {}
+    for environment, exchange, symbol in await session.execute(traded):
+        found.setdefault(environment, set()).add(InstrumentId(exchange, symbol))
+    return found
 
 
 async def session_versions(session: AsyncSession, account_ids: Sequence[str]) -> dict[str, int]:

@@ -91,13 +91,15 @@ class Tenure:
 
     async def _round(self) -> None:
         seconds, owner = self._tools.pace.lease_seconds, self._tools.owner
+        held = set(self._desks.held())
         async with self._tools.database.transaction() as session:
-            held = {lease.account_id: lease for lease in await leases.renew(session, owner=owner, seconds=seconds)}
+            renewed = await leases.renew(session, owner=owner, seconds=seconds, held=held)
             await leases.announce(session, owner=owner, seconds=seconds)
         async with self._tools.database.transaction() as session:
-            held |= {lease.account_id: lease for lease in await self._take_free(session)}
-        self._desks.leave([account_id for account_id in self._desks.held() if account_id not in held])
-        await self._desks.open([lease for account_id, lease in held.items() if account_id not in self._desks.held()])
+            taken = await self._take_free(session)
+        again = {lease.account_id for lease in taken}
+        self._desks.leave([lost for lost in renewed.lost if lost in self._desks.held() and lost not in again])
+        await self._desks.open([lease for lease in (*renewed.found, *taken) if lease.account_id not in self._desks.held()])
 
     async def _take_free(self, session: AsyncSession) -> list[Lease]:
         now = self._tools.clock.monotonic()

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from execution import leases
-from execution.leases import Lease
+from execution.leases import Lease, Renewed
 from storage.database import Database
 from storage.models import BrokerAccount, DeskLease
 from tests.integration.storage.rows import Rows
@@ -40,7 +40,7 @@ async def take(database: Database, owner: str, *, most: int = 500) -> list[Lease
 
 async def renew(database: Database, owner: str) -> list[Lease]:
     async with database.transaction() as session:
-        return await leases.renew(session, owner=owner, seconds=LONG)
+        return (await leases.renew(session, owner=owner, seconds=LONG, held=())).found
 
 
 async def release(database: Database, owner: str, *account_ids: str) -> None:
@@ -101,13 +101,24 @@ async def test_a_lease_that_has_run_out_goes_to_the_next_with_a_new_epoch(databa
 
 async def test_a_lease_runs_for_the_seconds_it_was_taken_for_by_the_databases_clock(database: Database, rows: Rows) -> None:
     _, lease = await account_with_work(rows)
-    for work in (leases.renew, partial(leases.take_free, most=1)):
-        await rows.change(lease, owner="worker-1" if work is leases.renew else None, expires_at=await rows.clock() + AN_HOUR)
+    for owner, work in (("worker-1", partial(leases.renew, held=())), (None, partial(leases.take_free, most=1))):
+        await rows.change(lease, owner=owner, expires_at=await rows.clock() + AN_HOUR)
         before = await rows.clock()
         async with database.transaction() as session:
             await work(session, owner="worker-1", seconds=30.0)
         expires_at = (await read(database, lease)).expires_at
         assert before + HALF_A_MINUTE < expires_at < await rows.clock() + HALF_A_MINUTE
+
+
+async def test_a_renewal_tells_only_what_its_owner_did_not_know(database: Database, rows: Rows) -> None:
+    kept, _ = await account_with_work(rows)
+    gone, lease = await account_with_work(rows)
+    unknown, _ = await account_with_work(rows)
+    await take(database, "worker-1")
+    await rows.change(lease, owner="worker-2")
+    async with database.transaction() as session:
+        renewed = await leases.renew(session, owner="worker-1", seconds=LONG, held=[kept.id, gone.id])
+    assert renewed == Renewed(found=[Lease(unknown.id, epoch=1)], lost=[gone.id])
 
 
 async def test_a_lease_given_up_is_free_at_once(database: Database, rows: Rows) -> None:
