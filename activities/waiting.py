@@ -9,7 +9,7 @@ from execution.waiting import Check, RunWatch
 T = TypeVar("T")
 
 # Each is a write of Temporal's: most waits end before their first.
-HEARTBEAT_SECONDS = 8.0
+HEARTBEAT_SECONDS = 6.0
 
 
 async def wait_with_heartbeat(watch: RunWatch, run_id: str, check: Check[T]) -> T:

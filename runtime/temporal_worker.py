@@ -62,7 +62,7 @@ def make_worker(
         activity_task_poller_behavior=PollerBehaviorSimpleMaximum(10),
         nonsticky_to_sticky_poll_ratio=0.4,
         # By itself the library would hold heartbeats back for four fifths of their timeout, which leaves no time to be late.
-        max_heartbeat_throttle_interval=timedelta(seconds=5),
+        max_heartbeat_throttle_interval=timedelta(seconds=4),
         # A dead worker's runs move to another one after this time.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
         graceful_shutdown_timeout=timedelta(seconds=8),

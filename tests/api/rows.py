@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from execution.alarm_kinds import kind_of
 from execution.timeline import tell
+from storage.appending import write_appended
 from storage.models import Alert, FillRow, JobKind, JobState, Order, PlaygroundData, PlaygroundJob, Run, RunEvent, Strategy
 from tests.api.conftest import Client, Platform
 from trading.accounts import Environment
@@ -128,7 +129,7 @@ async def add_event(platform: Platform, run: Run, message: str) -> int:
     """A line of the run's timeline, committed; its sequence."""
     async with platform.services.database.transaction() as session:
         tell(session, run, "test", message)
-        await session.flush()
+        await write_appended(session)
         return (await session.scalars(select(func.max(RunEvent.sequence)).where(RunEvent.run_id == run.id))).one()
 
 

@@ -21,6 +21,7 @@ from api.live.hub import Admission, Reader, StreamLimits
 from cache.channels import publish_run_event
 from cache.prices import HotPrice, PriceCache
 from execution.timeline import tell
+from storage.appending import write_appended
 from storage.database import Database
 from storage.models import Alert, Order, ReadinessCheck, Run, Strategy, User, UserState
 from storage.repositories.timeline import SettledEvents, newest_settled
@@ -170,7 +171,7 @@ async def test_from_zero_a_stream_brings_everything_page_after_page(platform: Pl
     async with platform.services.database.transaction() as session:
         for message in expected:
             tell(session, run, "test", message)
-            await session.flush()
+            await write_appended(session)
     async with served(platform) as base, listening(base, user, "/stream", last_event_id="0") as stream:
         assert await stream.messages(len(expected)) == expected
 
@@ -588,7 +589,7 @@ async def test_a_line_with_a_lower_number_that_is_committed_later_is_not_lost(pl
     settled = await settled_from_now(database)
     async with database.transaction() as slow:
         tell(slow, run, "test", "lower, later")
-        await slow.flush()
+        await write_appended(slow)
         await add_event(platform, run, "higher, sooner")
         assert await read_all(database, settled) == []
         assert settled.is_waiting
@@ -604,9 +605,9 @@ async def test_the_same_when_the_slow_transaction_has_begun_to_write_last(platfo
     async with database.transaction() as fast, database.transaction() as slow:
         await fast.execute(text("SELECT pg_current_xact_id()"))
         tell(slow, run, "test", "lower, later")
-        await slow.flush()
+        await write_appended(slow)
         tell(fast, run, "test", "higher, sooner")
-        await fast.flush()
+        await write_appended(fast)
         await fast.commit()
         assert await read_all(database, settled) == []
     await read_until(database, settled, ["lower, later", "higher, sooner"])
@@ -619,7 +620,7 @@ async def test_a_transaction_that_is_rolled_back_holds_nothing_up(platform: Plat
     settled = await settled_from_now(database)
     async with database.transaction() as session:
         tell(session, run, "test", "gone")
-        await session.flush()
+        await write_appended(session)
         await session.rollback()
     await add_event(platform, run, "stays")
     await read_until(database, settled, ["stays"])
