@@ -51,7 +51,7 @@ async def main(settings: Settings, targets: Sequence[Target], records: Records) 
     if settings.worker_metrics_port:
         metrics.serve(settings.worker_metrics_port)
     database = Database(settings.database_url, pool_size=settings.database_pool_size, name="worker")
-    claims = Database(settings.database_url, pool_size=CLAIM_CONNECTIONS, name="worker claims", plans_once=True)
+    claims = Database(settings.database_url, pool_size=CLAIM_CONNECTIONS, name="worker claims")
     redis = connect(settings.redis_url)
     accounts = open_accounts(settings, database, clock, on_call=records.note_call)
     calendar = make_calendar(settings)

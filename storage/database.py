@@ -19,8 +19,6 @@ ANSWER_TIMEOUT_SECONDS = 12.0
 
 # Statements a connection keeps prepared: above the number of different ones that a process knows.
 STATEMENTS_PREPARED = 500
-# By the keys, whatever the tables hold: a plan made on an empty platform would read all of a table that is full by noon.
-PLANS_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 
 class Database:
@@ -33,9 +31,7 @@ class Database:
         pool_size: int = 40,
         name: str = "algo-trading",
         answer_seconds: float = ANSWER_TIMEOUT_SECONDS,
-        plans_once: bool = False,
     ) -> None:
-        """`plans_once`: a statement that finds its rows by their keys is planned when it is first used, and never again."""
         self.engine: AsyncEngine = create_async_engine(
             url,
             # Opened as they are needed and then kept, the last one used first: a new connection knows no statement and no array
@@ -53,7 +49,6 @@ class Database:
                     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
                     "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
                     "timezone": "UTC",
-                    **(PLANS_ONCE if plans_once else {}),
                 },
             },
         )
