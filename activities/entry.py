@@ -91,9 +91,7 @@ class DeskEntryActivities(EntryActivities):
             return None
         instrument = InstrumentId(run.exchange, run.symbol)
         try:
-            # One for ten that leave on the same second, seen to by every tenth: each is free again within some milliseconds.
-            in_all = 2 + run.place_in_buys // 10 if run.place_in_buys % 10 == 0 else 2
-            await desk.broker.warm(in_all)
+            await desk.broker.warm(2)
             return (await self._tools.prices.of({instrument: desk.broker})).get(instrument)
         except (BrokerError, SessionExpired, OSError) as error:
             _log.warning("warm_up_failed", run_id=run_id, error=str(error))
