@@ -238,14 +238,7 @@ class Transport:
         return await self._observed(self._connections.reads(), "POST", path, body=_body(None, json), query=(), may_send=always)
 
     async def _observed(
-        self,
-        session: aiohttp.ClientSession,
-        method: str,
-        path: str,
-        *,
-        body: _Body | None,
-        query: Pairs,
-        may_send: MaySend,
+        self, session: aiohttp.ClientSession, method: str, path: str, *, body: _Body | None, query: Pairs, may_send: MaySend
     ) -> WireResult:
         began = time.perf_counter()
         result = await self._attempt(session, method, path, body=body, query=query, may_send=may_send)
@@ -256,14 +249,7 @@ class Transport:
         return result
 
     async def _attempt(
-        self,
-        session: aiohttp.ClientSession,
-        method: str,
-        path: str,
-        *,
-        body: _Body | None,
-        query: Pairs,
-        may_send: MaySend,
+        self, session: aiohttp.ClientSession, method: str, path: str, *, body: _Body | None, query: Pairs, may_send: MaySend
     ) -> WireResult:
         attempt = _Attempt(has_body=body is not None, may_send=may_send)
         asked_at = datetime.now(UTC)

@@ -15,8 +15,6 @@ STATEMENT_TIMEOUT_MS = 10_000
 IDLE_TRANSACTION_TIMEOUT_MS = 15_000
 # A server that has not answered by then never will (it failed over, its network is cut): the connection is given up (seconds).
 ANSWER_TIMEOUT_SECONDS = 12.0
-
-
 # Statements a connection keeps prepared: above the number of different ones that a process knows.
 STATEMENTS_PREPARED = 500
 
@@ -25,12 +23,7 @@ class Database:
     """Opens sessions. `async with database.transaction() as session:` commits at the end or rolls everything back."""
 
     def __init__(
-        self,
-        url: str,
-        *,
-        pool_size: int = 40,
-        name: str = "algo-trading",
-        answer_seconds: float = ANSWER_TIMEOUT_SECONDS,
+        self, url: str, *, pool_size: int = 40, name: str = "algo-trading", answer_seconds: float = ANSWER_TIMEOUT_SECONDS
     ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url,
