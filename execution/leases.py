@@ -2,19 +2,28 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import ARRAY, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.ids import new_id
 
-# An account needs a desk while a run is open, an order is alive, or the tag of a dead attempt is still looked for.
-_HAS_WORK = """
-    (EXISTS (SELECT 1 FROM runs r WHERE r.account_id = l.account_id AND r.state <> 'ended')
+# A run that waits for its buy time has nothing at its broker: thousands of them need no desk, no lease and no socket. This long
+# before it (more than any lead, trading/lead.py), or once somebody wants out, there is one.
+DESK_AHEAD = timedelta(minutes=15)
+_NEEDS_DESK = """
+    r.state <> 'ended' AND (r.state <> 'scheduled' OR r.stop_requested_at IS NOT NULL OR r.exit_wanted_at IS NOT NULL
+                            OR r.buy_at < clock_timestamp() + :ahead)
+"""
+
+# An account needs a desk while a run has or soon wants shares, an order is alive, or the tag of a dead attempt is looked for.
+_HAS_WORK = f"""
+    (EXISTS (SELECT 1 FROM runs r WHERE r.account_id = l.account_id AND {_NEEDS_DESK})
      OR EXISTS (SELECT 1 FROM orders o WHERE o.account_id = l.account_id AND o.state IN ('armed', 'sending', 'unknown', 'open'))
      OR EXISTS (SELECT 1 FROM orders o WHERE o.account_id = l.account_id AND o.watched_until > clock_timestamp()
                 AND o.state = 'absent'))
-"""
+"""  # noqa: S608 (constants only)
 
 # A broker's book is of one day: an account made on a day without a change has nothing that could be missing.
 _ENSURE = text(
@@ -81,15 +90,15 @@ _QUIET = text(
 
 
 _UNCOVERED = text(
-    """
+    f"""
     SELECT b.id FROM broker_credentials b LEFT JOIN desk_leases l ON l.account_id = b.id
     WHERE (l.owner IS NULL OR l.expires_at <= clock_timestamp())
-      AND (EXISTS (SELECT 1 FROM runs r WHERE r.account_id = b.id AND r.state <> 'ended'
+      AND (EXISTS (SELECT 1 FROM runs r WHERE r.account_id = b.id AND {_NEEDS_DESK}
                    AND r.created_at < clock_timestamp() - make_interval(secs => :grace))
            OR EXISTS (SELECT 1 FROM orders o WHERE o.account_id = b.id AND o.state IN ('armed', 'sending', 'unknown', 'open')
                       AND o.created_at < clock_timestamp() - make_interval(secs => :grace)))
     ORDER BY b.id
-    """
+    """  # noqa: S608 (constants only)
 )
 
 
@@ -121,13 +130,15 @@ async def renew(session: AsyncSession, *, owner: str, seconds: float, held: Coll
 
 async def take_free(session: AsyncSession, *, owner: str, seconds: float, most: int, but_not: Sequence[str] = ()) -> list[Lease]:
     """Take leases of accounts that need a desk and have none, `but_not` those."""
-    rows = await session.execute(_TAKE, {"owner": owner, "seconds": seconds, "most": most, "but_not": list(but_not)})
+    rows = await session.execute(
+        _TAKE, {"owner": owner, "seconds": seconds, "most": most, "but_not": list(but_not), "ahead": DESK_AHEAD}
+    )
     return [Lease(row.account_id, row.epoch) for row in rows]
 
 
 async def idle(session: AsyncSession, *, owner: str) -> list[str]:
     """Accounts of this owner for which there is nothing left to do."""
-    return list(await session.scalars(_IDLE, {"owner": owner}))
+    return list(await session.scalars(_IDLE, {"owner": owner, "ahead": DESK_AHEAD}))
 
 
 async def release(session: AsyncSession, account_ids: Sequence[str], *, owner: str) -> None:
@@ -152,7 +163,9 @@ async def live_workers(session: AsyncSession) -> int:
 
 async def uncovered(session: AsyncSession, *, grace_seconds: float) -> list[str]:
     """Accounts with an open run or a live order, older than the grace, whose desk nobody holds."""
-    return list(await session.scalars(_UNCOVERED, {"grace": grace_seconds}))
+    # A lease that has just become due is being taken.
+    ahead = DESK_AHEAD - timedelta(seconds=grace_seconds)
+    return list(await session.scalars(_UNCOVERED, {"grace": grace_seconds, "ahead": ahead}))
 
 
 async def held_by_all(session: AsyncSession) -> int:

@@ -109,8 +109,8 @@ class Settings(BaseSettings):
         gt=0,
         description="Time between two reads that prove an order absent, seconds; live: 4 at Angel One, 5 at Fyers at least",
     )
-    entry_lead_seconds: float = Field(5.0, gt=0, description="How long before its instant an entry is armed, seconds")
-    entry_jitter_seconds: float = Field(5.0, ge=0, description="Extra spread of the lead over strategies, seconds")
+    entry_lead_seconds: float = Field(5.0, gt=0, le=120, description="How long before its instant an entry is armed, seconds")
+    entry_jitter_seconds: float = Field(5.0, ge=0, le=120, description="Extra spread of the lead over strategies, seconds")
     entry_deadline_seconds: float = Field(
         30.0, gt=0, description="How long an entry may work before its rest is cancelled, seconds"
     )
