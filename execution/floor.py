@@ -57,6 +57,8 @@ RELOAD_PAUSE = 5.0
 LIMITS_PAUSE = 2.0
 # What the apps see may be so many seconds old while answers and fills of a herd are stored.
 VIEWS_WAIT = 3.0
+# They are read again this long after the last time, and longer where reading takes long.
+VIEWS_PAUSE = 0.05
 # The timer sleeps in pieces and reads the wall clock again after each, so that a clock that is set does not carry it away.
 TIMER_PIECE = timedelta(seconds=20)
 
@@ -367,17 +369,20 @@ class Floor:
     # --- views --------------------------------------------------------------------------------------------------------
 
     async def _publish_views(self) -> None:
-        """Keep what the apps see in step with the rows, in batches, off the order path."""
+        """Keep what the apps see in step with the rows, in batches, off the order path, for a fifth of the time at most."""
+        clock, spent = self._tools.clock, 0.0
         while True:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(max(VIEWS_PAUSE, 4 * spent))
             if self._views:
                 await self._tools.news.pass_by(at_most=VIEWS_WAIT)
+                started = clock.monotonic()
                 batch = [self._views.pop() for _ in range(min(len(self._views), 100))]
                 await refresh(self._tools.database, self._redis, batch)
                 async with self._tools.database.transaction() as session:
                     hints = await newest_events(session, batch)
                 for hint in hints:
                     await publish_run_event(self._redis, hint.user_id, hint.strategy_id, sequence=hint.sequence)
+                spent = clock.monotonic() - started
 
 
 def _due_by_time(order: ArmedOrder) -> Due:

@@ -48,6 +48,11 @@ async def release(database: Database, owner: str, *account_ids: str) -> None:
         await leases.release(session, account_ids, owner=owner)
 
 
+async def uncovered(database: Database) -> list[str]:
+    async with database.transaction() as session:
+        return await leases.uncovered(session, grace_seconds=0)
+
+
 async def read(database: Database, lease: DeskLease) -> DeskLease:
     async with database.transaction() as session:
         return await session.get_one(DeskLease, lease.id)
@@ -162,6 +167,37 @@ async def test_an_account_with_nothing_to_do_needs_no_desk(database: Database, r
     run = await rows.run(account, state=RunState.ENDED)
     await rows.order(run, Leg.ENTRY, state=OrderState.FILLED)
     assert not await needs_a_desk(database)
+
+
+async def test_a_run_that_waits_for_its_buy_time_needs_no_desk_until_shortly_before_it(database: Database, rows: Rows) -> None:
+    account = await rows.account()
+    now = await rows.clock()
+    run = await rows.run(account, state=RunState.SCHEDULED, buy_at=now + timedelta(hours=3))
+    await rows.lease(account)
+    assert await take(database, "worker-1") == []
+    assert await uncovered(database) == []
+    await rows.change(run, buy_at=now + timedelta(minutes=14))
+    assert await take(database, "worker-1") == [Lease(account.id, epoch=1)]
+
+
+@pytest.mark.parametrize("wish", ["stop_requested_at", "exit_wanted_at"])
+async def test_a_run_that_waits_and_shall_end_has_a_desk(database: Database, rows: Rows, wish: str) -> None:
+    account = await rows.account()
+    now = await rows.clock()
+    await rows.run(account, state=RunState.SCHEDULED, buy_at=now + timedelta(hours=3), **{wish: now})
+    await rows.lease(account)
+    assert await take(database, "worker-1") == [Lease(account.id, epoch=1)]
+
+
+async def test_a_desk_is_left_when_all_that_its_account_has_is_a_run_for_later(database: Database, rows: Rows) -> None:
+    account = await rows.account()
+    run = await rows.run(account)
+    await rows.lease(account)
+    assert await take(database, "worker-1") == [Lease(account.id, epoch=1)]
+    now = await rows.clock()
+    await rows.change(run, state=RunState.SCHEDULED, buy_at=now + timedelta(hours=3))
+    async with database.transaction() as session:
+        assert await leases.idle(session, owner="worker-1") == [account.id]
 
 
 @pytest.mark.parametrize("state", [state for state in RunState if state is not RunState.ENDED])

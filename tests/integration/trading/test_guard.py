@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 
 from execution.tasks import end
 from storage.models import Alert
@@ -50,6 +51,29 @@ async def test_a_terminated_workflow_is_replaced_and_the_run_goes_on_to_its_stop
     result = await guarded.result(run)
     assert result.end_reason is EndReason.STOP_LOSS
     assert guarded.sides() == ["BUY", "SELL"]
+
+
+async def test_a_lost_workflow_among_many_is_noticed_by_the_list_long_before_its_turn_comes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One workflow is asked after in a round; the one that is lost would be the last of them."""
+    monkeypatch.setattr("runtime.guard.TURN_PER_ROUND", 1)
+    monkeypatch.setattr("runtime.guard.PATIENCE", timedelta(0))
+    account = await world.add_account()
+    runs = sorted([await world.start_run(account, buy_in=600.0) for _ in range(4)], key=lambda run: run.id)
+    lost = world.workflow(runs[-1])
+    await lost.terminate("lost")
+    async with asyncio.timeout(20):
+        while await _is_listed(world.client, lost.id):
+            await asyncio.sleep(0.05)
+    await world.guard().round()
+    assert (await lost.describe()).status is WorkflowExecutionStatus.RUNNING
+    assert await alarms(world) == ["workflow_lost"]
+
+
+async def _is_listed(client: Client, workflow_id: str) -> bool:
+    query = f"WorkflowId = '{workflow_id}' AND ExecutionStatus = 'Running'"
+    return bool([seen async for seen in client.list_workflows(query)])
 
 
 async def test_the_desk_sells_at_the_stop_while_the_workflow_is_lost(world: World) -> None:
