@@ -20,7 +20,7 @@ from listener.signals import Signals
 from listener.triggers import SMALLEST_TICK, Crossing, WatchedStop
 from listener.wanted import Wanted
 from storage.database import Database
-from storage.repositories.stops import PAGE_SIZE, OpenRun, open_runs_page
+from storage.repositories.stops import PAGE_SIZE, OpenRun, open_runs_page, waiting_instruments
 from trading.accounts import BrokerName
 from trading.instruments import InstrumentId
 from trading.ports.clock import Clock
@@ -109,9 +109,9 @@ class Watch:
     async def compare(self) -> None:
         """One full look at Postgres; everything known is made to agree with it."""
         mark = self._intake.triggers.mark()
-        runs = await self._read()
+        runs, waiting = await self._read(), await self._read_waiting()
         self._follow_stops(runs, mark)
-        self._wanted.replace(_instruments_by_broker(runs, paper_carrier=self._paper_carrier()))
+        self._wanted.replace(_instruments_by_broker(runs, waiting, paper_carrier=self._paper_carrier()))
         self._follow_fired(runs)
         self._metrics.gauge("stops_armed", self._intake.triggers.count)
         self.compared_at = self._clock.monotonic()
@@ -127,6 +127,11 @@ class Watch:
             if len(page) < PAGE_SIZE:
                 return runs
             after = page[-1].run_id
+
+    async def _read_waiting(self) -> list[tuple[BrokerName, InstrumentId]]:
+        """Instruments only: ten thousand runs may wait for an afternoon, and none of them has a stop."""
+        async with self._database.transaction() as session:
+            return await waiting_instruments(session, today=trading_date(self._clock.now()))
 
     def _follow_stops(self, runs: Sequence[OpenRun], mark: int) -> None:
         armed = [stop for run in runs if (stop := self._stop_of(run)) is not None]
@@ -218,13 +223,16 @@ class Watch:
             self._intake.arm(stop)
 
 
-def _instruments_by_broker(runs: Sequence[OpenRun], *, paper_carrier: BrokerName | None) -> dict[BrokerName, list[InstrumentId]]:
-    """Those with a stop first: if a feed cannot carry all, it carries these."""
+def _instruments_by_broker(
+    runs: Sequence[OpenRun], waiting: Sequence[tuple[BrokerName, InstrumentId]], *, paper_carrier: BrokerName | None
+) -> dict[BrokerName, list[InstrumentId]]:
+    """Those with a stop first, those of the afternoon last: if a feed cannot carry all, it carries the first."""
+    by_need = sorted(runs, key=lambda run: run.exit is None)
     wanted: dict[BrokerName, list[InstrumentId]] = {}
-    for run in sorted(runs, key=lambda run: run.exit is None):
-        carrier = paper_carrier if run.broker is BrokerName.PAPER else run.broker
+    for broker, instrument in [*((run.broker, run.instrument) for run in by_need), *waiting]:
+        carrier = paper_carrier if broker is BrokerName.PAPER else broker
         if carrier is not None:
-            wanted.setdefault(carrier, []).append(run.instrument)
+            wanted.setdefault(carrier, []).append(instrument)
     return wanted
 
 

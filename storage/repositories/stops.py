@@ -119,7 +119,11 @@ def _open_runs() -> Select[Any]:
             Run.state != RunState.ENDED,
             Run.deleted_at.is_(None),
             Run.id > bindparam("after"),
-            or_(Run.trading_day <= bindparam("today"), Run.buy_at <= bindparam("soon"), held.state.is_not(None)),
+            or_(
+                (Run.state != RunState.SCHEDULED) & (Run.trading_day <= bindparam("today")),
+                Run.buy_at <= bindparam("soon"),
+                held.state.is_not(None),
+            ),
         )
         .order_by(Run.id)
         .limit(PAGE_SIZE)
@@ -131,9 +135,23 @@ _OPEN_RUNS = _open_runs()
 
 
 async def open_runs_page(session: AsyncSession, *, after: str, today: date, soon: datetime) -> list[OpenRun]:
-    """Runs of today, or that buy before `soon`, or that hold something, by id; pass on the last id until a page is short."""
+    """Runs of today that have begun to buy, or that buy before `soon`, or that hold something, by id; pass on the last id until a
+    page is short."""
     rows = await session.execute(_OPEN_RUNS, {"after": after, "today": today, "soon": soon})
     return [_open_run(row) for row in rows.all()]
+
+
+async def waiting_instruments(session: AsyncSession, *, today: date) -> list[tuple[BrokerName, InstrumentId]]:
+    """What today's runs will buy later, each once: people who wait look at prices."""
+    statement = (
+        select(BrokerAccount.broker, Run.exchange, Run.symbol)
+        .join(BrokerAccount, BrokerAccount.id == Run.account_id)
+        .where(Run.state == RunState.SCHEDULED, Run.trading_day <= today, Run.deleted_at.is_(None))
+        .distinct()
+        .order_by(Run.exchange, Run.symbol)
+    )
+    rows = await session.execute(statement)
+    return [(broker, InstrumentId(exchange, symbol)) for broker, exchange, symbol in rows]
 
 
 def _open_run(row: Row[Any]) -> OpenRun:

@@ -7,7 +7,7 @@ import pytest
 
 from storage.database import Database
 from storage.models import Order, Setting
-from storage.repositories.stops import PAGE_SIZE, OpenRun, feed_accounts, open_runs_page
+from storage.repositories.stops import PAGE_SIZE, OpenRun, feed_accounts, open_runs_page, waiting_instruments
 from tests.listener.seeding import (
     Seeded,
     add_account,
@@ -18,6 +18,7 @@ from tests.listener.seeding import (
     update_run,
 )
 from trading.accounts import BrokerName
+from trading.instruments import InstrumentId
 from trading.orders import Leg, OrderState, Side
 from trading.runs import RunState
 from trading.sessions import trading_date
@@ -59,6 +60,21 @@ async def test_tomorrow_s_run_is_read_only_when_it_buys_soon(database: Database,
     assert await read(database) == []
     await update_run(database, held.run_id, buy_at=now + timedelta(minutes=10))
     assert [run.run_id for run in await read(database)] == [held.run_id]
+
+
+async def test_of_runs_that_buy_later_today_only_the_instruments_are_read_each_once(
+    database: Database, held: Seeded, user: str
+) -> None:
+    now = datetime.now(UTC)
+    waiting = [await add_holding_run(database, user, held.account_id, symbol="LATER") for _ in range(2)]
+    for seeded in waiting:
+        async with database.transaction() as session:
+            await session.delete(await session.get_one(Order, seeded.order_id))
+        await update_run(database, seeded.run_id, state=RunState.SCHEDULED, buy_at=now + timedelta(hours=3))
+    assert [run.run_id for run in await read(database)] == [held.run_id]
+    async with database.transaction() as session:
+        found = await waiting_instruments(session, today=trading_date(now))
+    assert found == [(BrokerName.ZERODHA, InstrumentId("NSE", "LATER"))]
 
 
 async def test_an_exit_without_shares_is_not_armed_and_only_the_newest_attempt_counts(database: Database, held: Seeded) -> None:
