@@ -17,10 +17,11 @@ _NEEDS_DESK = """
                             OR r.buy_at < clock_timestamp() + :ahead)
 """
 
-# An account needs a desk while a run has or soon wants shares, an order is alive, or the tag of a dead attempt is looked for.
+# An account needs a desk while a run has or soon wants shares, an order is alive, or a dead attempt's tag is looked for. What
+# is open is read once, and not once for each of ten thousand accounts that only wait.
 _HAS_WORK = f"""
-    (EXISTS (SELECT 1 FROM runs r WHERE r.account_id = l.account_id AND {_NEEDS_DESK})
-     OR EXISTS (SELECT 1 FROM orders o WHERE o.account_id = l.account_id AND o.state IN ('armed', 'sending', 'unknown', 'open'))
+    (l.account_id IN (SELECT r.account_id FROM runs r WHERE {_NEEDS_DESK}
+                      UNION ALL SELECT o.account_id FROM orders o WHERE o.state IN ('armed', 'sending', 'unknown', 'open'))
      OR EXISTS (SELECT 1 FROM orders o WHERE o.account_id = l.account_id AND o.watched_until > clock_timestamp()
                 AND o.state = 'absent'))
 """  # noqa: S608 (constants only)

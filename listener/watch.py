@@ -29,6 +29,8 @@ from trading.runs import ExitReason, RunState
 from trading.sessions import trading_date
 
 COMPARE_SECONDS = 2.0
+# How old the list of instruments may be that are bought later today.
+WAITING_SECONDS = 5.0
 # With very many runs a full read takes a while; the rest after it is at least this many times as long.
 REST_FACTOR = 4
 RECONNECT_SECONDS = 0.5
@@ -83,6 +85,9 @@ class Watch:
         self._metrics = metrics
         self._complaints = complaints
         self._nudged = asyncio.Event()
+        # What today's runs will buy later, as it was read at that monotonic second.
+        self._waiting: list[tuple[BrokerName, InstrumentId]] = []
+        self._waiting_read_at = float("-inf")
         # Monotonic seconds of the last full compare; None before the first.
         self.compared_at: float | None = None
 
@@ -129,9 +134,13 @@ class Watch:
             after = page[-1].run_id
 
     async def _read_waiting(self) -> list[tuple[BrokerName, InstrumentId]]:
-        """Instruments only: ten thousand runs may wait for an afternoon, and none of them has a stop."""
-        async with self._database.transaction() as session:
-            return await waiting_instruments(session, today=trading_date(self._clock.now()))
+        """Instruments only: ten thousand runs may wait for an afternoon, and none of them has a stop. Not read each time somebody
+        starts one more."""
+        if self._clock.monotonic() >= self._waiting_read_at + WAITING_SECONDS:
+            async with self._database.transaction() as session:
+                self._waiting = await waiting_instruments(session, today=trading_date(self._clock.now()))
+            self._waiting_read_at = self._clock.monotonic()
+        return self._waiting
 
     def _follow_stops(self, runs: Sequence[OpenRun], mark: int) -> None:
         armed = [stop for run in runs if (stop := self._stop_of(run)) is not None]

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -146,11 +146,13 @@ class Guard:
     async def _missing(self, now: datetime) -> list[Run]:
         """Open runs without a running workflow, as far as Temporal's list knows, which may be a moment behind."""
         async with self._database.transaction() as session:
-            rows = await session.execute(select(Run.workflow_id, Run.id).where(_may_be_checked(now)))
-            expected = {row.workflow_id: row.id for row in rows}
+            count = await session.scalar(select(func.count()).select_from(Run).where(_may_be_checked(now)))
         try:
-            if (await self._client.count_workflows(self._running)).count == len(expected):
+            if (await self._client.count_workflows(self._running)).count == count:
                 return []
+            async with self._database.transaction() as session:
+                rows = await session.execute(select(Run.workflow_id, Run.id).where(_may_be_checked(now)))
+                expected = {row.workflow_id: row.id for row in rows}
             async for workflow_id in self._list_running():
                 expected.pop(workflow_id, None)
         except RPCError as error:
