@@ -14,7 +14,7 @@ from api.errors import ApiError, ErrorCode
 from api.roles import Rule, Scope, rule_for
 from api.services import Services
 from api.tokens import ACCESS, api_key_hash, looks_like_a_key
-from storage.models import Role, User, UserState
+from storage.models import Role, UserState
 from storage.repositories import api_keys, users
 
 log = structlog.get_logger()
@@ -80,11 +80,11 @@ async def _signed_in(request: Request, platform: Services) -> Caller:
     if scheme.lower() != "bearer" or not token:
         raise ApiError(ErrorCode.UNAUTHENTICATED)
     claims = platform.signer.read(token, audience=ACCESS)
-    async with platform.database.transaction() as session:
-        user = await users.find_with_session(session, user_id=claims.user_id, family_id=claims.subject_id)
+    async with platform.database.connection() as connection:
+        user = await users.find_with_session(connection, user_id=claims.user_id, family_id=claims.subject_id)
     if user is None:
         raise ApiError(ErrorCode.TOKEN_INVALID)
-    await _check_state(platform, user)
+    await _check_state(platform, user.id, user.state)
     return Caller(
         user_id=user.id,
         email=user.email,
@@ -105,7 +105,7 @@ async def _with_key(platform: Services, key: str) -> Caller:
     if found is None:
         raise ApiError(ErrorCode.API_KEY_INVALID)
     row, user = found
-    await _check_state(platform, user)
+    await _check_state(platform, user.id, user.state)
     return Caller(
         user_id=user.id,
         email=user.email,
@@ -120,7 +120,7 @@ async def _with_key(platform: Services, key: str) -> Caller:
     )
 
 
-async def _check_state(platform: Services, user: User) -> None:
-    if user.state is not UserState.ACTIVE:
+async def _check_state(platform: Services, user_id: str, state: UserState) -> None:
+    if state is not UserState.ACTIVE:
         raise ApiError(ErrorCode.USER_SUSPENDED)
-    await platform.throttle.request(user.id)
+    await platform.throttle.request(user_id)

@@ -46,6 +46,42 @@ Times are `HH:MM:SS` Indian time, prices rupees. Every error has the shape `{"er
 Mutations accept an `Idempotency-Key`. Live streams resume with `Last-Event-ID`."""
 
 
+# Order matters where a fixed word and an id share a place: the fixed words come first. They are included one by one, without a
+# router around them: FastAPI matches a router within a router once more at each level, for each request.
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    broker_statistics.reading,
+    own_security.router,
+    broker.reading,
+    broker.router,
+    paper.reading,
+    paper.router,
+    callbacks.router,
+    orders.instruments,
+    running.router,
+    running.reading,
+    strategies.reading,
+    strategies.router,
+    streams.router,
+    orders.router,
+    analytics.router,
+    day_readiness.router,
+    playground.router,
+    playground.reading,
+    notifications.router,
+    notifications.reading,
+    devices.router,
+    devices.reading,
+    safety.router,
+    safety.reading,
+    alerts.router,
+    alerts.reading,
+    administration.router,
+    administration.reading,
+    operation.router,
+)
+
+
 def create_app(
     settings: Settings | None = None, *, replaced: Replacements | None = None, records: Records | None = None
 ) -> FastAPI:
@@ -75,49 +111,11 @@ def create_app(
     declared.document(app)
     error_handlers.install(app)
     _add_middleware(app, chosen)
-    app.include_router(_versioned(), prefix=PREFIX)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX)
     # The same three at the root, where probes and scrapers look; documented once, under the prefix.
     app.include_router(operation.router, include_in_schema=False)
     return app
-
-
-def _versioned() -> APIRouter:
-    """Order matters where a fixed word and an id share a place: the fixed words come first."""
-    router = APIRouter()
-    for routes in (
-        auth.router,
-        broker_statistics.reading,
-        own_security.router,
-        broker.reading,
-        broker.router,
-        paper.reading,
-        paper.router,
-        callbacks.router,
-        orders.instruments,
-        running.router,
-        running.reading,
-        strategies.reading,
-        strategies.router,
-        streams.router,
-        orders.router,
-        analytics.router,
-        day_readiness.router,
-        playground.router,
-        playground.reading,
-        notifications.router,
-        notifications.reading,
-        devices.router,
-        devices.reading,
-        safety.router,
-        safety.reading,
-        alerts.router,
-        alerts.reading,
-        administration.router,
-        administration.reading,
-        operation.router,
-    ):
-        router.include_router(routes)
-    return router
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:

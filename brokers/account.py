@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, NotRequired, TypedDict, Unpack
 
+from brokers.connections import ConnectionPool
 from brokers.environments import check_environment
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.transport import ConnectionPool, Transport
+from brokers.transport import Transport
 from brokers.turns import LocalTurns, Turns
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName, Credentials, Environment

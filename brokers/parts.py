@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from brokers.connections import ConnectionPool
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
-from brokers.transport import ConnectionPool
 from brokers.turns import Turns
 from brokers.urls import BrokerUrls
 from trading.accounts import Credentials, Environment

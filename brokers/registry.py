@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Literal, overload
 
 from brokers.angel_one.parts import PARTS as ANGEL_ONE
+from brokers.connections import ConnectionPool
 from brokers.dhan.parts import PARTS as DHAN
 from brokers.fyers.parts import PARTS as FYERS
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
 from brokers.parts import BrokerParts
-from brokers.transport import ConnectionPool
 from brokers.turns import Turns
 from brokers.urls import BrokerUrls
 from brokers.zerodha.parts import PARTS as ZERODHA

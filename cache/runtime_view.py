@@ -143,12 +143,13 @@ class RuntimeView:
 
     async def read(self, strategy_id: str) -> View | None:
         """With the hot price, if there is one. None: not in the cache, so ask Postgres. Raises CacheUnavailable."""
-        async with answering():
-            state = await cast(Awaitable[dict[bytes, bytes]], self._redis.hgetall(runtime_key(strategy_id)))
-            plan = await self.read_plan(strategy_id)
-            if not state or plan is None:
+        async with answering(), self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(runtime_key(strategy_id))
+            pipeline.hgetall(strategy_key(strategy_id))
+            state, fields = await pipeline.execute()
+            if not state or not fields:
                 return None
-            view = _decode_view(state)
+            view, plan = _decode_view(state), _PLAN.validate_python(_texts(fields))
         hot = (await self._prices.read([plan.instrument])).get(plan.instrument)
         return view.at_price(hot.price, at=hot.at) if hot else view.at_price(None, at=None)
 

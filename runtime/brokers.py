@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from brokers.answers import StatedTime
 from brokers.calls import Observer
+from brokers.connections import ConnectionPool
 from brokers.instrument_tokens import InstrumentTokens
 from brokers.limits import BrokerLimits
 from brokers.parts import Postbacks
 from brokers.registry import BROKERS, BrokerRegistry, UnsupportedBroker
-from brokers.transport import ConnectionPool
 from brokers.urls import BrokerUrls
 from cache.connection import connect
 from cache.turns import RedisTurns

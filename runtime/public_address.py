@@ -4,7 +4,8 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from brokers.answers import Answered
-from brokers.transport import ConnectionPool, Transport
+from brokers.connections import ConnectionPool
+from brokers.transport import Transport
 from runtime.settings import Settings
 
 

@@ -16,7 +16,8 @@ import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from brokers.answers import Answered, WireResult
-from brokers.transport import ConnectionPool, Transport
+from brokers.connections import ConnectionPool
+from brokers.transport import Transport
 from runtime.alarm_words import Message
 from runtime.settings import Settings
 from storage.models import Severity

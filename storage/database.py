@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from storage.appending import write_appended
 
@@ -47,6 +47,7 @@ class Database:
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._by_itself = by_itself
         self._single = async_sessionmaker(by_itself, expire_on_commit=False)
         self._unhurried = asyncio.Semaphore(max(1, pool_size // 4))
 
@@ -61,6 +62,10 @@ class Database:
         """For a single statement, which commits by itself: a transaction around it would ask the server twice more."""
         async with self._single() as session:
             yield session
+
+    def connection(self) -> AsyncConnection:
+        """`async with` it, for a single statement as above that returns plain columns: no session, no objects."""
+        return self._by_itself.connect()
 
     @asynccontextmanager
     async def unhurried(self) -> AsyncIterator[AsyncSession]:

@@ -13,8 +13,9 @@ from brokers.angel_one.fields import decimal, name, optional_name
 from brokers.angel_one.symbols import ORDINARY, AngelInstrument, index_of, instrument_of
 from brokers.angel_one.words import EXCHANGE_TYPES
 from brokers.answers import Answered
+from brokers.connections import ConnectionPool
 from brokers.fields import Row
-from brokers.transport import ConnectionPool, Transport
+from brokers.transport import Transport
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName
 from trading.instruments import Instrument, InstrumentId, Segment

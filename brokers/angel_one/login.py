@@ -8,9 +8,10 @@ from brokers.angel_one.errors import login_data, read_data
 from brokers.angel_one.fields import name, optional_name
 from brokers.angel_one.orders import read_profile
 from brokers.angel_one.session import plain_token, public_headers, session_end, session_headers
+from brokers.connections import ConnectionPool
 from brokers.exact_json import Encodable, encode_json
 from brokers.fields import row
-from brokers.transport import ConnectionPool, Transport
+from brokers.transport import Transport
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, LoginAnswer
 from trading.ports.broker import BrokerRefused

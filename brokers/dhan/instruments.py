@@ -11,8 +11,9 @@ from decimal import Decimal, InvalidOperation
 import structlog
 
 from brokers.answers import Answered
+from brokers.connections import ConnectionPool
 from brokers.dhan import words
-from brokers.transport import ConnectionPool, Transport
+from brokers.transport import Transport
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName
 from trading.instruments import Instrument, InstrumentId, Segment

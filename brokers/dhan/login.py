@@ -8,11 +8,12 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from brokers.answers import WireResult
+from brokers.connections import ConnectionPool
 from brokers.dhan.errors import login_data
 from brokers.dhan.loose import is_missing, optional_word, word
 from brokers.dhan.session import claimed_client_id, session_end, session_headers
 from brokers.fields import Row, row
-from brokers.transport import ConnectionPool, Transport
+from brokers.transport import Transport
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, LoginAnswer
 from trading.ports.broker import BrokerRefused

@@ -9,9 +9,10 @@ from decimal import Decimal, InvalidOperation
 import structlog
 
 from brokers.answers import Answered
+from brokers.connections import ConnectionPool
 from brokers.exact_json import parse_json
 from brokers.fyers.symbols import INDEX_SUFFIX, Key, index_name, instrument_of, segment_of
-from brokers.transport import ConnectionPool, Transport
+from brokers.transport import Transport
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName
 from trading.instruments import Instrument, InstrumentId, Segment

@@ -7,12 +7,13 @@ import hashlib
 from dataclasses import replace
 from urllib.parse import urlencode
 
+from brokers.connections import ConnectionPool
 from brokers.exact_json import encode_json
 from brokers.fields import text
 from brokers.fyers.errors import login_body
 from brokers.fyers.orders import read_profile
 from brokers.fyers.session import VERSION_HEADERS, bare_token, claimed_text, session_end, session_headers
-from brokers.transport import ConnectionPool, Transport
+from brokers.transport import Transport
 from brokers.urls import BrokerUrls
 from trading.accounts import BrokerName, BrokerSession, Credentials, Environment, LoginAnswer
 from trading.ports.broker import BrokerRefused

@@ -10,7 +10,8 @@ from decimal import Decimal, InvalidOperation
 import structlog
 
 from brokers.answers import Answered
-from brokers.transport import ConnectionPool, Transport
+from brokers.connections import ConnectionPool
+from brokers.transport import Transport
 from brokers.urls import BrokerUrls
 from brokers.zerodha.session import VERSION_HEADERS
 from trading.accounts import BrokerName

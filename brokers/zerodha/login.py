@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlencode
 
+from brokers.connections import ConnectionPool
 from brokers.fields import row, text
-from brokers.transport import ConnectionPool, Transport
+from brokers.transport import Transport
 from brokers.urls import BrokerUrls
 from brokers.zerodha.errors import login_data
 from brokers.zerodha.session import VERSION_HEADERS, session_end, session_headers

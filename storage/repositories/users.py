@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import exists, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import String, bindparam, exists, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from storage.models import BrokerAccount, Role, Run, Session, Strategy, User, UserState
 from storage.repositories import accounts
@@ -26,11 +27,31 @@ async def find_by_email(session: AsyncSession, *, email: str) -> User | None:
     return await session.scalar(select(User).where(func.lower(User.email) == email.lower(), User.deleted_at.is_(None)))
 
 
-async def find_with_session(session: AsyncSession, *, user_id: str, family_id: str) -> User | None:
+_FAMILY = bindparam("family_id", type_=String)
+_IS_KNOWN = exists().where(Session.family_id == _FAMILY, Session.user_id == User.id)
+_HAS_ENDED = exists().where(Session.family_id == _FAMILY, Session.revoked_at.is_not(None))
+# Asked with every request: made once, and columns only, since an object of the mapper would cost as much again.
+_WITH_SESSION = select(User.id, User.email, User.name, User.role, User.state, User.broker, User.created_at).where(
+    User.id == bindparam("user_id", type_=String), User.deleted_at.is_(None), _IS_KNOWN, ~_HAS_ENDED
+)
+
+
+class SignedIn(NamedTuple):
+    """What a request needs to know of the user it comes from."""
+
+    id: str
+    email: str
+    name: str
+    role: Role
+    state: UserState
+    broker: str | None
+    created_at: datetime
+
+
+async def find_with_session(connection: AsyncConnection, *, user_id: str, family_id: str) -> SignedIn | None:
     """The user, while that session family of theirs has not been ended."""
-    ended = exists().where(Session.family_id == family_id, Session.revoked_at.is_not(None))
-    known = exists().where(Session.family_id == family_id, Session.user_id == User.id)
-    return await session.scalar(select(User).where(User.id == user_id, User.deleted_at.is_(None), known, ~ended))
+    row = (await connection.execute(_WITH_SESSION, {"user_id": user_id, "family_id": family_id})).first()
+    return None if row is None else SignedIn(*row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ NAMED = {
     ("brokers/angel_one/fields.py", "_parsed", "ValueError"),
     # A socket may be well while a call fails; and a dead token, the one thing looked for, is raised.
     ("brokers/dhan/adapter.py", "_check_session", "(BrokerUnavailable, BrokerRefused, UnreadableAnswer)"),
+    # Not silent: whoever waits for the answer has it raised.
+    ("brokers/http_connection.py", "data_received", "(HttpParserError, HttpParserUpgrade)"),
     # As for Kite's envelope.
     ("brokers/dhan/errors.py", "_parsed", "ValueError"),
     ("brokers/dhan/instruments.py", "_listed", "(ValueError, InvalidOperation)"),
@@ -45,7 +47,7 @@ NAMED = {
     # Nothing came yet, which silence alone makes a failure: it waits on, and raises once the line has been silent for too long.
     ("brokers/sockets.py", "receive_unless_silent", "TimeoutError"),
     # Telling whoever measures: the answer itself is already in hand and goes its way.
-    ("brokers/transport.py", "tell", "Exception"),
+    ("brokers/connections.py", "tell", "Exception"),
 }
 
 
@@ -146,15 +148,15 @@ def test_the_named_handlers_are_still_there() -> None:
     assert handlers >= NAMED
 
 
-def test_only_the_transport_knows_the_http_client() -> None:
+def test_only_a_connection_parses_http() -> None:
     """The linter says so for our packages together; here each module of the brokers answers for itself."""
     importers = {
-        module.path for module in modules_of("brokers") for name, _ in module.imports() if name.split(".")[0] == "aiohttp"
+        module.path for module in modules_of("brokers") for name, _ in module.imports() if name.split(".")[0] == "httptools"
     }
-    assert importers == {"brokers/transport.py"}
+    assert importers == {"brokers/http_connection.py"}
 
 
 def test_a_brokers_own_client_library_is_never_used() -> None:
-    own = {"kiteconnect", "dhanhq", "fyers_apiv3", "SmartApi", "requests", "httpx", "urllib3"}
+    own = {"kiteconnect", "dhanhq", "fyers_apiv3", "SmartApi", "requests", "httpx", "urllib3", "aiohttp"}
     everywhere = modules_of("brokers", "execution", "runtime", "api", "listener", "worker.py")
     assert [module.at(node) for module in everywhere for name, node in module.imports() if name.split(".")[0] in own] == []

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 
+from brokers.connections import ConnectionPool
 from brokers.registry import BrokerRegistry, UnsupportedBroker
-from brokers.transport import ConnectionPool
 from brokers.turns import LocalTurns, Turns
 from brokers.urls import BrokerUrls
 from simulator.testing import RunningSimulator, SimulatedAccount, running_simulator

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from brokers.answers import StatedTime
-from brokers.transport import ConnectionPool, Transport
+from brokers.connections import ConnectionPool
+from brokers.transport import Transport
 from runtime.clock_watch import DATABASE, LASTING_SECONDS, TOLERANCE, ClockWatch, broker_bounds
 from runtime.kernel_clock import KernelClock, judge, read_kernel_clock
 from storage.database import Database

@@ -4,7 +4,8 @@ import pytest
 
 from brokers.answers import Answered
 from brokers.calls import Call, CallOutcome
-from brokers.transport import ConnectionPool, Transport
+from brokers.connections import ConnectionPool
+from brokers.transport import Transport
 from tests.unit.brokers.raw_server import Connection, raw_server, unused_port
 
 HEADERS = {"Authorization": "token key:secret"}

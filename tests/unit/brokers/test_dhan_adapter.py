@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from brokers.connections import ConnectionPool
 from brokers.dhan.adapter import LiveDhanBroker, SimulatedDhanBroker
 from brokers.dhan.login import DhanLogin
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.transport import ConnectionPool
 from brokers.urls import BrokerUrls
 from tests.unit.brokers.clock import HeldClock
 from tests.unit.brokers.raw_server import Connection, RawServer, Script, raw_server

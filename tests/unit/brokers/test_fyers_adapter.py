@@ -6,11 +6,12 @@ from decimal import Decimal
 
 import pytest
 
+from brokers.connections import ConnectionPool
 from brokers.fyers.adapter import FyersBroker, LiveFyersBroker, SimulatedFyersBroker
 from brokers.fyers.limits import LIMITS
 from brokers.fyers.pace import Need
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.transport import ConnectionPool, always
+from brokers.transport import always
 from brokers.urls import BrokerUrls
 from tests.unit.brokers.clock import HeldClock
 from tests.unit.brokers.raw_server import Connection, RawServer, Script, raw_server, unused_port

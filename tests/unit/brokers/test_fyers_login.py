@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from brokers.connections import ConnectionPool
 from brokers.fyers.instruments import FyersInstruments
 from brokers.fyers.login import FyersLogin
-from brokers.transport import ConnectionPool
 from brokers.urls import BrokerUrls
 from tests.unit.brokers.clock import HeldClock
 from tests.unit.brokers.raw_server import Connection, raw_server

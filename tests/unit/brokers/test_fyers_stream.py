@@ -12,11 +12,11 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from brokers.connections import ConnectionPool
 from brokers.fyers import frames
 from brokers.fyers.adapter import SimulatedFyersBroker
 from brokers.fyers.ticks import NO_VALUE
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.transport import ConnectionPool
 from tests.unit.brokers.clock import HeldClock
 from tests.unit.brokers.raw_server import Connection, eventually, raw_server
 from tests.unit.brokers.test_fyers_adapter import urls_of

@@ -3,8 +3,8 @@ from decimal import Decimal
 
 import pytest
 
+from brokers.connections import ConnectionPool
 from brokers.registry import BROKERS, BrokerRegistry, UnsupportedBroker
-from brokers.transport import ConnectionPool
 from brokers.turns import LocalTurns
 from brokers.urls import BrokerUrls
 from brokers.zerodha.adapter import LiveZerodhaBroker, SimulatedZerodhaBroker

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from brokers.answers import Answered, NoAnswer, NotSent
-from brokers.transport import ConnectionPool, Transport, _socket
+from brokers.connections import ConnectionPool, open_socket
+from brokers.transport import Transport
 from tests.unit.brokers.raw_server import Connection, RawServer, eventually, raw_server, unused_port
 
 FORM = [("tag", "t1"), ("quantity", "5")]
@@ -223,6 +224,7 @@ async def test_a_check_that_says_no_keeps_every_byte_back(pool: ConnectionPool, 
         result = await transport(server, pool).write(method, "/orders", **content, may_send=lambda: False)
         assert isinstance(result, NotSent)
         assert "too late" in result.why
+        await pool.close()
         await eventually(lambda: bool(received))
     assert received == [b""]
 
@@ -394,7 +396,7 @@ async def test_a_header_that_cannot_be_sent_is_not_sent_and_not_shown(pool: Conn
 
 
 def test_sockets_give_up_on_unacknowledged_bytes_and_do_not_delay_small_ones() -> None:
-    with _socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 0))) as opened:
+    with open_socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 0))) as opened:
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5_000
 

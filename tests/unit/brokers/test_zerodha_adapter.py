@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from brokers.connections import ConnectionPool
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.transport import ConnectionPool, always
+from brokers.transport import always
 from brokers.urls import BrokerUrls
 from brokers.zerodha.adapter import LiveZerodhaBroker, SimulatedZerodhaBroker, ZerodhaBroker
 from brokers.zerodha.limits import LIMITS

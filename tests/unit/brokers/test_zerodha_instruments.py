@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from brokers.transport import ConnectionPool
+from brokers.connections import ConnectionPool
 from brokers.urls import BrokerUrls
 from brokers.zerodha.instruments import ZerodhaInstruments, parse_master, segment_of
 from tests.unit.brokers.raw_server import Connection, raw_server, unused_port

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from brokers.transport import ConnectionPool
+from brokers.connections import ConnectionPool
 from brokers.urls import BrokerUrls
 from brokers.zerodha.login import ZerodhaLogin
 from tests.unit.brokers.clock import HeldClock

@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from brokers.connections import ConnectionPool
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.transport import ConnectionPool
 from brokers.urls import BrokerUrls
 from brokers.zerodha.adapter import SimulatedZerodhaBroker
 from brokers.zerodha.limits import LIMITS

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from brokers.angel_one.adapter import LiveAngelOneBroker, SimulatedAngelOneBroker
+from brokers.connections import ConnectionPool
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.transport import ConnectionPool
 from brokers.urls import BrokerUrls
 from tests.contract.world import SystemClock
 from tests.unit.brokers.angel_one.rows import order_row

@@ -10,7 +10,7 @@ import pytest
 from brokers.angel_one.login import AngelOneLogin
 from brokers.angel_one.postback import claimed_user_id, read_postback
 from brokers.angel_one.session import plain_token, session_end
-from brokers.transport import ConnectionPool
+from brokers.connections import ConnectionPool
 from brokers.urls import BrokerUrls
 from tests.unit.brokers.angel_one.rows import order_row
 from tests.unit.brokers.clock import HeldClock

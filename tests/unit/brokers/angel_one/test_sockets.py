@@ -18,8 +18,8 @@ from brokers.angel_one import heartbeat
 from brokers.angel_one.adapter import SimulatedAngelOneBroker
 from brokers.angel_one.limits import LIMITS
 from brokers.angel_one.stream import AngelOneTickStream
+from brokers.connections import ConnectionPool
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.transport import ConnectionPool
 from brokers.urls import BrokerUrls
 from tests.contract.world import SystemClock
 from tests.unit.brokers.angel_one.rows import order_row
