@@ -33,6 +33,7 @@ from api.routes import (
     streams,
 )
 from api.services import Replacements, Services, open_services
+from runtime.garbage import collect_seldom
 from runtime.logging import configure_logging
 from runtime.records import Records
 from runtime.settings import Settings
@@ -144,4 +145,6 @@ def __getattr__(name: str) -> FastAPI:
     settings = Settings()
     records = Records(settings, kind="api")
     configure_logging(settings, process="api", keep=records.book.keep_event)
-    return globals().setdefault("app", create_app(settings, records=records))  # type: ignore[no-any-return]
+    app = globals().setdefault("app", create_app(settings, records=records))
+    collect_seldom()
+    return app  # type: ignore[no-any-return]

@@ -1,5 +1,6 @@
 """A strategy's state: from Redis while that is fresh, else from Postgres. Never an error because Redis is away."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -9,11 +10,14 @@ from api.services import Services
 from cache import rebuild
 from cache.connection import CacheUnavailable
 from cache.runtime_view import PlanView, RuntimeView, View
+from storage.repositories import strategies
 
 log = structlog.get_logger()
 
 # An older view is not shown: whoever should have brought it up to date may have been unable to reach Redis.
 FRESH = timedelta(seconds=10)
+# So many of one person's views are brought up to date at once.
+TOGETHER = 50
 
 
 async def read_status(services: Services, *, strategy_id: str, user_id: str) -> View | None:
@@ -22,11 +26,14 @@ async def read_status(services: Services, *, strategy_id: str, user_id: str) -> 
     if cached is not None and cached.user_id == user_id and abs(services.clock.now() - cached.as_of) < FRESH:
         return cached
     async with services.database.transaction() as session:
-        found = await rebuild.read_views(session, [strategy_id])
-    if not found or found[0][0].user_id != user_id:
+        # Who asks about one strategy goes on to ask about the others that run: they are read together.
+        running = await strategies.running_ids(session, user_id=user_id, since=strategy_id, limit=TOGETHER)
+        found = await rebuild.read_views(session, list({strategy_id, *running}))
+    own = {view.strategy_id: (view, plan) for view, plan in found if view.user_id == user_id}
+    if strategy_id not in own:
         return None
-    view, plan = found[0]
-    await _keep(services, view, plan)
+    await _keep(services, list(own.values()))
+    view, plan = own[strategy_id]
     hot = await hot_price(services, plan.instrument)
     return view.at_price(hot.price, at=hot.at) if hot else view.at_price(None, at=None)
 
@@ -40,9 +47,9 @@ async def _cached(services: Services, strategy_id: str) -> View | None:
         return None
 
 
-async def _keep(services: Services, view: View, plan: PlanView) -> None:
+async def _keep(services: Services, views: Sequence[tuple[View, PlanView]]) -> None:
     """Whoever asks again within the next seconds is answered from Redis."""
     try:
-        await RuntimeView(services.redis).write_many([(view, plan)])
+        await RuntimeView(services.redis).write_many(views)
     except CacheUnavailable:
         services.metrics.count("redis_failures")

@@ -67,15 +67,18 @@ async def measure(options: Options) -> Measured:
 async def at_a_rate(call: Callable[[int], Awaitable[Any]], *, per_second: float, count: int) -> list[float]:
     """Milliseconds from each request's planned instant to its answer. Raises what a call raises."""
     loop = asyncio.get_running_loop()
-    began = loop.time() + 0.05
 
-    async def one(number: int) -> float:
-        planned_at = began + number / per_second
-        await asyncio.sleep(planned_at - loop.time())
+    async def one(number: int, planned_at: float) -> float:
         await call(number)
         return (loop.time() - planned_at) * 1000
 
-    return await asyncio.gather(*(one(number) for number in range(count)))
+    # Each is made when its time comes: thousands of them at once would keep this process from sending the first ones.
+    began, under_way = loop.time(), list[asyncio.Task[float]]()
+    for number in range(count):
+        planned_at = began + number / per_second
+        await asyncio.sleep(planned_at - loop.time())
+        under_way.append(asyncio.create_task(one(number, planned_at)))
+    return await asyncio.gather(*under_way)
 
 
 async def _running_strategies(world: World) -> list[Planned]:

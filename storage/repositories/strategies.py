@@ -76,6 +76,13 @@ def plan_of(strategy: Strategy) -> Plan:
     )
 
 
+async def running_ids(session: AsyncSession, *, user_id: str, since: str, limit: int) -> Sequence[str]:
+    """Of that user's strategies that run, the one of that id and the next ones made after it."""
+    own = (Strategy.user_id == user_id, Strategy.deleted_at.is_(None), Strategy.state == StrategyState.RUNNING)
+    statement = select(Strategy.id).where(*own, Strategy.id >= since).order_by(Strategy.id).limit(limit)
+    return (await session.scalars(statement)).all()
+
+
 async def open_run(session: AsyncSession, *, strategy_id: str, user_id: str) -> Run | None:
     statement = select(Run).where(Run.strategy_id == strategy_id, Run.user_id == user_id, Run.state != RunState.ENDED)
     return await session.scalar(statement.execution_options(populate_existing=True))

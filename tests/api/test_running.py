@@ -401,6 +401,21 @@ async def test_a_view_of_redis_is_shown_while_it_is_fresh_and_not_longer(platfor
     assert (await user.get(f"/strategy/status/{strategy_id}"))["status"] == shown
 
 
+async def test_whoever_asks_about_an_old_view_has_the_others_that_run_brought_up_to_date_as_well(platform: Platform) -> None:
+    user, stranger = await platform.user(), await platform.user()
+    broker_id = await platform.connect(user)
+    asked, another = [await add_run(platform, user, broker_id) for _ in range(2)]
+    ended = await add_run(platform, user, broker_id, state=RunState.ENDED)
+    foreign = await add_run(platform, stranger, await platform.connect(stranger))
+    cached = RuntimeView(platform.services.redis)
+    await platform.services.redis.flushdb()
+    await user.get(f"/strategy/status/{asked.strategy_id}")
+    seen = {run.id: await cached.read(run.strategy_id) for run in (asked, another, foreign)}
+    assert [view and view.run_id for view in seen.values()] == [asked.id, another.id, None]
+    assert (await user.get(f"/strategy/status/{ended.strategy_id}"))["run_state"] == "ended"
+    await user.refused("GET", f"/strategy/status/{foreign.strategy_id}", 404, "STRATEGY_NOT_FOUND")
+
+
 async def test_runs_and_timeline_are_paged(platform: Platform) -> None:
     user = await platform.user()
     broker_id = await platform.connect(user)

@@ -1,5 +1,8 @@
 """Small parts of the API that need no server."""
 
+import os
+import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.errors import ApiError, ErrorCode
 from api.paging import cursor_of, read_cursor
-from api.passwords import Passwords
+from api.passwords import NICENESS, Passwords
 from api.plans import price_warnings
 from api.schemas.common import TimeOfDay, rounded
 from api.search import search
@@ -106,6 +109,24 @@ async def test_a_user_who_does_not_exist_costs_as_much_as_one_who_does() -> None
     assert not await passwords.matches("wrong", stored)
     assert not await passwords.matches("a password that no user has", None)
     assert hasher.verified == 3
+    passwords.close()
+
+
+class HasherThatNotesItsPriority(PasswordHasher):
+    niceness = 0
+
+    def hash(self, *arguments: Any, **named: Any) -> str:
+        self.niceness = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        return super().hash(*arguments, **named)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
+async def test_hashes_are_made_behind_everything_else() -> None:
+    hasher, own = HasherThatNotesItsPriority(time_cost=1, memory_cost=8, parallelism=1), os.getpriority(os.PRIO_PROCESS, 0)
+    passwords = Passwords(hasher)
+    await passwords.hash("right")
+    assert hasher.niceness == max(own, NICENESS)
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
     passwords.close()
 
 
