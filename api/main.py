@@ -50,6 +50,8 @@ Mutations accept an `Idempotency-Key`. Live streams resume with `Last-Event-ID`.
 # Order matters where a fixed word and an id share a place: the fixed words come first. They are included one by one, without a
 # router around them: FastAPI matches a router within a router once more at each level, for each request.
 ROUTERS: tuple[APIRouter, ...] = (
+    # What is asked most is found first.
+    running.reading,
     auth.router,
     broker_statistics.reading,
     own_security.router,
@@ -60,7 +62,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     callbacks.router,
     orders.instruments,
     running.router,
-    running.reading,
     strategies.reading,
     strategies.router,
     streams.router,
