@@ -2,8 +2,8 @@
 
 Two things it knows from the rows and from Temporal: a run whose rows say that all is done, but whose workflow does not know it
 (its shares were sold by somebody else, a signal was lost, a kill switch came while Temporal was away), is told. An open run whose
-workflow is gone is alarmed within a quarter of a minute and gets a new workflow, which takes over from the rows; one whose workflow
-cannot go on is alarmed when its turn to be asked comes, twenty a second. Until then the desk covers it.
+workflow is gone is alarmed within a quarter of a minute and gets a new workflow, which takes over from the rows. One whose
+workflow cannot go on is alarmed when its turn to be asked comes, twenty a second. Until then the desk covers it.
 """
 
 import asyncio
