@@ -43,9 +43,7 @@ class HttpConnection(asyncio.Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether the next request may be sent over it."""
-        if self._way is None or self._way.is_closing():
-            return False
-        return self._may_go_on and self._answer is None and self._way.get_write_buffer_size() == 0
+        return self._way is not None and not self._way.is_closing() and self._may_go_on and self._answer is None
 
     def send(self, request: bytes) -> "asyncio.Future[Message]":
         """Write the whole request now, without waiting for anything; the future brings the answer, or raises ConnectionBroken.
@@ -108,7 +106,9 @@ class HttpConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._message.status < 200:
             return  # "100 Continue" and its like: the answer is still to come
-        if not self._parser.should_keep_alive():
+        is_sent = self._way is not None and self._way.get_write_buffer_size() == 0
+        if not is_sent or not self._parser.should_keep_alive():
+            # Answered before all of the request was read: what of it is still to come would be taken for the next one.
             self._may_go_on = False
         self._finish()
 

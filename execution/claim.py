@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from sqlalchemy import ARRAY, DateTime, Numeric, RowMapping, String, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from execution.limits import DueEntry, admit_entries, load_limits, lock_accounts
 from storage.database import Database
@@ -254,7 +254,7 @@ def _entry_values(wanted: Sequence[WantedEntry]) -> dict[str, Any]:
 
 
 async def claim_exits(
-    session: AsyncSession, wanted: Sequence[WantedExit], *, owner: str, now: datetime, monotonic: float
+    connection: AsyncConnection | AsyncSession, wanted: Sequence[WantedExit], *, owner: str, now: datetime, monotonic: float
 ) -> list[ClaimedOrder]:
     """As `claim_entries`, for exits: at their stop, at their time, or because the run wants out."""
     if not wanted:
@@ -269,11 +269,11 @@ async def claim_exits(
         "wanted_ats": [leaving.wanted_at for leaving in wanted],
         "triggers": [leaving.trigger for leaving in wanted],
     }
-    return await _claim(session, _CLAIM_EXITS, values, owner=owner, now=now, monotonic=monotonic)
+    return await _claim(connection, _CLAIM_EXITS, values, owner=owner, now=now, monotonic=monotonic)
 
 
 async def _claim(
-    session: AsyncSession,
+    connection: AsyncConnection | AsyncSession,
     statement: Any,
     values: Mapping[str, Any],
     *,
@@ -282,7 +282,7 @@ async def _claim(
     monotonic: float,
 ) -> list[ClaimedOrder]:
     parameters = {**values, "owner": owner, "now": now, "send_within": SEND_WITHIN}
-    rows = (await session.execute(statement, parameters)).mappings().all()
+    rows = (await connection.execute(statement, parameters)).mappings().all()
     return [_claimed(row, send_until=monotonic + SEND_WITHIN.total_seconds(), now=now) for row in rows]
 
 
@@ -293,8 +293,8 @@ async def prepare_claims(database: Database) -> None:
     entry = WantedEntry("", nothing, nothing, "nobody")
     leaving = WantedExit("", nothing, nothing, ExitReason.SELL_TIME, now, "nobody")
     try:
-        async with database.statement() as session:
-            await claim_exits(session, [leaving], owner="", now=now, monotonic=0.0)
+        async with database.statement() as connection:
+            await claim_exits(connection, [leaving], owner="", now=now, monotonic=0.0)
         async with database.transaction() as session:
             await claim_entries(session, [entry], owner="", now=now, monotonic=0.0)
     except (SQLAlchemyError, OSError, TimeoutError) as error:

@@ -46,9 +46,7 @@ class Database:
             },
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._by_itself = by_itself
-        self._single = async_sessionmaker(by_itself, expire_on_commit=False)
+        self._by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._unhurried = asyncio.Semaphore(max(1, pool_size // 4))
 
     @asynccontextmanager
@@ -57,14 +55,9 @@ class Database:
             yield session
             await write_appended(session)
 
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[AsyncSession]:
-        """For a single statement, which commits by itself: a transaction around it would ask the server twice more."""
-        async with self._single() as session:
-            yield session
-
-    def connection(self) -> AsyncConnection:
-        """`async with` it, for a single statement as above that returns plain columns: no session, no objects."""
+    def statement(self) -> AsyncConnection:
+        """`async with` it, for a single statement in columns, which commits by itself: a transaction would ask the server twice
+        more, and a session is for objects."""
         return self._by_itself.connect()
 
     @asynccontextmanager

@@ -5,7 +5,9 @@ import datetime as dt
 import ipaddress
 import ssl
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,23 +19,47 @@ from cryptography.x509.oid import NameOID
 from brokers.answers import Answered, NoAnswer, NotSent
 from brokers.connections import ConnectionPool
 from brokers.transport import Transport
-from tests.unit.brokers.raw_server import Connection, RawServer, eventually, raw_server
+from tests.unit.brokers.raw_server import Connection, RawServer, Script, eventually, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
+Served = Callable[[Script], AbstractAsyncContextManager[RawServer]]
+
+
+@pytest.fixture(scope="session")
+def own_certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return certificate(tmp_path_factory.mktemp("tls"), name="127.0.0.1")
+
+
+@pytest.fixture(params=["http", "https"])
+def served(request: pytest.FixtureRequest, own_certificate: tuple[Path, Path]) -> Served:
+    """Runs a script for each connection, with and without TLS."""
+    return partial(raw_server, tls=server_side(*own_certificate) if request.param == "https" else None)
+
+
 @pytest.fixture
-async def pool() -> AsyncIterator[ConnectionPool]:
-    pool = ConnectionPool()
+async def pool(own_certificate: tuple[Path, Path]) -> AsyncIterator[ConnectionPool]:
+    pool = trusting(own_certificate[0])
     yield pool
     await pool.close()
+
+
+def trusting(certificate_file: Path, *, idle_seconds: float = 50.0) -> ConnectionPool:
+    return ConnectionPool(trust=lambda: ssl.create_default_context(cafile=str(certificate_file)), idle_seconds=idle_seconds)
+
+
+def server_side(certificate_file: Path, key_file: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate_file, key_file)
+    return context
 
 
 def transport(server: RawServer, pool: ConnectionPool, *, path: str = "") -> Transport:
     return Transport(base_url=server.url + path, connections=pool, timeout_seconds=5)
 
 
-async def ask_twice(pool: ConnectionPool, first: bytes) -> tuple[RawServer, list[object]]:
+async def ask_twice(served: Served, pool: ConnectionPool, first: bytes) -> tuple[RawServer, list[object]]:
     """Two requests, one after the other; the first is answered with exactly these bytes."""
     answers = [first]
 
@@ -42,7 +68,7 @@ async def ask_twice(pool: ConnectionPool, first: bytes) -> tuple[RawServer, list
             await connection.request()
             await connection.send(answers.pop(0) if answers else OK)
 
-    async with raw_server(script) as server:
+    async with served(script) as server:
         broker = transport(server, pool)
         return server, [await broker.read("/first"), await broker.read("/second")]
 
@@ -57,8 +83,10 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("answer", WHOLE.values(), ids=WHOLE.keys())
-async def test_an_answer_is_whole_however_it_is_framed_and_its_connection_used_again(pool: ConnectionPool, answer: bytes) -> None:
-    server, (first, second) = await ask_twice(pool, answer)
+async def test_an_answer_is_whole_however_it_is_framed_and_its_connection_used_again(
+    served: Served, pool: ConnectionPool, answer: bytes
+) -> None:
+    server, (first, second) = await ask_twice(served, pool, answer)
     assert isinstance(first, Answered)
     assert (first.status, first.body) == (200, b"hello")
     assert isinstance(second, Answered)
@@ -66,26 +94,26 @@ async def test_an_answer_is_whole_however_it_is_framed_and_its_connection_used_a
 
 
 @pytest.mark.parametrize("answer", WHOLE.values(), ids=WHOLE.keys())
-async def test_an_answer_may_come_byte_by_byte(pool: ConnectionPool, answer: bytes) -> None:
+async def test_an_answer_may_come_byte_by_byte(served: Served, pool: ConnectionPool, answer: bytes) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         for place in range(len(answer)):
             await connection.send(answer[place : place + 1])
             await asyncio.sleep(0)
 
-    async with raw_server(script) as server:
+    async with served(script) as server:
         result = await transport(server, pool).read("/x")
     assert isinstance(result, Answered)
     assert result.body == b"hello"
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-async def test_a_body_may_end_with_its_connection(pool: ConnectionPool, version: bytes) -> None:
+async def test_a_body_may_end_with_its_connection(served: Served, pool: ConnectionPool, version: bytes) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(b"HTTP/" + version + b" 200 OK\r\nContent-Type: text/csv; charset=UTF-8\r\n\r\nhello")
 
-    async with raw_server(script) as server:
+    async with served(script) as server:
         broker = transport(server, pool)
         first, second = await broker.read("/x"), await broker.read("/y")
     for result in (first, second):
@@ -94,13 +122,13 @@ async def test_a_body_may_end_with_its_connection(pool: ConnectionPool, version:
     assert server.connections == 2
 
 
-async def test_a_body_without_a_length_that_is_reset_is_no_answer(pool: ConnectionPool) -> None:
+async def test_a_body_without_a_length_that_is_reset_is_no_answer(served: Served, pool: ConnectionPool) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\n\r\nhel")
         connection.reset()
 
-    async with raw_server(script) as server:
+    async with served(script) as server:
         assert isinstance(await transport(server, pool).read("/x"), NoAnswer)
 
 
@@ -113,14 +141,16 @@ NOT_USED_AGAIN = {
 
 
 @pytest.mark.parametrize("answer", NOT_USED_AGAIN.values(), ids=NOT_USED_AGAIN.keys())
-async def test_a_connection_that_ends_or_is_odd_carries_no_second_request(pool: ConnectionPool, answer: bytes) -> None:
-    server, (_, second) = await ask_twice(pool, answer)
+async def test_a_connection_that_ends_or_is_odd_carries_no_second_request(
+    served: Served, pool: ConnectionPool, answer: bytes
+) -> None:
+    server, (_, second) = await ask_twice(served, pool, answer)
     assert isinstance(second, Answered)
     assert second.body == b"{}"
     assert server.connections == 2
 
 
-async def test_a_connection_that_speaks_while_it_idles_is_not_used_again(pool: ConnectionPool) -> None:
+async def test_a_connection_that_speaks_while_it_idles_is_not_used_again(served: Served, pool: ConnectionPool) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(OK)
@@ -130,7 +160,7 @@ async def test_a_connection_that_speaks_while_it_idles_is_not_used_again(pool: C
             closed.append(await connection.reader.read())
 
     spoken, closed = asyncio.Event(), list[bytes]()
-    async with raw_server(script) as server:
+    async with served(script) as server:
         broker = transport(server, pool)
         assert isinstance(await broker.read("/first"), Answered)
         spoken.set()
@@ -141,14 +171,14 @@ async def test_a_connection_that_speaks_while_it_idles_is_not_used_again(pool: C
     assert server.connections == 2
 
 
-async def test_an_upgrade_nobody_asked_for_is_no_answer(pool: ConnectionPool) -> None:
+async def test_an_upgrade_nobody_asked_for_is_no_answer(served: Served, pool: ConnectionPool) -> None:
     answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-    _, (first, second) = await ask_twice(pool, answer)
+    _, (first, second) = await ask_twice(served, pool, answer)
     assert isinstance(first, NoAnswer)
     assert isinstance(second, Answered)
 
 
-async def test_an_idle_connection_is_closed_by_us_first() -> None:
+async def test_an_idle_connection_is_closed_by_us_first(served: Served, own_certificate: tuple[Path, Path]) -> None:
     closed: list[bytes] = []
 
     async def script(connection: Connection) -> None:
@@ -156,34 +186,34 @@ async def test_an_idle_connection_is_closed_by_us_first() -> None:
         await connection.send(OK)
         closed.append(await connection.reader.read())
 
-    pool = ConnectionPool(idle_seconds=0.05)
-    async with raw_server(script) as server:
+    pool = trusting(own_certificate[0], idle_seconds=0.05)
+    async with served(script) as server:
         assert isinstance(await transport(server, pool).read("/x"), Answered)
         await eventually(lambda: closed == [b""])
     await pool.close()
 
 
 @pytest.mark.parametrize("packed", [zlib.compress(b"plain"), zlib.compress(b"plain", wbits=-15)], ids=["zlib", "raw"])
-async def test_both_kinds_of_deflate_arrive_unpacked(pool: ConnectionPool, packed: bytes) -> None:
+async def test_both_kinds_of_deflate_arrive_unpacked(served: Served, pool: ConnectionPool, packed: bytes) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
-    _, (first, _) = await ask_twice(pool, head + packed)
+    _, (first, _) = await ask_twice(served, pool, head + packed)
     assert isinstance(first, Answered)
     assert first.body == b"plain"
 
 
-async def test_a_coding_nobody_asked_for_is_no_answer(pool: ConnectionPool) -> None:
-    _, (first, _) = await ask_twice(pool, b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx")
+async def test_a_coding_nobody_asked_for_is_no_answer(served: Served, pool: ConnectionPool) -> None:
+    _, (first, _) = await ask_twice(served, pool, b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx")
     assert isinstance(first, NoAnswer)
     assert "coding" in first.why
 
 
-async def test_addresses_go_out_as_brokers_document_them(pool: ConnectionPool) -> None:
+async def test_addresses_go_out_as_brokers_document_them(served: Served, pool: ConnectionPool) -> None:
     async def script(connection: Connection) -> None:
         while True:
             await connection.request()
             await connection.send(OK)
 
-    async with raw_server(script) as server:
+    async with served(script) as server:
         broker = transport(server, pool, path="/api/v3")
         await broker.read("")
         await broker.read("/quote", query=[("i", "NSE:M&M-EQ"), ("i", "NSE:NIFTY 50"), ("tag", "ä+/")])
@@ -237,24 +267,34 @@ def certificate(folder: Path, *, name: str) -> tuple[Path, Path]:
     return certificate_file, key_file
 
 
-@pytest.mark.parametrize(("name", "works"), [("127.0.0.1", True), ("another.example.org", False)])
-async def test_https_reaches_the_server_that_its_certificate_names(tmp_path: Path, name: str, works: bool) -> None:
-    certificate_file, key_file = certificate(tmp_path, name=name)
-    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    served.load_cert_chain(certificate_file, key_file)
+async def test_a_certificate_of_another_name_is_not_sent_to(tmp_path: Path) -> None:
+    certificate_file, key_file = certificate(tmp_path, name="another.example.org")
 
     async def script(connection: Connection) -> None:
-        while True:
-            await connection.request()
-            await connection.send(OK)
+        await connection.request()
 
-    pool = ConnectionPool(trust=lambda: ssl.create_default_context(cafile=str(certificate_file)))
-    async with raw_server(script, tls=served) as server:
-        broker = transport(server, pool)
-        results = [await broker.write("POST", "/orders", form=[("a", "b")]) for _ in range(2)]
+    pool = trusting(certificate_file)
+    async with raw_server(script, tls=server_side(certificate_file, key_file)) as server:
+        result = await transport(server, pool).write("POST", "/orders", form=[("a", "b")])
     await pool.close()
-    expected = Answered if works else NotSent
-    assert all(isinstance(result, expected) for result in results)
-    assert len(server.requests) == (2 if works else 0)
-    if works:
-        assert server.connections == 1
+    assert isinstance(result, NotSent)
+    assert server.requests == []
+
+
+async def test_an_answer_that_comes_before_the_request_was_read_ends_the_connection(pool: ConnectionPool) -> None:
+    async def script(connection: Connection) -> None:
+        if server.connections == 1:
+            await connection.reader.readuntil(b"\r\n\r\n")
+        else:
+            await connection.request()
+        await connection.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n" if server.connections == 1 else OK)
+        await asyncio.sleep(60)
+
+    async with raw_server(script) as server:
+        broker = transport(server, pool)
+        first = await broker.write("POST", "/orders", json=b" " * 50_000_000)
+        second = await broker.write("POST", "/orders", json=b"{}")
+    assert isinstance(first, Answered)
+    assert first.status == 413
+    assert isinstance(second, Answered)
+    assert server.connections == 2
