@@ -7,9 +7,10 @@ from xml.sax.saxutils import escape
 
 from bench.result import Point, Row
 
-WIDTH, HEIGHT = 760, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 210, 40, 50
+WIDTH, HEIGHT = 860, 420
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 310, 40, 50
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#7f7f7f")
+_DASHES = ("none", "6 3", "2 2")
 _MOST_STEPS = 300
 Pairs = Sequence[tuple[float, float]]
 
@@ -85,13 +86,13 @@ def draw(title: str, lines: Mapping[str, Pairs], *, across: Axis, up: Axis, dots
         *_grid(across, up),
     ]
     for number, (name, pairs) in enumerate(lines.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
+        look = _look(number)
         places = [(_x(across, at), _y(up, value)) for at, value in pairs]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<polyline points="{path}" fill="none" {look}/>')
         if dots:
-            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in places]
-        parts += _name(name, number, colour)
+            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{_colour(number)}"/>' for x, y in places]
+        parts += _name(name, number, look)
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -119,9 +120,19 @@ def _grid(across: Axis, up: Axis) -> list[str]:
     return parts
 
 
-def _name(name: str, number: int, colour: str) -> list[str]:
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _look(number: int) -> str:
+    """Colours come round again with other dashes, so that no two lines look the same."""
+    dashes = _DASHES[number // len(_COLOURS) % len(_DASHES)]
+    return f'stroke="{_colour(number)}" stroke-width="2" stroke-dasharray="{dashes}"'
+
+
+def _name(name: str, number: int, look: str) -> list[str]:
     x, y = WIDTH - _RIGHT + 14, _TOP + 12 + number * 20
     return [
-        f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{colour}"/>',
-        f'<text x="{x + 16}" y="{y}" font-size="11">{escape(name)}</text>',
+        f'<line x1="{x}" y1="{y - 4}" x2="{x + 24}" y2="{y - 4}" {look}/>',
+        f'<text x="{x + 30}" y="{y}" font-size="11">{escape(name)}</text>',
     ]
