@@ -281,6 +281,30 @@ async def test_a_certificate_of_another_name_is_not_sent_to(tmp_path: Path) -> N
     assert server.requests == []
 
 
+async def test_a_handshake_that_hangs_is_not_sent_and_costs_no_place(own_certificate: tuple[Path, Path]) -> None:
+    ended: list[bytes] = []
+
+    async def script(connection: Connection) -> None:
+        ended.append(await connection.reader.read())
+
+    pool = trusting(own_certificate[0])
+    async with raw_server(script) as server:
+        url = server.url.replace("http:", "https:")
+        broker = Transport(base_url=url, connections=pool, timeout_seconds=0.2)
+        hung = await asyncio.gather(*(broker.write("POST", "/orders", json=b"{}") for _ in range(pool.write_connections + 10)))
+        await eventually(lambda: len(ended) == server.connections)
+        assert all(result == NotSent("timed out") for result in hung)
+    async with raw_server(answer_twice, tls=server_side(*own_certificate)) as server:
+        assert isinstance(await transport(server, pool).write("POST", "/orders", json=b"{}"), Answered)
+    await pool.close()
+
+
+async def answer_twice(connection: Connection) -> None:
+    for _ in range(2):
+        await connection.request()
+        await connection.send(OK)
+
+
 async def test_an_answer_that_comes_before_the_request_was_read_ends_the_connection(pool: ConnectionPool) -> None:
     async def script(connection: Connection) -> None:
         if server.connections == 1:
