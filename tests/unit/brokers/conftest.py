@@ -11,7 +11,8 @@ _ON_THE_WIRE = {"test_transport.py", "test_http_connection.py"}
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory] | None:
-    if item.path.name not in _ON_THE_WIRE:
-        return None
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:
+    loops: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in _ON_THE_WIRE:
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
