@@ -60,7 +60,7 @@ async def is_complete(redis: Redis) -> bool:
         return await redis.exists(COMPLETE) == 1
 
 
-# Columns and no objects of the mapper, which would take a third of what a herd's views cost the worker.
+# Columns and no objects of the mapper: the worker makes a herd's views on the core that its orders need.
 _IDS = any_(bindparam("ids", type_=ARRAY(Text)))
 _STRATEGIES = select(
     # When the transaction began, so before anything was read: a change that is committed later makes a view of its own, which is
