@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.alarms import Alarm, raise_alarm
+from execution.day_rows import AccountDay, DaysRows
 from execution.delivered import Delivered
 from execution.follow import Followed, cover
 from execution.position_rows import read_ledger_row, store_ledger_row
@@ -21,11 +22,12 @@ from execution.seen_twice import SeenTwice
 from execution.timeline import tell
 from execution.views import holding_of
 from storage.database import Database
-from storage.models import Order, Run
-from trading.instruments import InstrumentId, Product
+from storage.models import Run
+from trading.instruments import Product
 from trading.ledger import LedgerKey, OpenRun, baseline_of, missing_shares, net_of, taken_from
 from trading.orders import IN_DOUBT_STATES, BookSnapshot, BrokerTrade
 from trading.ports.broker import Broker
+from trading.reconciliation import OwnRun
 from trading.runs import RunState
 from trading.sessions import trading_date
 
@@ -34,9 +36,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """What our rows say of one account: open runs by key (oldest first), our broker order ids, keys with an order in doubt."""
+    """What our rows say of one account: runs with shares by key (oldest first), our broker order ids, keys with an order in
+    doubt."""
 
-    runs: dict[LedgerKey, list[Run]]
+    runs: dict[LedgerKey, list[OwnRun]]
     own_orders: frozenset[str]
     in_doubt: frozenset[LedgerKey]
 
@@ -44,9 +47,10 @@ class _Account:
 class Ledger:
     """The ledger of one account. Remembers a difference between looks, so that only one seen twice counts."""
 
-    def __init__(self, account_id: str, *, database: Database, settle: timedelta) -> None:
+    def __init__(self, account_id: str, *, database: Database, days: DaysRows, settle: timedelta) -> None:
         self._account_id = account_id
         self._database = database
+        self._days = days
         # Shares that are missing, and what was there before the day's trades.
         self._missing_seen = SeenTwice[LedgerKey](settle)
         self._baseline_seen = SeenTwice[LedgerKey](settle)
@@ -61,8 +65,7 @@ class Ledger:
         self, broker: Broker, book: BookSnapshot, trades: Sequence[BrokerTrade], *, now: datetime
     ) -> list[Followed]:
         """Take off runs what foreign trades have sold. Raises what the broker's reads raise, and then concludes nothing."""
-        async with self._database.transaction() as session:
-            ours = await self._ours(session, book, now)
+        ours = await self._ours(book, now)
         changed: list[Followed] = []
         for seen in (self._missing_seen, self._baseline_seen, self._delivered):
             seen.keep(ours.runs.keys())
@@ -77,31 +80,18 @@ class Ledger:
                 changed += await take_shortfall(self._database, self._account_id, key, total, now=now)
         return changed
 
-    async def _ours(self, session: AsyncSession, book: BookSnapshot, now: datetime) -> _Account:
-        day = trading_date(now)
-        holding = Run.bought > Run.sold
-        query = (
-            select(Run)
-            .where(Run.account_id == self._account_id, Run.trading_day == day, holding)
-            .order_by(Run.created_at, Run.id)
-        )
-        runs: dict[LedgerKey, list[Run]] = {}
-        for run in await session.scalars(query):
-            runs.setdefault(LedgerKey(InstrumentId(run.exchange, run.symbol), run.product), []).append(run)
-        orders = list(await session.scalars(select(Order).where(Order.account_id == self._account_id, Order.trading_day == day)))
+    async def _ours(self, book: BookSnapshot, now: datetime) -> _Account:
+        ours = (await self._days.read(AccountDay(self._account_id, trading_date(now)))).ours
+        runs: dict[LedgerKey, list[OwnRun]] = {}
+        for run in ours.runs:
+            if run.open_quantity + run.taken_elsewhere > 0:
+                runs.setdefault(run.key, []).append(run)
         # By tag as well: rows of a restored database do not know that they were sent.
-        tags = {order.tag for order in orders}
-        own = [order.broker_order_id for order in orders if order.broker_order_id is not None]
+        tags = {order.tag for order in ours.orders}
+        own = [order.broker_order_id for order in ours.orders if order.broker_order_id is not None]
         own += [seen.broker_order_id for seen in book.orders if seen.tag in tags]
-        return _Account(
-            runs,
-            frozenset(own),
-            frozenset(
-                LedgerKey(InstrumentId(order.exchange, order.symbol), order.product)
-                for order in orders
-                if order.state in IN_DOUBT_STATES
-            ),
-        )
+        in_doubt = frozenset(order.key for order in ours.orders if order.state in IN_DOUBT_STATES)
+        return _Account(runs, frozenset(own), in_doubt)
 
     async def _missing(
         self, broker: Broker, trades: Sequence[BrokerTrade], key: LedgerKey, ours: _Account, *, now: datetime
@@ -117,7 +107,7 @@ class Ledger:
         if baseline is None or delivered is None:
             return 0
         runs = ours.runs[key]
-        left_open = sum(max(holding_of(run).open_quantity, 0) for run in runs if run.state is RunState.ENDED)
+        left_open = sum(max(run.open_quantity, 0) for run in runs if not run.is_open)
 
         def missing(delivered: int) -> int:
             return missing_shares(trades, key, own=ours.own_orders, baseline=baseline, delivered=delivered, left_open=left_open)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 from zlib import crc32
 
 import structlog
@@ -39,6 +40,9 @@ DOUBT_ALARM_AFTER = timedelta(seconds=10)
 # While shares are held the day's trades are compared with ours this often (seconds), also when nothing of ours is under way; a
 # fifth more or less of it by account, so that those who bought on one second do not all compare on one.
 COMPARED_EVERY, COMPARED_SPREAD = 15.0, 0.2
+# Those of a process begin in step, at multiples of this (seconds): a thousand accounts are some seven at a time, whose rows are
+# read in one statement instead of seven.
+COMPARED_IN_STEP = 0.1
 
 
 @dataclass(slots=True)
@@ -74,7 +78,7 @@ class Look:
         self._searches_tags = tools.accounts.limits(account.broker).searches_tags
         self._settle = tools.settle_of(account)
         self._tools = tools
-        self._ledger = Ledger(account.id, database=tools.database, settle=self._settle)
+        self._ledger = Ledger(account.id, database=tools.database, days=tools.days, settle=self._settle)
         self._by_tag: dict[str, _Expected] = {}
         # Buys of ours that may still fill, by instrument: an exchange cancels a sale that would meet one of them.
         self._resting_buys: dict[str, InstrumentId] = {}
@@ -147,7 +151,10 @@ class Look:
 
     def comparison_due_in(self) -> float:
         """Seconds until the day's trades are to be compared with ours again."""
-        return 0.0 if self._compared_at is None else self._compared_at + self._compared_every - self._tools.clock.monotonic()
+        if self._compared_at is None:
+            return 0.0
+        due_at = ceil((self._compared_at + self._compared_every) / COMPARED_IN_STEP) * COMPARED_IN_STEP
+        return due_at - self._tools.clock.monotonic()
 
     def others_may_have_traded(self) -> None:
         """The next look compares the day's trades with ours."""

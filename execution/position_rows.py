@@ -5,12 +5,10 @@ from datetime import date, datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import Database
 from storage.ids import new_id
 from storage.models import BrokerAccount, PositionLedger
-from trading.instruments import InstrumentId, Product
 from trading.ledger import LedgerKey
 from trading.sessions import trading_date
 
@@ -34,20 +32,6 @@ async def read_ledger_row(database: Database, account_id: str, key: LedgerKey, d
     async with database.transaction() as session:
         row = (await session.execute(query)).one_or_none()
     return LedgerRow() if row is None else LedgerRow(row.baseline, row.delivered)
-
-
-async def read_baselines(session: AsyncSession, account_id: str, day: date) -> dict[LedgerKey, int]:
-    """What was there before that day's trades, of every key it is known of."""
-    rows = await session.scalars(
-        select(PositionLedger).where(
-            PositionLedger.account_id == account_id, PositionLedger.trading_day == day, PositionLedger.baseline.is_not(None)
-        )
-    )
-    return {
-        LedgerKey(InstrumentId(row.exchange, row.symbol), Product(row.product)): row.baseline
-        for row in rows
-        if row.baseline is not None
-    }
 
 
 async def store_ledger_row(

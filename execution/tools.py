@@ -1,7 +1,6 @@
 """What every desk of a process shares."""
 
-import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
@@ -9,6 +8,7 @@ from brokers.limits import BrokerLimits
 from execution.absences import Absences
 from execution.change import Changer
 from execution.day_limits import DayLimits, Instruments
+from execution.day_rows import DaysRows
 from execution.news import News
 from execution.notices import Notices
 from execution.prices import ReferencePrices
@@ -24,9 +24,6 @@ from trading.ports.broker import Broker
 from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
 from trading.risk import NO_LIMITS, Limits
-
-# Accounts whose rows are compared with what was read at the same moment, by one process.
-COMPARED_AT_ONCE = 4
 
 
 class Accounts(Protocol):
@@ -67,12 +64,12 @@ class Tools:
     absences: Absences
     under_way: OrdersUnderWay
     known: KnownOrders
+    days: DaysRows
     rush: Rush
     pace: Pace
     owner: str
     switchboard: Switchboard
     default_limits: Limits = NO_LIMITS
-    comparing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPARED_AT_ONCE))
 
     def settle_of(self, account: BrokerAccount) -> timedelta:
         """Between two reads of its broker that prove something."""

@@ -17,6 +17,7 @@ from cache.prices import PriceCache
 from execution.absences import Absences
 from execution.change import Changer
 from execution.day_limits import DayLimits, Instruments
+from execution.day_rows import DaysRows
 from execution.floor import Floor
 from execution.news import News
 from execution.notices import Notices
@@ -97,6 +98,7 @@ def open_trading_room(
         absences=Absences(database, clock, rush, timeout=pace.timeout),
         under_way=OrdersUnderWay(database, clock),
         known=KnownOrders(database),
+        days=DaysRows(database),
         pace=pace,
         owner=owner,
         switchboard=switchboard,

@@ -26,6 +26,7 @@ from execution.absences import Absences
 from execution.change import Changer
 from execution.commands import take_plan_change, take_stop
 from execution.day_limits import DayLimits
+from execution.day_rows import DaysRows
 from execution.desk import WATCHING
 from execution.floor import Floor
 from execution.follow import Followed
@@ -175,6 +176,7 @@ class Worker:
             absences=Absences(database, self.clock, rush, timeout=pace.timeout),
             under_way=OrdersUnderWay(database, self.clock),
             known=KnownOrders(database),
+            days=DaysRows(database),
             pace=pace,
             owner=owner,
             switchboard=switchboard,

@@ -99,7 +99,7 @@ async def test_a_list_that_had_left_the_share_out_costs_a_run_nothing(world: Wor
     await world.floor.close()
     world.sim.set_holding("alice", "TCS", 25, average_price=3000)
     books = await shelf(world, account, 0, 0, now_listed, now_listed)
-    ledger = Ledger(account.id, database=world.database, settle=SETTLE)
+    ledger = Ledger(account.id, database=world.database, days=world.room.tools.days, settle=SETTLE)
     began = world.clock.now()
 
     async def look(number: int) -> None:

@@ -1,4 +1,4 @@
-"""A batch that is reconciled reads all books at once, since one may hang, and compares a few accounts at a time for the desks."""
+"""A batch that is reconciled reads all books at once, since one may hang, and the rows of many accounts together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,15 +6,16 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from execution.day_rows import DaysRows
 from execution.reconcile import reconcile_account
 from execution.rush import Rush
-from execution.tools import COMPARED_AT_ONCE, Pace
+from execution.tools import Pace
 from runtime.clock import SystemClock
 from tests.waiting import eventually
 from trading.orders import BookSnapshot
 from trading.ports.broker import BrokerUnavailable
 
-BATCH = 5 * COMPARED_AT_ONCE
+BATCH = 20
 
 
 class EmptyBroker:
@@ -41,35 +42,64 @@ class BusyDatabase:
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
-        self.open = 0
-        self.most = 0
+        self.opened = 0
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
-        self.open += 1
-        self.most = max(self.most, self.open)
+        self.opened += 1
         await self.go_on.wait()
-        self.open -= 1
         raise BrokerUnavailable("away")
         yield
 
 
-async def test_a_batch_reads_all_books_at_once_and_compares_a_few_accounts_at_a_time() -> None:
-    broker, database = EmptyBroker(), BusyDatabase()
-    tools: Any = SimpleNamespace(
+class Herd:
+    """Exits that leave until `has_passed`."""
+
+    def __init__(self) -> None:
+        self.has_passed = asyncio.Event()
+        self.waiting = 0
+
+    async def pass_by(self) -> None:
+        self.waiting += 1
+        await self.has_passed.wait()
+
+
+def make_tools(broker: EmptyBroker, database: Any, rush: Any) -> Any:
+    return SimpleNamespace(
         accounts=SimpleNamespace(broker_of=lambda account: broker),
-        comparing=asyncio.Semaphore(COMPARED_AT_ONCE),
         database=database,
-        rush=Rush(),
+        days=DaysRows(database),
+        rush=rush,
         clock=SystemClock(),
         settle_of=lambda _: Pace().settle,
     )
-    account: Any = SimpleNamespace(id="acc")
-    batch = [asyncio.create_task(reconcile_account(account, tools)) for _ in range(BATCH)]
+
+
+def reconcile_batch(tools: Any) -> list[asyncio.Task[Any]]:
+    accounts: list[Any] = [SimpleNamespace(id=f"acc{number}") for number in range(BATCH)]
+    return [asyncio.create_task(reconcile_account(account, tools)) for account in accounts]
+
+
+async def test_a_batch_reads_all_books_at_once_and_its_rows_together() -> None:
+    broker, database = EmptyBroker(), BusyDatabase()
+    batch = reconcile_batch(make_tools(broker, database, Rush()))
     await eventually(lambda: broker.asked == BATCH, "every book is asked for while none has come")
+    assert database.opened == 0
     broker.answers.set()
-    await eventually(lambda: database.open == COMPARED_AT_ONCE, "a few are compared")
+    await eventually(lambda: database.opened == 1, "the rows of the first are read")
     database.go_on.set()
     ended = await asyncio.gather(*batch, return_exceptions=True)
-    assert database.most == COMPARED_AT_ONCE
+    assert database.opened <= 2
     assert [type(one) for one in ended] == [BrokerUnavailable] * BATCH
+
+
+async def test_rows_are_read_when_a_herd_of_exits_has_passed() -> None:
+    broker, database, herd = EmptyBroker(), BusyDatabase(), Herd()
+    broker.answers.set()
+    batch = reconcile_batch(make_tools(broker, database, herd))
+    await eventually(lambda: herd.waiting == BATCH, "every book is there")
+    assert database.opened == 0
+    herd.has_passed.set()
+    await eventually(lambda: database.opened == 1, "the rows are read")
+    database.go_on.set()
+    await asyncio.gather(*batch, return_exceptions=True)
