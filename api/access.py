@@ -80,8 +80,7 @@ async def _signed_in(request: Request, platform: Services) -> Caller:
     if scheme.lower() != "bearer" or not token:
         raise ApiError(ErrorCode.UNAUTHENTICATED)
     claims = platform.signer.read(token, audience=ACCESS)
-    async with platform.database.statement() as connection:
-        user = await users.find_with_session(connection, user_id=claims.user_id, family_id=claims.subject_id)
+    user = await users.find_with_session(platform.database, user_id=claims.user_id, family_id=claims.subject_id)
     if user is None:
         raise ApiError(ErrorCode.TOKEN_INVALID)
     await _check_state(platform, user.id, user.state)

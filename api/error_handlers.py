@@ -88,7 +88,9 @@ def database_is_away(error: Exception) -> bool:
     if isinstance(error, (OSError, PoolTimeout, InterfaceError, OperationalError, *_DATABASE_AWAY)):
         return True
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(getattr(error.orig, "__cause__", None), _DATABASE_AWAY)
+        # The driver's own error, or SQLAlchemy's translation of it.
+        causes = (error.orig, getattr(error.orig, "__cause__", None))
+        return error.connection_invalidated or any(isinstance(cause, _DATABASE_AWAY) for cause in causes)
     return False
 
 

@@ -13,12 +13,13 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from sqlalchemy import ARRAY, DateTime, Numeric, RowMapping, String, bindparam, text
+from sqlalchemy import ARRAY, DateTime, Executable, Numeric, RowMapping, String, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from execution.limits import DueEntry, admit_entries, load_limits, lock_accounts
 from storage.database import Database
+from storage.single import Row, SingleStatement
 from trading.instruments import InstrumentId, Product
 from trading.orders import Leg, OrderRequest, Side
 from trading.risk import NO_LIMITS, Limits, Refusal
@@ -174,8 +175,9 @@ _CLAIM_ENTRIES = text(
     """  # noqa: S608 (constants only; every value is bound)
 ).bindparams(*_ENTRY_PARAMETERS)
 
-_CLAIM_EXITS = text(
-    f"""
+_CLAIM_EXITS = SingleStatement(
+    text(
+        f"""
     WITH wanted AS (
         SELECT * FROM unnest(:order_ids, :limits, :reference_prices, :band_steps, :fired_bys, :reasons, :wanted_ats, :triggers)
             AS w(order_id, limit_price, reference, band_step, fired_by, reason, wanted_at, trigger_price)
@@ -202,7 +204,8 @@ _CLAIM_EXITS = text(
     WHERE o.id = due.id
     {_RETURNING}
     """  # noqa: S608 (constants only; every value is bound)
-).bindparams(*_EXIT_PARAMETERS)
+    ).bindparams(*_EXIT_PARAMETERS)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +257,10 @@ def _entry_values(wanted: Sequence[WantedEntry]) -> dict[str, Any]:
 
 
 async def claim_exits(
-    connection: AsyncConnection | AsyncSession, wanted: Sequence[WantedExit], *, owner: str, now: datetime, monotonic: float
+    database: Database, wanted: Sequence[WantedExit], *, owner: str, now: datetime, monotonic: float
 ) -> list[ClaimedOrder]:
-    """As `claim_entries`, for exits: at their stop, at their time, or because the run wants out."""
+    """As `claim_entries`, for exits, in one statement that commits by itself: at their stop, at their time, or because the run
+    wants out."""
     if not wanted:
         return []
     values = {
@@ -269,12 +273,13 @@ async def claim_exits(
         "wanted_ats": [leaving.wanted_at for leaving in wanted],
         "triggers": [leaving.trigger for leaving in wanted],
     }
-    return await _claim(connection, _CLAIM_EXITS, values, owner=owner, now=now, monotonic=monotonic)
+    rows = await database.fetch(_CLAIM_EXITS, {**values, "owner": owner, "now": now, "send_within": SEND_WITHIN})
+    return _claimed(rows, now=now, monotonic=monotonic)
 
 
 async def _claim(
-    connection: AsyncConnection | AsyncSession,
-    statement: Any,
+    session: AsyncSession,
+    statement: Executable,
     values: Mapping[str, Any],
     *,
     owner: str,
@@ -282,8 +287,8 @@ async def _claim(
     monotonic: float,
 ) -> list[ClaimedOrder]:
     parameters = {**values, "owner": owner, "now": now, "send_within": SEND_WITHIN}
-    rows = (await connection.execute(statement, parameters)).mappings().all()
-    return [_claimed(row, send_until=monotonic + SEND_WITHIN.total_seconds(), now=now) for row in rows]
+    rows = (await session.execute(statement, parameters)).mappings().all()
+    return _claimed(rows, now=now, monotonic=monotonic)
 
 
 async def prepare_claims(database: Database) -> None:
@@ -293,8 +298,7 @@ async def prepare_claims(database: Database) -> None:
     entry = WantedEntry("", nothing, nothing, "nobody")
     leaving = WantedExit("", nothing, nothing, ExitReason.SELL_TIME, now, "nobody")
     try:
-        async with database.statement() as connection:
-            await claim_exits(connection, [leaving], owner="", now=now, monotonic=0.0)
+        await claim_exits(database, [leaving], owner="", now=now, monotonic=0.0)
         async with database.transaction() as session:
             await claim_entries(session, [entry], owner="", now=now, monotonic=0.0)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
@@ -340,7 +344,11 @@ async def claim_backup(
     return claimed[0] if claimed else None
 
 
-def _claimed(row: RowMapping, *, send_until: float, now: datetime) -> ClaimedOrder:
+def _claimed(rows: Sequence[RowMapping | Row], *, now: datetime, monotonic: float) -> list[ClaimedOrder]:
+    return [_claimed_order(row, send_until=monotonic + SEND_WITHIN.total_seconds(), now=now) for row in rows]
+
+
+def _claimed_order(row: RowMapping | Row, *, send_until: float, now: datetime) -> ClaimedOrder:
     request = OrderRequest(
         tag=row["tag"],
         instrument=InstrumentId(row["exchange"], row["symbol"]),

@@ -291,8 +291,8 @@ class Dispatcher:
         owner, now, monotonic = self._tools.owner, self._tools.clock.now(), self._tools.clock.monotonic()
         if measured[0].due.order.leg is Leg.EXIT:
             exits = [item.as_exit() for item in measured]
-            async with self._tools.claims.statement() as connection:
-                return EntriesClaimed(await claim_exits(connection, exits, owner=owner, now=now, monotonic=monotonic), {})
+            claimed = await claim_exits(self._tools.claims, exits, owner=owner, now=now, monotonic=monotonic)
+            return EntriesClaimed(claimed, {})
         entries = [item.as_entry() for item in measured]
         async with self._tools.claims.transaction() as session:
             return await claim_entries(

@@ -1,13 +1,15 @@
 """The connection to Postgres: one engine per process, one transaction per unit of work, committed at the edge."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
+from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from storage.appending import write_appended
+from storage.single import Row, SingleStatement, SingleStatements
 
 # A statement that runs longer than this is stuck; orders must not wait behind it (milliseconds).
 STATEMENT_TIMEOUT_MS = 10_000
@@ -18,8 +20,7 @@ ANSWER_TIMEOUT_SECONDS = 12.0
 # Statements a connection keeps prepared: above the number of different ones that a process knows.
 STATEMENTS_PREPARED = 500
 
-# Of single statements so many are under way at once. Each takes a millisecond or two; a new connection, with all it has to learn
-# before its first answer, some thirty: whoever comes in a crowd is served sooner by waiting for one that is there.
+# Of single statements so many are under way at once (storage/single.py says why).
 SINGLE_STATEMENTS = 8
 
 
@@ -29,6 +30,16 @@ class Database:
     def __init__(
         self, url: str, *, pool_size: int = 40, name: str = "algo-trading", answer_seconds: float = ANSWER_TIMEOUT_SECONDS
     ) -> None:
+        options = {
+            "timeout": 5,
+            "command_timeout": answer_seconds,
+            "server_settings": {
+                "application_name": name[:60],
+                "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
+                "timezone": "UTC",
+            },
+        }
         self.engine: AsyncEngine = create_async_engine(
             url,
             # Opened as they are needed and then kept, the last one used first: a new connection knows no statement and no array
@@ -37,21 +48,10 @@ class Database:
             max_overflow=0,
             pool_use_lifo=True,
             pool_timeout=10,
-            connect_args={
-                "prepared_statement_cache_size": STATEMENTS_PREPARED,
-                "timeout": 5,
-                "command_timeout": answer_seconds,
-                "server_settings": {
-                    "application_name": name[:60],
-                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-                    "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
-                    "timezone": "UTC",
-                },
-            },
+            connect_args={"prepared_statement_cache_size": STATEMENTS_PREPARED, **options},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._by_itself = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._short = asyncio.Semaphore(SINGLE_STATEMENTS)
+        self._singles = SingleStatements(self.engine.url, size=min(SINGLE_STATEMENTS, pool_size), options=options)
         self._unhurried = asyncio.Semaphore(max(1, pool_size // 4))
 
     @asynccontextmanager
@@ -60,12 +60,9 @@ class Database:
             yield session
             await write_appended(session)
 
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[AsyncConnection]:
-        """For a single statement in columns, which commits by itself: a transaction would ask the server twice more, and a
-        session is for objects."""
-        async with self._short, self._by_itself.connect() as connection:
-            yield connection
+    async def fetch(self, statement: SingleStatement, values: Mapping[str, Any]) -> list[Row]:
+        """One statement, committed by itself, and its rows as the driver has them. Raises what a session raises."""
+        return await self._singles.fetch(statement, values)
 
     @asynccontextmanager
     async def unhurried(self) -> AsyncIterator[AsyncSession]:
@@ -77,6 +74,7 @@ class Database:
             yield session
 
     async def close(self) -> None:
+        await self._singles.close()
         await self.engine.dispose()
 
     async def __aenter__(self) -> "Database":

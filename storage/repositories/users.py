@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import String, bindparam, exists, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.database import Database
 from storage.models import BrokerAccount, Role, Run, Session, Strategy, User, UserState
 from storage.repositories import accounts
+from storage.single import SingleStatement
 from trading.runs import RunState
 
 
@@ -30,9 +32,11 @@ async def find_by_email(session: AsyncSession, *, email: str) -> User | None:
 _FAMILY = bindparam("family_id", type_=String)
 _IS_KNOWN = exists().where(Session.family_id == _FAMILY, Session.user_id == User.id)
 _HAS_ENDED = exists().where(Session.family_id == _FAMILY, Session.revoked_at.is_not(None))
-# Asked with every request: made once, and columns only, since an object of the mapper would cost as much again.
-_WITH_SESSION = select(User.id, User.email, User.name, User.role, User.state, User.broker, User.created_at).where(
-    User.id == bindparam("user_id", type_=String), User.deleted_at.is_(None), _IS_KNOWN, ~_HAS_ENDED
+# Asked with every request.
+_WITH_SESSION = SingleStatement(
+    select(User.id, User.email, User.name, User.role, User.state, User.broker, User.created_at).where(
+        User.id == bindparam("user_id", type_=String), User.deleted_at.is_(None), _IS_KNOWN, ~_HAS_ENDED
+    )
 )
 
 
@@ -48,10 +52,11 @@ class SignedIn(NamedTuple):
     created_at: datetime
 
 
-async def find_with_session(connection: AsyncConnection, *, user_id: str, family_id: str) -> SignedIn | None:
+async def find_with_session(database: Database, *, user_id: str, family_id: str) -> SignedIn | None:
     """The user, while that session family of theirs has not been ended."""
-    row = (await connection.execute(_WITH_SESSION, {"user_id": user_id, "family_id": family_id})).first()
-    return None if row is None else SignedIn(*row)
+    for row in await database.fetch(_WITH_SESSION, {"user_id": user_id, "family_id": family_id}):
+        return SignedIn(**{**row, "role": Role(row["role"]), "state": UserState(row["state"])})
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,17 +36,18 @@ def wanted_exit(order: Order, *, reason: ExitReason = ExitReason.STOP_LOSS, trig
 
 
 async def claim_in(
-    session: AsyncSession, orders: list[Order], *, owner: str = "worker-1", now: datetime = NOW
+    session: AsyncSession, entries: list[Order], *, owner: str = "worker-1", now: datetime = NOW
 ) -> list[ClaimedOrder]:
-    """Claim what is due of one leg, at its stop if it is an exit."""
-    if orders[0].leg is Leg.ENTRY:
-        wanted = [wanted_entry(order) for order in orders]
-        return (await claim_entries(session, wanted, owner=owner, now=now, monotonic=MONOTONIC)).claimed
-    leaving = [wanted_exit(order) for order in orders]
-    return await claim_exits(session, leaving, owner=owner, now=now, monotonic=MONOTONIC)
+    """Claim entries in a transaction that the caller ends."""
+    wanted = [wanted_entry(entry) for entry in entries]
+    return (await claim_entries(session, wanted, owner=owner, now=now, monotonic=MONOTONIC)).claimed
 
 
 async def claim(database: Database, *orders: Order, owner: str = "worker-1", now: datetime = NOW) -> list[ClaimedOrder]:
+    """Claim what is due of one leg, at its stop if it is an exit."""
+    if orders[0].leg is Leg.EXIT:
+        leaving = [wanted_exit(order) for order in orders]
+        return await claim_exits(database, leaving, owner=owner, now=now, monotonic=MONOTONIC)
     async with database.transaction() as session:
         return await claim_in(session, list(orders), owner=owner, now=now)
 
@@ -59,6 +60,5 @@ async def claim_leaving(
     trigger: Decimal | None = None,
     now: datetime = NOW,
 ) -> list[ClaimedOrder]:
-    async with database.transaction() as session:
-        wanted = [wanted_exit(order, reason=reason, trigger=trigger)]
-        return await claim_exits(session, wanted, owner="worker-1", now=now, monotonic=MONOTONIC)
+    wanted = [wanted_exit(order, reason=reason, trigger=trigger)]
+    return await claim_exits(database, wanted, owner="worker-1", now=now, monotonic=MONOTONIC)

@@ -92,8 +92,9 @@ async def test_a_claim_that_is_rolled_back_was_never_made(database: Database, ro
     assert len(await claim(database, order, owner="worker-2")) == 1
 
 
-async def test_a_row_somebody_is_changing_is_passed_over(database: Database, rows: Rows) -> None:
-    order = await rows.order(await rows.run(await rows.account()), Leg.ENTRY)
+@pytest.mark.parametrize("leg", Leg)
+async def test_a_row_somebody_is_changing_is_passed_over(database: Database, rows: Rows, leg: Leg) -> None:
+    order = await rows.order(await rows.run(await rows.account(), bought=10), leg)
     async with database.transaction() as session:
         await session.scalar(select(Order).where(Order.id == order.id).with_for_update())
         assert await claim(database, order) == []
@@ -142,9 +143,9 @@ async def test_an_entry_is_not_claimed_as_an_exit_nor_the_other_way_round(databa
     run = await rows.run(await rows.account(), bought=10)
     entry = await rows.order(run, Leg.ENTRY)
     leaving = await rows.order(run, Leg.EXIT, fire_at=NOW, deadline_at=entry.deadline_at, stop_price=AT_STOP)
+    crossed, bought = wanted_exit(entry), wanted_entry(leaving)
+    assert await claim_exits(database, [crossed], owner="w", now=NOW, monotonic=MONOTONIC) == []
     async with database.transaction() as session:
-        crossed, bought = wanted_exit(entry), wanted_entry(leaving)
-        assert await claim_exits(session, [crossed], owner="w", now=NOW, monotonic=MONOTONIC) == []
         assert (await claim_entries(session, [bought], owner="w", now=NOW, monotonic=MONOTONIC)).claimed == []
     assert await claim(database, entry) != []
     assert await claim(database, leaving) != []
@@ -153,7 +154,7 @@ async def test_an_entry_is_not_claimed_as_an_exit_nor_the_other_way_round(databa
 async def test_claiming_nothing_asks_nothing(database: Database) -> None:
     async with database.transaction() as session:
         assert (await claim_entries(session, [], owner="w", now=NOW, monotonic=MONOTONIC)).claimed == []
-        assert await claim_exits(session, [], owner="w", now=NOW, monotonic=MONOTONIC) == []
+    assert await claim_exits(database, [], owner="w", now=NOW, monotonic=MONOTONIC) == []
 
 
 # --- giving back ------------------------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ async def test_an_order_that_is_missing_is_judged_by_the_time_its_own_broker_nee
         clock=SimpleNamespace(now=lambda: NOW, monotonic=lambda: 0.0),
         pace=Pace(),
         database=None,
+        days=None,
     )
     account = SimpleNamespace(id="brk_1", broker=BrokerName.FYERS)
     result = await Look(account, tools).take(EmptyBroker())  # type: ignore[arg-type]
