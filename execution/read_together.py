@@ -1,7 +1,7 @@
 """Reading for many in one statement what each asks for by itself.
 
-After a crash every desk of the process asks for its rows at once. A transaction for each would keep the last of some hundred from
-its book for many seconds, and claims from their connections. Whoever comes alone is answered alone, at once.
+After a crash every desk of the process asks for its rows at once. A question to the database for each would keep the last of some
+hundred from its book for many seconds, and claims from their connections. Whoever comes alone is answered alone, at once.
 """
 
 import asyncio
@@ -9,10 +9,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from storage.database import Database
 
 # Asked for in one statement.
 AT_ONCE = 100
@@ -30,16 +26,13 @@ class _Asked(Generic[Key, Found]):
 class ReadTogether(Generic[Key, Found]):
     """One per process and kind of question. `read_all` answers every key it is given."""
 
-    def __init__(
-        self, database: Database, read_all: Callable[[AsyncSession, Sequence[Key]], Awaitable[Mapping[Key, Found]]]
-    ) -> None:
-        self._database = database
+    def __init__(self, read_all: Callable[[Sequence[Key]], Awaitable[Mapping[Key, Found]]]) -> None:
         self._read_each = read_all
         self._asked: deque[_Asked[Key, Found]] = deque()
         self._reading: asyncio.Task[None] | None = None
 
     async def read(self, key: Key) -> Found:
-        """What is there at some moment after this call. Raises what the database raises."""
+        """What is there at some moment after this call. Raises what `read_all` raises."""
         asked: _Asked[Key, Found] = _Asked(key, asyncio.get_running_loop().create_future())
         self._asked.append(asked)
         if self._reading is None or self._reading.done():
@@ -52,7 +45,7 @@ class ReadTogether(Generic[Key, Found]):
             # Whoever closed its desk meanwhile waits no more.
             batch = [asked for asked in batch if not asked.found.done()]
             try:
-                found = await self._read_batch([asked.key for asked in batch])
+                found = await self._read_each([asked.key for asked in batch]) if batch else {}
             except Exception as error:  # noqa: BLE001 (each is told: nothing is concluded from a read that failed)
                 _tell_failure(batch, error)
             except BaseException as error:  # the process is ending
@@ -62,12 +55,6 @@ class ReadTogether(Generic[Key, Found]):
                 for asked in batch:
                     if not asked.found.done():
                         asked.found.set_result(found[asked.key])
-
-    async def _read_batch(self, keys: list[Key]) -> Mapping[Key, Found]:
-        if not keys:
-            return {}
-        async with self._database.transaction() as session:
-            return await self._read_each(session, keys)
 
 
 def _tell_failure(batch: Sequence[_Asked[Key, Found]], error: BaseException) -> None:

@@ -1,25 +1,11 @@
-"""What many ask for at once is read in one transaction, and a read that fails is told to each who asked."""
+"""What many ask for at once is read in one go, and a read that fails is told to each who asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from execution.read_together import AT_ONCE, ReadTogether
-
-
-class Transactions:
-    """Counts the transactions that were opened."""
-
-    def __init__(self) -> None:
-        self.opened = 0
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
-        self.opened += 1
-        yield None
 
 
 class Numbers:
@@ -31,7 +17,7 @@ class Numbers:
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    async def read_all(self, session: Any, keys: Sequence[int]) -> Mapping[int, int]:
+    async def read_all(self, keys: Sequence[int]) -> Mapping[int, int]:
         self.reads.append(list(keys))
         await self.go_on.wait()
         if self._broken & set(keys):
@@ -39,21 +25,17 @@ class Numbers:
         return {key: 10 * key for key in keys}
 
 
-def reader(numbers: Numbers, transactions: Transactions) -> ReadTogether[int, int]:
-    return ReadTogether(transactions, numbers.read_all)  # type: ignore[arg-type]
-
-
-async def test_many_who_ask_at_once_are_answered_from_few_transactions() -> None:
-    numbers, transactions = Numbers(), Transactions()
-    asked = reader(numbers, transactions)
+async def test_many_who_ask_at_once_are_answered_from_few_reads() -> None:
+    numbers = Numbers()
+    asked = ReadTogether(numbers.read_all)
     found = await asyncio.gather(*(asked.read(key) for key in range(2 * AT_ONCE)))
     assert found == [10 * key for key in range(2 * AT_ONCE)]
-    assert transactions.opened == 2
+    assert [len(read) for read in numbers.reads] == [AT_ONCE, AT_ONCE]
 
 
 async def test_who_asks_while_a_read_is_under_way_is_answered_from_a_later_one() -> None:
     numbers = Numbers()
-    asked = reader(numbers, Transactions())
+    asked = ReadTogether(numbers.read_all)
     numbers.go_on.clear()
     first = asyncio.create_task(asked.read(1))
     while not numbers.reads:
@@ -67,7 +49,7 @@ async def test_who_asks_while_a_read_is_under_way_is_answered_from_a_later_one()
 
 async def test_a_read_that_failed_answers_nobody_and_the_next_one_is_made() -> None:
     numbers = Numbers(broken=frozenset([2]))
-    asked = reader(numbers, Transactions())
+    asked = ReadTogether(numbers.read_all)
     told = await asyncio.gather(asked.read(1), asked.read(2), return_exceptions=True)
     assert [type(one) for one in told] == [OSError, OSError]
     assert await asked.read(3) == 30
@@ -75,7 +57,7 @@ async def test_a_read_that_failed_answers_nobody_and_the_next_one_is_made() -> N
 
 async def test_who_asks_no_more_is_not_read_for() -> None:
     numbers = Numbers()
-    asked = reader(numbers, Transactions())
+    asked = ReadTogether(numbers.read_all)
     leaving = asyncio.create_task(asked.read(1))
     staying = asyncio.create_task(asked.read(2))
     await asyncio.sleep(0)

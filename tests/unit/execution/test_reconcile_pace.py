@@ -1,8 +1,6 @@
 """A batch that is reconciled reads all books at once, since one may hang, and the rows of many accounts together."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,18 +36,16 @@ class EmptyBroker:
 
 
 class BusyDatabase:
-    """Whoever opens a transaction holds it until `go_on`, and then hears that the database is away."""
+    """Whoever asks it waits until `go_on`, and then hears that the database is away."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
-        self.opened = 0
+        self.asked = 0
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
-        self.opened += 1
+    async def fetch(self, *_: Any) -> list[Any]:
+        self.asked += 1
         await self.go_on.wait()
         raise BrokerUnavailable("away")
-        yield
 
 
 class Herd:
@@ -84,12 +80,12 @@ async def test_a_batch_reads_all_books_at_once_and_its_rows_together() -> None:
     broker, database = EmptyBroker(), BusyDatabase()
     batch = reconcile_batch(make_tools(broker, database, Rush()))
     await eventually(lambda: broker.asked == BATCH, "every book is asked for while none has come")
-    assert database.opened == 0
+    assert database.asked == 0
     broker.answers.set()
-    await eventually(lambda: database.opened == 1, "the rows of the first are read")
+    await eventually(lambda: database.asked == 1, "the rows of the first are read")
     database.go_on.set()
     ended = await asyncio.gather(*batch, return_exceptions=True)
-    assert database.opened <= 2
+    assert database.asked <= 2
     assert [type(one) for one in ended] == [BrokerUnavailable] * BATCH
 
 
@@ -98,8 +94,8 @@ async def test_rows_are_read_when_a_herd_of_exits_has_passed() -> None:
     broker.answers.set()
     batch = reconcile_batch(make_tools(broker, database, herd))
     await eventually(lambda: herd.waiting == BATCH, "every book is there")
-    assert database.opened == 0
+    assert database.asked == 0
     herd.has_passed.set()
-    await eventually(lambda: database.opened == 1, "the rows are read")
+    await eventually(lambda: database.asked == 1, "the rows are read")
     database.go_on.set()
     await asyncio.gather(*batch, return_exceptions=True)
