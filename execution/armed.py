@@ -1,7 +1,7 @@
 """Armed orders of the leased accounts, in memory, ordered by their instants. A copy that may be stale: the claim decides."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -37,6 +37,8 @@ class ArmedOrders:
 
     def __init__(self) -> None:
         self._orders: dict[str, ArmedOrder] = {}
+        self._put_at: dict[str, int] = {}
+        self._puts = 0
         self._exit_of_run: dict[str, str] = {}
         # Entries of the heap may be outdated; `due` checks each against `_orders` before it counts.
         self._heap: list[tuple[datetime, str, int]] = []
@@ -49,7 +51,8 @@ class ArmedOrders:
         known = self._orders.get(order.order_id)
         if known is not None and known.revision >= order.revision:
             return False
-        self._orders[order.order_id] = order
+        self._puts += 1
+        self._orders[order.order_id], self._put_at[order.order_id] = order, self._puts
         if order.leg is Leg.EXIT:
             self._exit_of_run[order.run_id] = order.order_id
         if order.fire_at is not None and (known is None or known.fire_at != order.fire_at):
@@ -58,16 +61,25 @@ class ArmedOrders:
 
     def drop(self, order_id: str) -> None:
         order = self._orders.pop(order_id, None)
+        self._put_at.pop(order_id, None)
         if order is not None and self._exit_of_run.get(order.run_id) == order_id:
             del self._exit_of_run[order.run_id]
 
-    def replace_all(self, orders: Iterable[ArmedOrder]) -> None:
-        """The full truth of a moment; whatever is not in it is gone."""
-        fresh = {order.order_id: order for order in orders}
-        for order_id in [known for known in self._orders if known not in fresh]:
+    def mark(self) -> int:
+        """Take one before a full read of the rows, and hand it to `keep` with what was read."""
+        return self._puts
+
+    def lacks(self, revisions: Mapping[str, int]) -> list[str]:
+        """Those of the orders, by id, that are not here or older."""
+        known = self._orders
+        return [
+            order_id for order_id, revision in revisions.items() if order_id not in known or known[order_id].revision < revision
+        ]
+
+    def keep(self, order_ids: Collection[str], *, mark: int) -> None:
+        """All that were armed when `mark` was taken are those; any other is gone, unless it was put since."""
+        for order_id in [known for known, put_at in self._put_at.items() if put_at <= mark and known not in order_ids]:
             self.drop(order_id)
-        for order in fresh.values():
-            self.put(order)
 
     def drop_account(self, account_id: str) -> None:
         for order_id in [order.order_id for order in self._orders.values() if order.account_id == account_id]:

@@ -29,13 +29,14 @@ from execution.leases import Lease
 from execution.loss import LossWatch
 from execution.rows import (
     armed_order,
+    armed_revisions,
     load_armed,
     load_kill_switches,
     load_runs,
     newest_events,
     open_positions,
+    other_logins,
     runs_to_plan,
-    session_versions,
     traded_instruments,
 )
 from execution.servers import ServerWatch
@@ -181,8 +182,8 @@ class Floor:
         epochs = {lease.account_id: lease.epoch for lease in taken}
         async with self._tools.database.transaction() as session:
             accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id == any_of(epochs))))
-            armed = await load_armed(session, list(epochs))
             up = await alarms_up(session, list(epochs))
+        armed = await load_armed(self._tools.database, list(await armed_revisions(self._tools.database, list(epochs))))
         for account in accounts:
             left_up = up.get(account.id, set())
             desk = Desk(account, epoch=epochs[account.id], tools=self._tools, host=self, alarms_up=left_up)
@@ -304,16 +305,16 @@ class Floor:
         accounts = list(self.desks)
         if not accounts or not (dirty or full):
             return
-        async with self._tools.database.transaction() as session:
+        database, run_ids = self._tools.database, set(dirty)
+        if full:
+            run_ids.update(await runs_to_plan(database, accounts, now=self._tools.clock.now()))
+            holding = await open_positions(database, accounts)
+            for account_id, desk in self.desks.items():
+                desk.open_positions = holding.get(account_id, 0)
+        async with database.transaction() as session:
             switches = await load_kill_switches(session)
             # Known before anything else is done: entries on their way to the wire are looked up here.
             self._tools.switchboard.know(switches)
-            run_ids = set(dirty)
-            if full:
-                run_ids.update(await runs_to_plan(session, accounts, now=self._tools.clock.now()))
-                holding = await open_positions(session, accounts)
-                for account_id, desk in self.desks.items():
-                    desk.open_positions = holding.get(account_id, 0)
             runs = await load_runs(session, list(run_ids)) if run_ids else []
         self._views.update(run.strategy_id for run, _ in runs if run.id in dirty)
         await self._flattener.carry_out(runs, switches)
@@ -327,25 +328,27 @@ class Floor:
                 await self._reload(accounts, everything=True)
 
     async def _reload(self, account_ids: list[str], *, everything: bool = False) -> None:
+        """Most of it is known, and a thousand armed orders are not made anew while a crossed stop waits."""
+        database, mark = self._tools.database, self.armed.mark()
+        revisions = await armed_revisions(database, account_ids)
+        for order in await load_armed(database, self.armed.lacks(revisions)):
+            self.armed.put(order)
+        if everything:
+            self.armed.keep(revisions.keys(), mark=mark)
+        self._timer_wanted.set()
+        await self._renew_logins(account_ids)
+
+    async def _renew_logins(self, account_ids: list[str]) -> None:
+        versions = {desk.account_id: desk.session_version for desk in map(self.desks.get, account_ids) if desk is not None}
+        renewed = await other_logins(self._tools.database, versions)
+        if not renewed:
+            return
         async with self._tools.database.transaction() as session:
-            armed = await load_armed(session, account_ids)
-            versions = await session_versions(session, account_ids)
-            renewed = [account_id for account_id, version in versions.items() if self._knows_another_login(account_id, version)]
             accounts = list(await session.scalars(select(BrokerAccount).where(BrokerAccount.id == any_of(renewed))))
         for account in accounts:
             desk = self.desks.get(account.id)
             if desk is not None:
                 desk.renew_session(account)
-        if everything:
-            self.armed.replace_all(armed)
-        else:
-            for order in armed:
-                self.armed.put(order)
-        self._timer_wanted.set()
-
-    def _knows_another_login(self, account_id: str, version: int) -> bool:
-        desk = self.desks.get(account_id)
-        return desk is not None and desk.session_version != version
 
     # --- circuit limits -----------------------------------------------------------------------------------------------
 

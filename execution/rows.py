@@ -10,26 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cache.channels import RunEventHint
 from execution.armed import ArmedOrder
 from storage.any_of import any_of
+from storage.database import Database
 from storage.models import BrokerAccount, KillScope, KillSwitch, Order, Run, RunEvent, User, UserState
+from storage.single import SingleStatement
 from trading.accounts import Environment
 from trading.instruments import InstrumentId
-from trading.orders import OrderState
+from trading.orders import Leg
 from trading.runs import RunState
-
-_ARMED = select(
-    Order.id,
-    Order.run_id,
-    Order.account_id,
-    Order.leg,
-    Order.revision,
-    Order.exchange,
-    Order.symbol,
-    Order.fire_at,
-    Order.stop_price,
-    Order.stop_version,
-    Order.band_step,
-    Order.target_price,
-).where(Order.state == OrderState.ARMED)
 
 
 def armed_order(order: Order) -> ArmedOrder:
@@ -48,22 +35,42 @@ def armed_order(order: Order) -> ArmedOrder:
     )
 
 
-async def load_armed(session: AsyncSession, account_ids: Sequence[str]) -> list[ArmedOrder]:
+# Asked for every desk every few seconds: what an order is, only of those that memory lacks.
+_ARMED_REVISIONS = SingleStatement(
+    text("SELECT id, revision FROM orders WHERE account_id = ANY(CAST(:account_ids AS text[])) AND state = 'armed'")
+)
+_ARMED = SingleStatement(
+    text(
+        """
+        SELECT id, run_id, account_id, leg, revision, exchange, symbol, fire_at, stop_price, stop_version, band_step, target_price
+        FROM orders WHERE id = ANY(CAST(:order_ids AS text[])) AND state = 'armed'
+        """
+    )
+)
+
+
+async def armed_revisions(database: Database, account_ids: Sequence[str]) -> dict[str, int]:
     """Every armed order of those accounts."""
-    rows = await session.execute(_ARMED.where(Order.account_id == any_of(account_ids)))
+    rows = await database.fetch(_ARMED_REVISIONS, {"account_ids": list(account_ids)})
+    return {row["id"]: row["revision"] for row in rows}
+
+
+async def load_armed(database: Database, order_ids: Sequence[str]) -> list[ArmedOrder]:
+    """Those of the orders that are armed."""
+    rows = await database.fetch(_ARMED, {"order_ids": list(order_ids)}) if order_ids else []
     return [
         ArmedOrder(
-            row.id,
-            row.run_id,
-            row.account_id,
-            row.leg,
-            row.revision,
-            InstrumentId(row.exchange, row.symbol),
-            row.fire_at,
-            row.stop_price,
-            row.stop_version,
-            row.band_step,
-            row.target_price,
+            row["id"],
+            row["run_id"],
+            row["account_id"],
+            Leg(row["leg"]),
+            row["revision"],
+            InstrumentId(row["exchange"], row["symbol"]),
+            row["fire_at"],
+            row["stop_price"],
+            row["stop_version"],
+            row["band_step"],
+            row["target_price"],
         )
         for row in rows
     ]
@@ -71,27 +78,29 @@ async def load_armed(session: AsyncSession, account_ids: Sequence[str]) -> list[
 
 # Runs that may need a step: something works at the broker, somebody wants out, an entry is wanted or too late, the last moment
 # has come, an exit may go to rest at the broker, or shares are not covered by any exit.
-_TO_PLAN = text(
-    """
-    SELECT o.run_id FROM orders o JOIN runs r ON r.id = o.run_id
-    WHERE o.account_id = ANY(:account_ids)
-      AND (o.state = 'open'
-           OR (o.state IN ('armed', 'sending', 'unknown') AND r.hand_over_at <= :now)
-           OR (o.state = 'armed' AND (o.wanted_at IS NOT NULL OR o.deadline_at <= :now OR o.fire_at <= :now
-                                      OR r.exit_wanted_at IS NOT NULL OR r.leave_open
-                                      OR (r.backup_stop AND o.leg = 'exit'))))
-    UNION
-    SELECT r.id FROM runs r
-    WHERE r.account_id = ANY(:account_ids) AND r.bought - r.sold - r.taken_elsewhere > 0 AND NOT r.leave_open
-      AND r.handed_over_at IS NULL
-      AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.run_id = r.id AND o.leg = 'exit'
-                      AND o.state IN ('armed', 'sending', 'unknown', 'open'))
-    """
+_TO_PLAN = SingleStatement(
+    text(
+        """
+        SELECT o.run_id FROM orders o JOIN runs r ON r.id = o.run_id
+        WHERE o.account_id = ANY(CAST(:account_ids AS text[]))
+          AND (o.state = 'open'
+               OR (o.state IN ('armed', 'sending', 'unknown') AND r.hand_over_at <= :now)
+               OR (o.state = 'armed' AND (o.wanted_at IS NOT NULL OR o.deadline_at <= :now OR o.fire_at <= :now
+                                          OR r.exit_wanted_at IS NOT NULL OR r.leave_open
+                                          OR (r.backup_stop AND o.leg = 'exit'))))
+        UNION
+        SELECT r.id FROM runs r
+        WHERE r.account_id = ANY(CAST(:account_ids AS text[])) AND r.bought - r.sold - r.taken_elsewhere > 0 AND NOT r.leave_open
+          AND r.handed_over_at IS NULL
+          AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.run_id = r.id AND o.leg = 'exit'
+                          AND o.state IN ('armed', 'sending', 'unknown', 'open'))
+        """
+    )
 )
 
 
-async def runs_to_plan(session: AsyncSession, account_ids: Sequence[str], *, now: datetime) -> list[str]:
-    return list(await session.scalars(_TO_PLAN, {"account_ids": list(account_ids), "now": now}))
+async def runs_to_plan(database: Database, account_ids: Sequence[str], *, now: datetime) -> list[str]:
+    return [row["run_id"] for row in await database.fetch(_TO_PLAN, {"account_ids": list(account_ids), "now": now})]
 
 
 async def traded_instruments(session: AsyncSession, account_ids: Sequence[str]) -> dict[Environment, set[InstrumentId]]:
@@ -108,12 +117,21 @@ async def traded_instruments(session: AsyncSession, account_ids: Sequence[str]) 
     return found
 
 
-async def session_versions(session: AsyncSession, account_ids: Sequence[str]) -> dict[str, int]:
-    """The version of each account's login: asked for every account every few seconds, so no more than that is read."""
-    rows = await session.execute(
-        select(BrokerAccount.id, BrokerAccount.session_version).where(BrokerAccount.id == any_of(account_ids))
+_OTHER_LOGINS = SingleStatement(
+    text(
+        """
+        SELECT a.id FROM unnest(CAST(:account_ids AS text[]), CAST(:versions AS int[])) AS known (account_id, version)
+        JOIN broker_credentials a ON a.id = known.account_id
+        WHERE a.session_version <> known.version
+        """
     )
-    return {account_id: version for account_id, version in rows}
+)
+
+
+async def other_logins(database: Database, versions: Mapping[str, int]) -> list[str]:
+    """Those of the accounts whose login has another version."""
+    values = {"account_ids": list(versions), "versions": list(versions.values())}
+    return [row["id"] for row in await database.fetch(_OTHER_LOGINS, values)]
 
 
 async def load_runs(session: AsyncSession, run_ids: Sequence[str]) -> list[tuple[Run, list[Order]]]:
@@ -214,8 +232,18 @@ async def newest_events(session: AsyncSession, strategy_ids: Sequence[str]) -> l
     return [RunEventHint(user_id, strategy_id, sequence) for user_id, strategy_id, sequence in rows]
 
 
-async def open_positions(session: AsyncSession, account_ids: Sequence[str]) -> dict[str, int]:
+_OPEN_POSITIONS = SingleStatement(
+    text(
+        """
+        SELECT account_id, count(*) AS held FROM runs
+        WHERE account_id = ANY(CAST(:account_ids AS text[])) AND state <> 'ended' AND bought > sold + taken_elsewhere
+        GROUP BY account_id
+        """
+    )
+)
+
+
+async def open_positions(database: Database, account_ids: Sequence[str]) -> dict[str, int]:
     """How many runs of each account hold shares; accounts without any are absent."""
-    holding = (Run.account_id == any_of(account_ids), Run.state != RunState.ENDED, Run.bought > Run.sold + Run.taken_elsewhere)
-    rows = await session.execute(select(Run.account_id, func.count()).where(*holding).group_by(Run.account_id))
-    return {account_id: count for account_id, count in rows}
+    rows = await database.fetch(_OPEN_POSITIONS, {"account_ids": list(account_ids)})
+    return {row["account_id"]: row["held"] for row in rows}

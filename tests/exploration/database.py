@@ -6,7 +6,7 @@ example can be repeated.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import Database
+from storage.single import Row, SingleStatement
 from tests.exploration.processes import Life, Process, uncounted
 
 _CLOCK = """
@@ -147,11 +148,13 @@ class SharedDatabase(Database):
         finally:
             self._turns.give(turn)
 
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[AsyncSession]:
-        """Under the model's clock, which a transaction sets."""
+    async def fetch(self, statement: SingleStatement, values: Mapping[str, Any]) -> list[Row]:
+        """Under the model's clock, which a transaction sets: on the connection beneath its session."""
         async with self.transaction() as session:
-            yield session
+            connection = await (await session.connection()).get_raw_connection()
+            driver: Any = connection.driver_connection
+            rows: list[Row] = await driver.fetch(statement.text, *statement.in_order(values))
+            return rows
 
     @asynccontextmanager
     async def unhurried(self) -> AsyncIterator[AsyncSession]:

@@ -102,6 +102,6 @@ async def test_an_exit_whose_timer_was_lost_is_fired_by_the_sweep(world: World) 
     run = await world.start_run(account, sell_in=3.0)
     await world.until_holding(run)
     await world.workflow(run).terminate("only the desk is left")
-    world.floor.armed.replace_all([])
+    world.floor.armed.keep((), mark=world.floor.armed.mark())
     await world.until(run.id, lambda row, _: row.sold == 10, "sold by the desk alone")
     assert world.sides() == ["BUY", "SELL"]

@@ -70,18 +70,26 @@ class HeapAndList(RuleBasedStateMachine):
             if order.account_id == f"account-{account}":
                 self._unlist(order.order_id)
 
-    @rule(numbers=st.sets(IDS), fire_at=INSTANTS, changed=st.booleans())
-    def full_truth_arrives(self, numbers: set[int], fire_at: datetime | None, changed: bool) -> None:
-        truth = []
+    @rule(numbers=st.sets(IDS), fire_at=INSTANTS, changed=st.booleans(), late=st.none() | IDS)
+    def full_truth_arrives(self, numbers: set[int], fire_at: datetime | None, changed: bool, late: int | None) -> None:
+        """`late`: an order that is armed while the rows are being read, and which that read may have missed."""
+        truth, mark = [], self.orders.mark()
+        if late is not None:
+            self.newer_row_is_put(late, fire_at)
         for number in numbers:
             known = self.listed.get(f"order-{number}")
             if known is None or changed:
                 self.revisions += 1
                 known = armed(number, revision=self.revisions, fire_at=fire_at)
             truth.append(known)
-        self.orders.replace_all(iter(truth))
+        lacking = self.orders.lacks({order.order_id: order.revision for order in truth})
+        assert set(lacking) == {order.order_id for order in truth if self.listed.get(order.order_id) != order}
+        for order in truth:
+            if order.order_id in lacking:
+                self.orders.put(order)
+        self.orders.keep({order.order_id for order in truth}, mark=mark)
         for order_id in list(self.listed):
-            if order_id not in {order.order_id for order in truth}:
+            if order_id not in {order.order_id for order in truth} | {f"order-{late}"}:
                 self._unlist(order_id)
         for order in truth:
             if self.listed.get(order.order_id) != order:
