@@ -11,7 +11,9 @@ from typing import Protocol
 from trading.accounts import BrokerName, Environment
 from trading.ports.broker import Broker
 
-KEPT_WARM, PAUSE_SECONDS = 2, 10.0
+# A single account needs one, and one more if that breaks; of a herd the first leave at once, and the others on theirs.
+KEPT_WARM, KEPT_WARM_FOR_MANY = 2, 20
+PAUSE_SECONDS = 10.0
 
 
 class HasBroker(Protocol):
@@ -29,9 +31,13 @@ async def keep_warm(desks: Mapping[str, HasBroker]) -> None:
 
 
 async def warm(desks: Iterable[HasBroker]) -> None:
-    """Once, each broker and environment by one of its accounts."""
-    ways: dict[tuple[BrokerName, Environment], Broker] = {}
+    """Once, each broker and environment by one of its accounts, as many as there are accounts that may need them at once."""
+    ways: dict[tuple[BrokerName, Environment], list[Broker]] = {}
     for desk in desks:
         if desk.broker is not None:
-            ways.setdefault((desk.broker.name, desk.broker.environment), desk.broker)
-    await asyncio.gather(*(broker.warm(KEPT_WARM) for broker in ways.values()))
+            ways.setdefault((desk.broker.name, desk.broker.environment), []).append(desk.broker)
+    await asyncio.gather(*(brokers[0].warm(_kept_warm(len(brokers))) for brokers in ways.values()))
+
+
+def _kept_warm(accounts: int) -> int:
+    return min(max(KEPT_WARM, accounts), KEPT_WARM_FOR_MANY)

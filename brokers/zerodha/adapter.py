@@ -15,7 +15,7 @@ from brokers.zerodha import orders as shapes
 from brokers.zerodha.errors import change_outcome, place_outcome, read_data
 from brokers.zerodha.limits import LIMITS
 from brokers.zerodha.session import session_headers
-from brokers.zerodha.stream import TickerForbidden, ZerodhaTickStream, open_socket, order_updates
+from brokers.zerodha.stream import PING_SECONDS, TickerForbidden, ZerodhaTickStream, open_socket, order_updates
 from brokers.zerodha.ticks import Mode
 from trading.accounts import BrokerName, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
@@ -127,7 +127,7 @@ class ZerodhaBroker(AccountAdapter):
 
     @asynccontextmanager
     async def ticks(self) -> AsyncIterator[TickStream]:
-        connection = await self._connect()
+        connection = await self._connect(ping_seconds=PING_SECONDS)
         try:
             yield ZerodhaTickStream(connection, self._tokens, self._clock, self._tick_mode, self._clock.monotonic())
         finally:
@@ -135,16 +135,21 @@ class ZerodhaBroker(AccountAdapter):
 
     @asynccontextmanager
     async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
-        connection = await self._connect()
+        connection = await self._connect(ping_seconds=None)
         try:
             yield order_updates(connection, silence_seconds=self._silence_seconds)
         finally:
             await connection.close()
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self, *, ping_seconds: float | None) -> ClientConnection:
         self._check_logged_in()
         try:
-            return await open_socket(self._urls.ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds)
+            return await open_socket(
+                self._urls.ws_url,
+                credentials=self._credentials,
+                open_seconds=self._timeout_seconds,
+                ping_seconds=ping_seconds,
+            )
         except TickerForbidden:
             # A dead token makes this read say so; a live one means that the app may trade but not see prices.
             await self.profile()

@@ -26,7 +26,8 @@ from trading.orders import BrokerOrder
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, Tick, UnreadableAnswer
 from trading.ports.clock import Clock
 
-# The server sends a heartbeat every second or two; a connection that dies without a word is noticed by an unanswered ping.
+# The server sends a heartbeat every second or two. A feed that dies without a word is noticed by an unanswered ping as well; for
+# the order updates of a thousand accounts the heartbeats alone must do (see `order_updates`).
 PING_SECONDS = 5.0
 PONG_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
@@ -46,10 +47,12 @@ class _ConnectWithoutRedirects(connect):
         return exc
 
 
-async def open_socket(ws_url: str, *, credentials: Credentials, open_seconds: float) -> ClientConnection:
+async def open_socket(
+    ws_url: str, *, credentials: Credentials, open_seconds: float, ping_seconds: float | None = PING_SECONDS
+) -> ClientConnection:
     """A connected ticker socket. Raises TickerForbidden for HTTP 403, BrokerUnavailable for every other failure."""
     try:
-        return await _connecting(ws_url, credentials=credentials, open_seconds=open_seconds)
+        return await _connecting(ws_url, credentials=credentials, open_seconds=open_seconds, ping_seconds=ping_seconds)
     except InvalidStatus as refused:
         status = refused.response.status_code
         if status == 403:
@@ -59,7 +62,7 @@ async def open_socket(ws_url: str, *, credentials: Credentials, open_seconds: fl
         raise BrokerUnavailable(f"cannot reach the ticker: {type(error).__name__}") from None
 
 
-def _connecting(ws_url: str, *, credentials: Credentials, open_seconds: float) -> connect:
+def _connecting(ws_url: str, *, credentials: Credentials, open_seconds: float, ping_seconds: float | None) -> connect:
     query = urlencode({"api_key": credentials.api_key, "access_token": credentials.access_token or ""})
     return _ConnectWithoutRedirects(
         f"{ws_url.rstrip('/')}/?{query}",
@@ -67,7 +70,7 @@ def _connecting(ws_url: str, *, credentials: Credentials, open_seconds: float) -
         proxy=None,
         compression=None,
         open_timeout=open_seconds,
-        ping_interval=PING_SECONDS,
+        ping_interval=ping_seconds,
         ping_timeout=PONG_SECONDS,
         close_timeout=CLOSE_SECONDS,
         logger=_quiet_log,
