@@ -325,6 +325,8 @@ class Desk:
             self.look_soon()
 
     async def _on_update(self, seen: BrokerOrder) -> None:
+        # The fills of a herd's first orders come while its last wait to leave, and are stored after them anyhow.
+        await self._tools.rush.pass_by()
         answer = self._answers.get(seen.tag or "")
         if answer is not None:
             # The stream is often faster than the answer to the order itself: a timeline reads better in order.

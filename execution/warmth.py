@@ -11,8 +11,9 @@ from typing import Protocol
 from trading.accounts import BrokerName, Environment
 from trading.ports.broker import Broker
 
-# A single account needs one, and one more if that breaks; of a herd the first leave at once, and the others on theirs.
-KEPT_WARM, KEPT_WARM_FOR_MANY = 2, 20
+# One to use and one more if that breaks. Of many accounts a fifth may leave at one instant on connections that are open, the
+# others on those that come back; no broker is asked for more than the pool would use.
+KEPT_WARM, OF_ACCOUNTS, KEPT_WARM_AT_MOST = 2, 5, 200
 PAUSE_SECONDS = 10.0
 
 
@@ -31,7 +32,7 @@ async def keep_warm(desks: Mapping[str, HasBroker]) -> None:
 
 
 async def warm(desks: Iterable[HasBroker]) -> None:
-    """Once, each broker and environment by one of its accounts, as many as there are accounts that may need them at once."""
+    """Once, each broker and environment by one of its accounts, the more the more accounts there are."""
     ways: dict[tuple[BrokerName, Environment], list[Broker]] = {}
     for desk in desks:
         if desk.broker is not None:
@@ -40,4 +41,4 @@ async def warm(desks: Iterable[HasBroker]) -> None:
 
 
 def _kept_warm(accounts: int) -> int:
-    return min(max(KEPT_WARM, accounts), KEPT_WARM_FOR_MANY)
+    return min(max(KEPT_WARM, accounts // OF_ACCOUNTS), KEPT_WARM_AT_MOST)
