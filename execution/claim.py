@@ -17,7 +17,7 @@ from sqlalchemy import ARRAY, DateTime, Executable, Numeric, RowMapping, String,
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from execution.limits import DueEntry, admit_entries, load_limits, lock_accounts
+from execution.limits import DueEntry, admit_entries, have_own_limits, load_limits, lock_accounts
 from storage.database import Database
 from storage.single import Row, SingleStatement
 from trading.instruments import InstrumentId, Product
@@ -161,8 +161,9 @@ _LOCK_DUE_ENTRIES = text(
     f"{_DUE_ENTRIES} SELECT id, account_id, trading_day, quantity FROM due ORDER BY id"  # noqa: S608 (constants only)
 ).bindparams(*_ENTRY_PARAMETERS)
 
-_CLAIM_ENTRIES = text(
-    f"""
+_CLAIM_ENTRIES = SingleStatement(
+    text(
+        f"""
     {_DUE_ENTRIES}
     UPDATE orders o
     SET state = 'sending', owner = :owner, claimed_at = clock_timestamp(), send_by = clock_timestamp() + :send_within,
@@ -173,7 +174,8 @@ _CLAIM_ENTRIES = text(
     WHERE o.id = due.id
     {_RETURNING}
     """  # noqa: S608 (constants only; every value is bound)
-).bindparams(*_ENTRY_PARAMETERS)
+    ).bindparams(*_ENTRY_PARAMETERS)
+)
 
 _CLAIM_EXITS = SingleStatement(
     text(
@@ -217,7 +219,7 @@ class EntriesClaimed:
 
 
 async def claim_entries(
-    session: AsyncSession,
+    database: Database,
     wanted: Sequence[WantedEntry],
     *,
     owner: str,
@@ -231,6 +233,24 @@ async def claim_entries(
     """
     if not wanted:
         return EntriesClaimed([], {})
+    if not defaults.is_any_set and not await have_own_limits(database, [entry.order_id for entry in wanted]):
+        values = {**_entry_values(wanted), "owner": owner, "now": now, "send_within": SEND_WITHIN}
+        rows = await database.fetch(_CLAIM_ENTRIES, values)
+        return EntriesClaimed(_claimed(rows, now=now, monotonic=monotonic), {})
+    async with database.transaction() as session:
+        return await claim_judged(session, wanted, owner=owner, now=now, monotonic=monotonic, defaults=defaults)
+
+
+async def claim_judged(
+    session: AsyncSession,
+    wanted: Sequence[WantedEntry],
+    *,
+    owner: str,
+    now: datetime,
+    monotonic: float,
+    defaults: Limits = NO_LIMITS,
+) -> EntriesClaimed:
+    """Where some accounts have limits: judged and claimed in one transaction, which the caller ends."""
     limited = await load_limits(session, [entry.order_id for entry in wanted], defaults=defaults, today=trading_date(now))
     free = [entry for entry in wanted if entry.order_id not in limited.order_ids]
     refused: dict[str, Refusal] = {}
@@ -242,7 +262,7 @@ async def claim_entries(
         prices = {entry.order_id: entry.limit for entry in judged}
         admitted, refused = await admit_entries(session, due, prices=prices, limits=limited.of_account)
         free += [entry for entry in judged if entry.order_id in admitted]
-    claimed = await _claim(session, _CLAIM_ENTRIES, _entry_values(free), owner=owner, now=now, monotonic=monotonic)
+    claimed = await _claim(session, _CLAIM_ENTRIES.clause, _entry_values(free), owner=owner, now=now, monotonic=monotonic)
     return EntriesClaimed(claimed, refused)
 
 
@@ -299,8 +319,7 @@ async def prepare_claims(database: Database) -> None:
     leaving = WantedExit("", nothing, nothing, ExitReason.SELL_TIME, now, "nobody")
     try:
         await claim_exits(database, [leaving], owner="", now=now, monotonic=0.0)
-        async with database.transaction() as session:
-            await claim_entries(session, [entry], owner="", now=now, monotonic=0.0)
+        await claim_entries(database, [entry], owner="", now=now, monotonic=0.0)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         _log.warning("claims_not_prepared", error=str(error))
 

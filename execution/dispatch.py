@@ -294,10 +294,9 @@ class Dispatcher:
             claimed = await claim_exits(self._tools.claims, exits, owner=owner, now=now, monotonic=monotonic)
             return EntriesClaimed(claimed, {})
         entries = [item.as_entry() for item in measured]
-        async with self._tools.claims.transaction() as session:
-            return await claim_entries(
-                session, entries, owner=owner, now=now, monotonic=monotonic, defaults=self._tools.default_limits
-            )
+        return await claim_entries(
+            self._tools.claims, entries, owner=owner, now=now, monotonic=monotonic, defaults=self._tools.default_limits
+        )
 
     async def _skip_entry(self, due: Due, reference: Decimal) -> None:
         async with self._tools.database.transaction() as session:

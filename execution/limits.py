@@ -13,7 +13,9 @@ from sqlalchemy import ARRAY, String, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.any_of import any_of
+from storage.database import Database
 from storage.models import Order, RiskLimit
+from storage.single import SingleStatement
 from trading.risk import Candidate, Limits, Refusal, Usage, admit
 
 # With an account's hash it is a pair of numbers, which Postgres keeps apart from our single ones.
@@ -51,6 +53,22 @@ class Limited:
 
     order_ids: frozenset[str]
     of_account: Mapping[str, Limits]
+
+
+_HAVE_OWN = SingleStatement(
+    text(
+        """
+        SELECT EXISTS (SELECT 1 FROM orders o JOIN risk_limits l ON l.account_id = o.account_id
+                       WHERE o.id = ANY(CAST(:order_ids AS text[]))) AS answer
+        """
+    )
+)
+
+
+async def have_own_limits(database: Database, order_ids: Sequence[str]) -> bool:
+    """Whether any of the orders belongs to an account with limits of its own. Most herds have none to be judged by."""
+    (row,) = await database.fetch(_HAVE_OWN, {"order_ids": list(order_ids)})
+    return bool(row["answer"])
 
 
 async def load_limits(session: AsyncSession, order_ids: Sequence[str], *, defaults: Limits, today: date) -> Limited:

@@ -6,13 +6,12 @@ once; its values go to asyncpg and its rows come from there untouched, without s
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import URL, ClauseElement
+from sqlalchemy import URL, Select, TextClause
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.compiler import SQLCompiler
 
 # Columns by name or place, as the driver has them: no enumerations, no objects.
 Row: TypeAlias = asyncpg.Record
@@ -24,10 +23,11 @@ NO_END = sys.maxsize
 
 
 class SingleStatement:
-    """One statement with named values, in the driver's words: numbered, each with its type."""
+    """One statement with named values, in the driver's words: numbered, each with its type. `clause` is for sessions."""
 
-    def __init__(self, clause: ClauseElement) -> None:
-        compiled = cast(SQLCompiler, clause.compile(dialect=_DIALECT))
+    def __init__(self, clause: Select[*tuple[Any, ...]] | TextClause) -> None:
+        self.clause = clause
+        compiled = clause.compile(dialect=_DIALECT)
         self.text = str(compiled)
         self._places: Sequence[str] = compiled.positiontup or ()
         self._asked = {name for name, bound in compiled.binds.items() if bound.required}

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from execution.claim import ClaimedOrder, WantedEntry, WantedExit, claim_entries, claim_exits
+from execution.claim import ClaimedOrder, WantedEntry, WantedExit, claim_entries, claim_exits, claim_judged
 from storage.database import Database
 from storage.models import Order
 from tests.integration.storage.rows import NOW
@@ -40,7 +40,7 @@ async def claim_in(
 ) -> list[ClaimedOrder]:
     """Claim entries in a transaction that the caller ends."""
     wanted = [wanted_entry(entry) for entry in entries]
-    return (await claim_entries(session, wanted, owner=owner, now=now, monotonic=MONOTONIC)).claimed
+    return (await claim_judged(session, wanted, owner=owner, now=now, monotonic=MONOTONIC)).claimed
 
 
 async def claim(database: Database, *orders: Order, owner: str = "worker-1", now: datetime = NOW) -> list[ClaimedOrder]:
@@ -48,8 +48,8 @@ async def claim(database: Database, *orders: Order, owner: str = "worker-1", now
     if orders[0].leg is Leg.EXIT:
         leaving = [wanted_exit(order) for order in orders]
         return await claim_exits(database, leaving, owner=owner, now=now, monotonic=MONOTONIC)
-    async with database.transaction() as session:
-        return await claim_in(session, list(orders), owner=owner, now=now)
+    entries = [wanted_entry(order) for order in orders]
+    return (await claim_entries(database, entries, owner=owner, now=now, monotonic=MONOTONIC)).claimed
 
 
 async def claim_leaving(

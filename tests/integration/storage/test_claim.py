@@ -145,15 +145,13 @@ async def test_an_entry_is_not_claimed_as_an_exit_nor_the_other_way_round(databa
     leaving = await rows.order(run, Leg.EXIT, fire_at=NOW, deadline_at=entry.deadline_at, stop_price=AT_STOP)
     crossed, bought = wanted_exit(entry), wanted_entry(leaving)
     assert await claim_exits(database, [crossed], owner="w", now=NOW, monotonic=MONOTONIC) == []
-    async with database.transaction() as session:
-        assert (await claim_entries(session, [bought], owner="w", now=NOW, monotonic=MONOTONIC)).claimed == []
+    assert (await claim_entries(database, [bought], owner="w", now=NOW, monotonic=MONOTONIC)).claimed == []
     assert await claim(database, entry) != []
     assert await claim(database, leaving) != []
 
 
 async def test_claiming_nothing_asks_nothing(database: Database) -> None:
-    async with database.transaction() as session:
-        assert (await claim_entries(session, [], owner="w", now=NOW, monotonic=MONOTONIC)).claimed == []
+    assert (await claim_entries(database, [], owner="w", now=NOW, monotonic=MONOTONIC)).claimed == []
     assert await claim_exits(database, [], owner="w", now=NOW, monotonic=MONOTONIC) == []
 
 

@@ -71,10 +71,9 @@ async def test_an_entry_leaves_only_if(database: Database, rows: Rows, case: Cas
 async def test_an_entry_measured_at_its_stop_does_not_leave(database: Database, rows: Rows) -> None:
     order = await rows.order(await rows.run(await rows.account()), Leg.ENTRY)
     for reference, may_leave in ((AT_STOP - PAISA, False), (AT_STOP, False), (AT_STOP + PAISA, True)):
-        async with database.transaction() as session:
-            wanted = [wanted_entry(order, reference=reference)]
-            outcome = await claim_entries(session, wanted, owner="w", now=NOW, monotonic=MONOTONIC)
-            assert bool(outcome.claimed) is may_leave
+        wanted = [wanted_entry(order, reference=reference)]
+        outcome = await claim_entries(database, wanted, owner="w", now=NOW, monotonic=MONOTONIC)
+        assert bool(outcome.claimed) is may_leave
 
 
 def switch_for(run: Run, scope: KillScope) -> KillSwitch:

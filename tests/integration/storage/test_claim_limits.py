@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from execution.claim import EntriesClaimed, claim_entries
+from execution.claim import EntriesClaimed, claim_entries, claim_judged
 from execution.limits import lock_accounts
 from storage.database import Database
 from storage.models import BrokerAccount, Order, RiskLimit
@@ -39,9 +39,8 @@ async def entries(rows: Rows, account: BrokerAccount, count: int) -> list[Order]
 
 
 async def claim_all(database: Database, orders: list[Order], *, owner: str = "w", defaults: Limits = NO_LIMITS) -> EntriesClaimed:
-    async with database.transaction() as session:
-        wanted = [wanted_entry(order) for order in orders]
-        return await claim_entries(session, wanted, owner=owner, now=NOW, monotonic=MONOTONIC, defaults=defaults)
+    wanted = [wanted_entry(order) for order in orders]
+    return await claim_entries(database, wanted, owner=owner, now=NOW, monotonic=MONOTONIC, defaults=defaults)
 
 
 LIMITS: list[tuple[str, dict[str, Any], RiskCode]] = [
@@ -86,7 +85,7 @@ async def test_a_second_worker_waits_for_what_the_first_is_about_to_take(databas
     first, second = await entries(rows, account, 2)
     async with database.transaction() as session:
         wanted = [wanted_entry(first)]
-        taken = await claim_entries(session, wanted, owner="one", now=NOW, monotonic=MONOTONIC)
+        taken = await claim_judged(session, wanted, owner="one", now=NOW, monotonic=MONOTONIC)
         assert len(taken.claimed) == 1
         other = asyncio.create_task(claim_all(database, [second], owner="two"))
         done, _ = await asyncio.wait([other], timeout=0.3)
@@ -136,7 +135,7 @@ async def test_an_account_without_limits_waits_for_nobody(database: Database, ro
     await limited(rows, account, max_orders_per_day=1)
     (mine,), theirs = await entries(rows, account, 1), await entries(rows, other, 2)
     async with database.transaction() as session:
-        await claim_entries(session, [wanted_entry(mine)], owner="one", now=NOW, monotonic=MONOTONIC)
+        await claim_judged(session, [wanted_entry(mine)], owner="one", now=NOW, monotonic=MONOTONIC)
         assert len((await claim_all(database, theirs)).claimed) == 2
 
 
