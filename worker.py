@@ -37,8 +37,9 @@ from storage.database import Database
 _log = structlog.get_logger()
 
 RETRY_SECONDS = 1.0
-# One claim at a time; the other is for when the first has broken.
-CLAIM_CONNECTIONS = 2
+# One claim at a time, on one of two connections for single statements; the others, opened when needed, are for claims that are
+# judged by limits.
+CLAIM_CONNECTIONS = 8
 Activities: TypeAlias = Sequence[Callable[..., Any]]
 
 

@@ -329,6 +329,7 @@ class Floor:
 
     async def _reload(self, account_ids: list[str], *, everything: bool = False) -> None:
         """Most of it is known, and a thousand armed orders are not made anew while a crossed stop waits."""
+        await self._renew_logins(account_ids)
         database, mark = self._tools.database, self.armed.mark()
         revisions = await armed_revisions(database, account_ids)
         for order in await load_armed(database, self.armed.lacks(revisions)):
@@ -336,7 +337,6 @@ class Floor:
         if everything:
             self.armed.keep(revisions.keys(), mark=mark)
         self._timer_wanted.set()
-        await self._renew_logins(account_ids)
 
     async def _renew_logins(self, account_ids: list[str]) -> None:
         versions = {desk.account_id: desk.session_version for desk in map(self.desks.get, account_ids) if desk is not None}

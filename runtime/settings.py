@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "postgresql+asyncpg://postgres@127.0.0.1:5432/algo_trading", description="Postgres, the truth (asyncpg URL)"
     )
-    database_pool_size: int = Field(40, ge=1, description="Connections one process may hold open to Postgres")
+    database_pool_size: int = Field(40, ge=2, description="Connections one process may hold open to Postgres")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis: hot prices, channels; may vanish without losing money")
 
     # Temporal

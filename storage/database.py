@@ -20,7 +20,7 @@ ANSWER_TIMEOUT_SECONDS = 12.0
 # Statements a connection keeps prepared: above the number of different ones that a process knows.
 STATEMENTS_PREPARED = 500
 
-# Of single statements so many are under way at once (storage/single.py says why).
+# Of a process's connections so many are for single statements (storage/single.py says why so few), a quarter of them at most.
 SINGLE_STATEMENTS = 8
 
 
@@ -30,6 +30,8 @@ class Database:
     def __init__(
         self, url: str, *, pool_size: int = 40, name: str = "algo-trading", answer_seconds: float = ANSWER_TIMEOUT_SECONDS
     ) -> None:
+        """`pool_size`: connections in all, two at least."""
+        singles = min(SINGLE_STATEMENTS, max(1, pool_size // 4))
         options = {
             "timeout": 5,
             "command_timeout": answer_seconds,
@@ -44,14 +46,14 @@ class Database:
             url,
             # Opened as they are needed and then kept, the last one used first: a new connection knows no statement and no array
             # type yet, and a herd that opened and closed them spent a tenth of its second on learning both again and again.
-            pool_size=pool_size,
+            pool_size=max(1, pool_size - singles),
             max_overflow=0,
             pool_use_lifo=True,
             pool_timeout=10,
             connect_args={"prepared_statement_cache_size": STATEMENTS_PREPARED, **options},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._singles = SingleStatements(self.engine.url, size=min(SINGLE_STATEMENTS, pool_size), options=options)
+        self._singles = SingleStatements(self.engine.url, size=singles, options=options)
         self._unhurried = asyncio.Semaphore(max(1, pool_size // 4))
 
     @asynccontextmanager

@@ -114,3 +114,18 @@ async def test_a_server_that_is_away_is_an_error_of_the_network_and_the_next_cal
         for _ in range(2):
             with pytest.raises(OSError, match="Connect"):
                 await backend(away)
+
+
+async def test_a_process_holds_no_more_connections_than_it_may(database: Database) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+
+    async def read_twice(crowded: Database) -> None:
+        async with crowded.transaction() as session:
+            await session.execute(text("SELECT pg_sleep(0.05)"))
+        await crowded.fetch(_SLEEP, {"seconds": 0.05})
+
+    async with Database(url, pool_size=8, name="crowded") as crowded:
+        await asyncio.gather(*(read_twice(crowded) for _ in range(24)))
+        async with database.transaction() as session:
+            held = await session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'crowded'"))
+    assert held == 8
