@@ -1,6 +1,7 @@
 """Which account carries a broker's feed: the best that is logged in, and another one as soon as that fails."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,29 +48,47 @@ class FeedAccounts:
         self._opened: dict[tuple[str, int], Broker] = {}
 
     async def refresh(self) -> None:
-        try:
-            async with asyncio.timeout(READ_SECONDS), self._database.transaction() as session:
-                self._known = await feed_accounts(session, broker=self._broker, now=self._clock.now())
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            self._complaints.about("feed_accounts_cannot_be_read", error=type(error).__name__)
+        """All that could be used: for who looks for one."""
+        found = await self._read()
+        if found is None:
             return
-        self._complaints.over("feed_accounts_cannot_be_read")
-        keys = {_key(account) for account in self._known}
+        self._known = found
+        keys = {_key(account) for account in found}
         self._records = {key: record for key, record in self._records.items() if key in keys}
         self._opened = {key: broker for key, broker in self._opened.items() if key in keys}
 
     def best(self) -> FeedAccount | None:
         """The one that failed least lately, in order of preference; None: nobody is logged in, or everyone was refused."""
+        return self._best_of(self._known)
+
+    async def should_leave(self, account: FeedAccount) -> bool:
+        """The account is gone, logged out or logged in anew, or an admin has chosen another one that works.
+
+        Asked every second beside the ticks, so it reads those two accounts and not the thousands there may be.
+        """
+        found = await self._read(among=account.account_id)
+        if found is None:
+            return False
+        if _key(account) not in map(_key, found):
+            return True
+        best = self._best_of(found)
+        return best is not None and best.is_chosen and best.account_id != account.account_id
+
+    def _best_of(self, accounts: Sequence[FeedAccount]) -> FeedAccount | None:
         now = self._clock.monotonic()
-        usable = [account for account in self._known if self._record(account).refused_until <= now]
+        usable = [account for account in accounts if self._record(account).refused_until <= now]
         return min(usable, key=lambda account: self._record(account).failures, default=None)
 
-    def should_leave(self, account: FeedAccount) -> bool:
-        """The account is gone, logged out or logged in anew, or an admin has chosen another one that works."""
-        if _key(account) not in map(_key, self._known):
-            return True
-        best = self.best()
-        return best is not None and best.is_chosen and best.account_id != account.account_id
+    async def _read(self, *, among: str | None = None) -> list[FeedAccount] | None:
+        """None: Postgres could not be asked."""
+        try:
+            async with asyncio.timeout(READ_SECONDS), self._database.transaction() as session:
+                found = await feed_accounts(session, broker=self._broker, now=self._clock.now(), among=among)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            self._complaints.about("feed_accounts_cannot_be_read", error=type(error).__name__)
+            return None
+        self._complaints.over("feed_accounts_cannot_be_read")
+        return found
 
     async def open(self, account: FeedAccount) -> Broker:
         """Raises what `BrokerAccounts.open` raises; without Postgres, the adapter used last is used again."""

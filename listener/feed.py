@@ -226,8 +226,7 @@ class Feed:
                 self._up(account)
             if now - checked_at >= ACCOUNT_CHECK_SECONDS:
                 checked_at = now
-                await self._accounts.refresh()
-                if self._accounts.should_leave(account):
+                if await self._accounts.should_leave(account):
                     raise AccountLeft("its account is no longer the one to use")
 
     def _up(self, account: FeedAccount) -> None:

@@ -71,5 +71,5 @@ class PaperPrices(SeenPrices):
             return [
                 account.account_id
                 for broker in self._lenders
-                for account in (await feed_accounts(session, broker=broker, now=self._clock.now()))[:LENDERS]
+                for account in await feed_accounts(session, broker=broker, now=self._clock.now(), at_most=LENDERS)
             ]

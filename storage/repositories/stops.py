@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, or_, select, true
+from sqlalchemy import Row, Select, bindparam, case, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.models import BrokerAccount, Order, Run, Setting
@@ -185,8 +185,14 @@ def _exit(row: Row[Any]) -> ExitRow:
     )
 
 
-async def feed_accounts(session: AsyncSession, *, broker: BrokerName, now: datetime) -> list[FeedAccount]:
-    """Accounts of that broker that could carry its feed, best first: the one an admin has chosen, then the newest login."""
+async def feed_accounts(
+    session: AsyncSession, *, broker: BrokerName, now: datetime, among: str | None = None, at_most: int | None = None
+) -> list[FeedAccount]:
+    """Accounts of that broker that could carry its feed, best first: the one an admin has chosen, then the newest login.
+
+    `among`: only that account and the chosen one, as far as they could.
+    """
+    chosen = await _chosen_account(session, broker)
     statement = (
         select(BrokerAccount.id, BrokerAccount.broker, BrokerAccount.session_version)
         .where(
@@ -195,12 +201,13 @@ async def feed_accounts(session: AsyncSession, *, broker: BrokerName, now: datet
             BrokerAccount.sealed_access_token.is_not(None),
             or_(BrokerAccount.token_expires_at.is_(None), BrokerAccount.token_expires_at > now),
         )
-        .order_by(BrokerAccount.updated_at.desc(), BrokerAccount.id)
+        .order_by(case((BrokerAccount.id == chosen, 0), else_=1), BrokerAccount.updated_at.desc(), BrokerAccount.id)
+        .limit(at_most)
     )
-    chosen = await _chosen_account(session, broker)
-    rows = (await session.execute(statement)).all()
-    accounts = [FeedAccount(row.id, row.broker, row.session_version, row.id == chosen) for row in rows]
-    return sorted(accounts, key=lambda account: not account.is_chosen)
+    if among is not None:
+        statement = statement.where(or_(BrokerAccount.id == among, BrokerAccount.id == chosen))
+    rows = await session.execute(statement)
+    return [FeedAccount(row.id, row.broker, row.session_version, row.id == chosen) for row in rows]
 
 
 async def _chosen_account(session: AsyncSession, broker: BrokerName) -> str | None:

@@ -120,9 +120,9 @@ async def test_pages_follow_each_other_without_gap_or_overlap(database: Database
     assert len({run.run_id for run in [*first, *second]}) == PAGE_SIZE + 4
 
 
-async def accounts(database: Database) -> list[str]:
+async def accounts(database: Database, *, among: str | None = None, at_most: int | None = None) -> list[str]:
     async with database.transaction() as session:
-        found = await feed_accounts(session, broker=BrokerName.ZERODHA, now=datetime.now(UTC))
+        found = await feed_accounts(session, broker=BrokerName.ZERODHA, now=datetime.now(UTC), among=among, at_most=at_most)
     return [account.account_id for account in found]
 
 
@@ -142,3 +142,14 @@ async def test_an_admin_s_choice_comes_first(database: Database, user: str) -> N
     async with database.transaction() as session:
         session.add(Setting(name="feed_account", value={"zerodha": chosen}))
     assert await accounts(database) == [chosen, newer]
+
+
+async def test_the_one_in_use_and_the_chosen_one_can_be_read_alone(database: Database, user: str) -> None:
+    chosen, used, other = [await add_account(database, user, broker_user_id=each) for each in "ABC"]
+    assert await accounts(database, among=used) == [used]
+    async with database.transaction() as session:
+        session.add(Setting(name="feed_account", value={"zerodha": chosen}))
+    assert await accounts(database, among=used) == [chosen, used]
+    assert await accounts(database, at_most=2) == [chosen, other]
+    await update_account(database, used, token_expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert await accounts(database, among=used) == [chosen]
