@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.database import Database
@@ -11,6 +12,14 @@ from storage.ids import new_id
 from storage.models import BrokerAccount, PositionLedger
 from trading.ledger import LedgerKey
 from trading.sessions import trading_date
+
+_LEDGER = cast("Table", PositionLedger.__table__)
+_INSERTED = insert(_LEDGER)
+# Made once: each `excluded` is a copy of the whole table, listeners of its columns included.
+_KEEP_THE_FIRST = _INSERTED.on_conflict_do_update(
+    index_elements=["account_id", "exchange", "symbol", "product", "trading_day"],
+    set_={name: func.coalesce(_LEDGER.c[name], _INSERTED.excluded[name]) for name in ("baseline", "delivered")},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +66,4 @@ async def store_ledger_row(
     }
     async with database.transaction() as session:
         user_id = await session.scalar(select(BrokerAccount.user_id).where(BrokerAccount.id == account_id))
-        row = insert(PositionLedger).values(user_id=user_id, **values)
-        first = {
-            name: func.coalesce(getattr(PositionLedger, name), getattr(row.excluded, name)) for name in ("baseline", "delivered")
-        }
-        keys = ["account_id", "exchange", "symbol", "product", "trading_day"]
-        await session.execute(row.on_conflict_do_update(index_elements=keys, set_=first))
+        await session.execute(_KEEP_THE_FIRST, {"user_id": user_id, **values})

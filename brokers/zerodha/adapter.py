@@ -1,10 +1,10 @@
 """One Zerodha account behind the broker port. Only `LiveZerodhaBroker` reaches Zerodha's own servers, by type and by check."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
-from typing import Unpack
+from typing import TypeVar, Unpack
 from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection
@@ -15,7 +15,7 @@ from brokers.zerodha import orders as shapes
 from brokers.zerodha.errors import change_outcome, place_outcome, read_data
 from brokers.zerodha.limits import LIMITS
 from brokers.zerodha.session import session_headers
-from brokers.zerodha.stream import PING_SECONDS, TickerForbidden, ZerodhaTickStream, open_socket, order_updates
+from brokers.zerodha.stream import TickerForbidden, ZerodhaTickStream, open_ticker, open_updates, order_updates
 from brokers.zerodha.ticks import Mode
 from trading.accounts import BrokerName, Margins, Profile
 from trading.instruments import InstrumentId, PriceLimits
@@ -34,6 +34,8 @@ from trading.orders import (
 )
 from trading.ports.broker import BrokerRefused, MaySend, TickStream
 from trading.ports.history import MinuteBar
+
+_Connection = TypeVar("_Connection", bound=ClientConnection)
 
 
 class ZerodhaBroker(AccountAdapter):
@@ -127,7 +129,7 @@ class ZerodhaBroker(AccountAdapter):
 
     @asynccontextmanager
     async def ticks(self) -> AsyncIterator[TickStream]:
-        connection = await self._connect(ping_seconds=PING_SECONDS)
+        connection = await self._connect(open_ticker)
         try:
             yield ZerodhaTickStream(connection, self._tokens, self._clock, self._tick_mode, self._clock.monotonic())
         finally:
@@ -135,21 +137,16 @@ class ZerodhaBroker(AccountAdapter):
 
     @asynccontextmanager
     async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
-        connection = await self._connect(ping_seconds=None)
+        connection = await self._connect(open_updates)
         try:
             yield order_updates(connection, silence_seconds=self._silence_seconds)
         finally:
             await connection.close()
 
-    async def _connect(self, *, ping_seconds: float | None) -> ClientConnection:
+    async def _connect(self, opener: Callable[..., Awaitable[_Connection]]) -> _Connection:
         self._check_logged_in()
         try:
-            return await open_socket(
-                self._urls.ws_url,
-                credentials=self._credentials,
-                open_seconds=self._timeout_seconds,
-                ping_seconds=ping_seconds,
-            )
+            return await opener(self._urls.ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds)
         except TickerForbidden:
             # A dead token makes this read say so; a live one means that the app may trade but not see prices.
             await self.profile()

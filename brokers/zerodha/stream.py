@@ -5,18 +5,21 @@ The access token travels in the URL: nothing here logs a URL, follows a redirect
 
 import json
 import logging
-from asyncio import timeout
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import cast
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 
 from brokers.exact_json import parse_json
 from brokers.instrument_tokens import InstrumentTokens
+from brokers.sockets import AttentiveConnection, receive_unless_silent
 from brokers.zerodha.limits import LIMITS
 from brokers.zerodha.orders import read_order
 from brokers.zerodha.ticks import Mode, decode_prices, unit_of
@@ -27,7 +30,7 @@ from trading.ports.broker import BrokerRefused, BrokerUnavailable, Tick, Unreada
 from trading.ports.clock import Clock
 
 # The server sends a heartbeat every second or two. A feed that dies without a word is noticed by an unanswered ping as well; for
-# the order updates of a thousand accounts the heartbeats alone must do (see `order_updates`).
+# the order updates of a thousand accounts the heartbeats alone must do.
 PING_SECONDS = 5.0
 PONG_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
@@ -47,12 +50,43 @@ class _ConnectWithoutRedirects(connect):
         return exc
 
 
-async def open_socket(
-    ws_url: str, *, credentials: Credentials, open_seconds: float, ping_seconds: float | None = PING_SECONDS
+class UpdatesConnection(AttentiveConnection):
+    """A connection whose order updates alone are wanted, which are texts. Heartbeats show that it lives and wake nobody: a
+    thousand accounts receive a thousand a second, and each would have made some twenty objects anew."""
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.opcode is Opcode.BINARY and event.fin:
+            return
+        super().process_event(event)
+
+
+async def open_ticker(ws_url: str, *, credentials: Credentials, open_seconds: float) -> ClientConnection:
+    """A connected socket for prices. Raises TickerForbidden for HTTP 403, BrokerUnavailable for every other failure."""
+    return await _open(ws_url, credentials, open_seconds, ClientConnection, ping_seconds=PING_SECONDS)
+
+
+async def open_updates(ws_url: str, *, credentials: Credentials, open_seconds: float) -> UpdatesConnection:
+    """As `open_ticker`, for order updates alone."""
+    return cast("UpdatesConnection", await _open(ws_url, credentials, open_seconds, UpdatesConnection, ping_seconds=None))
+
+
+async def _open(
+    ws_url: str, credentials: Credentials, open_seconds: float, kind: type[ClientConnection], *, ping_seconds: float | None
 ) -> ClientConnection:
-    """A connected ticker socket. Raises TickerForbidden for HTTP 403, BrokerUnavailable for every other failure."""
+    query = urlencode({"api_key": credentials.api_key, "access_token": credentials.access_token or ""})
     try:
-        return await _connecting(ws_url, credentials=credentials, open_seconds=open_seconds, ping_seconds=ping_seconds)
+        return await _ConnectWithoutRedirects(
+            f"{ws_url.rstrip('/')}/?{query}",
+            create_connection=kind,
+            additional_headers={"X-Kite-Version": "3"},
+            proxy=None,
+            compression=None,
+            open_timeout=open_seconds,
+            ping_interval=ping_seconds,
+            ping_timeout=PONG_SECONDS,
+            close_timeout=CLOSE_SECONDS,
+            logger=_quiet_log,
+        )
     except InvalidStatus as refused:
         status = refused.response.status_code
         if status == 403:
@@ -60,21 +94,6 @@ async def open_socket(
         raise BrokerUnavailable(f"the ticker answered HTTP {status}") from None
     except (OSError, EOFError, WebSocketException) as error:
         raise BrokerUnavailable(f"cannot reach the ticker: {type(error).__name__}") from None
-
-
-def _connecting(ws_url: str, *, credentials: Credentials, open_seconds: float, ping_seconds: float | None) -> connect:
-    query = urlencode({"api_key": credentials.api_key, "access_token": credentials.access_token or ""})
-    return _ConnectWithoutRedirects(
-        f"{ws_url.rstrip('/')}/?{query}",
-        additional_headers={"X-Kite-Version": "3"},
-        proxy=None,
-        compression=None,
-        open_timeout=open_seconds,
-        ping_interval=ping_seconds,
-        ping_timeout=PONG_SECONDS,
-        close_timeout=CLOSE_SECONDS,
-        logger=_quiet_log,
-    )
 
 
 @dataclass(slots=True)
@@ -147,14 +166,10 @@ async def receive(connection: ClientConnection) -> bytes | str:
         raise BrokerUnavailable(_closing_words(closed)) from None
 
 
-async def order_updates(connection: ClientConnection, *, silence_seconds: float) -> AsyncIterator[BrokerOrder]:
+async def order_updates(connection: UpdatesConnection, *, silence_seconds: float) -> AsyncIterator[BrokerOrder]:
     """Orders of this account as they change. Raises BrokerUnavailable when not even a heartbeat was heard for so long."""
     while True:
-        try:
-            async with timeout(silence_seconds):
-                message = await receive(connection)
-        except TimeoutError:
-            raise BrokerUnavailable(f"the order updates fell silent for {silence_seconds:g} s") from None
+        message = await receive_unless_silent(connection, silence_seconds=silence_seconds, what="the order updates")
         if isinstance(message, str) and (order := read_update(message)) is not None:
             yield order
 

@@ -12,7 +12,7 @@ from brokers.transport import Transport
 from brokers.zerodha.errors import read_data
 from brokers.zerodha.postback import claimed_user_id, read_postback
 from brokers.zerodha.session import session_headers
-from brokers.zerodha.stream import open_socket
+from brokers.zerodha.stream import open_ticker
 from brokers.zerodha.ticks import Mode, Packet, decode_frame
 from tests.contract.suite import BrokerContract
 from tests.contract.world import World, new_world, yes
@@ -73,7 +73,7 @@ async def quote(world: World, key: str) -> dict[str, object]:
 async def packet_of(world: World, token: int, mode: Mode) -> Packet:
     """The first packet in that mode on a socket of its own."""
     credentials = Credentials(world.account.api_key, "", world.account.access_token)
-    connection = await open_socket(world.urls.ws_url, credentials=credentials, open_seconds=5)
+    connection = await open_ticker(world.urls.ws_url, credentials=credentials, open_seconds=5)
     try:
         await connection.send(json.dumps({"a": "subscribe", "v": [token]}))
         await connection.send(json.dumps({"a": "mode", "v": [mode.value, [token]]}))

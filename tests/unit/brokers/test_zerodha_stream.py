@@ -18,6 +18,7 @@ from brokers.instrument_tokens import InstrumentTokens
 from brokers.urls import BrokerUrls
 from brokers.zerodha.adapter import SimulatedZerodhaBroker
 from brokers.zerodha.limits import LIMITS
+from brokers.zerodha.stream import open_updates, order_updates
 from tests.unit.brokers.clock import HeldClock
 from tests.unit.brokers.raw_server import Connection, eventually, raw_server, unused_port
 from tests.unit.brokers.test_ticks import PUBLIC_QUOTE, frame, number
@@ -315,6 +316,26 @@ async def test_order_updates_without_even_a_heartbeat_are_unavailable(pool: Conn
     async with ticker(handler) as url, broker(url, pool, silence_seconds=0.05).order_updates() as updates:
         with pytest.raises(BrokerUnavailable, match="silent"):
             await first_update(updates)
+
+
+async def test_heartbeats_keep_order_updates_alive_and_wake_nobody(pool: ConnectionPool) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        for _ in range(20):
+            await connection.send(b"\x00")
+            await asyncio.sleep(0.05)
+        await connection.send(json.dumps({"type": "order", "data": row(price=159, average_price=0, tag="t1")}))
+        await connection.send(json.dumps({"type": "message", "data": "hello"}))
+        await connection.wait_closed()
+
+    async with ticker(handler) as url:
+        connection = await open_updates(url, credentials=CREDENTIALS, open_seconds=5)
+        order = await first_update(order_updates(connection, silence_seconds=0.5))
+        assert order.tag == "t1"
+        await connection.close()
+        # What waits is what would wake whoever listens.
+        connection = await open_updates(url, credentials=CREDENTIALS, open_seconds=5)
+        assert json.loads(await connection.recv())["type"] == "order"
+        await connection.close()
 
 
 async def test_lost_order_updates_are_unavailable(pool: ConnectionPool) -> None:
