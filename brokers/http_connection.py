@@ -84,6 +84,10 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         self._break("the connection broke before an answer came")
+        # Both hold this object as well: it is freed at once now, not when somebody searches for cycles. Neither is asked again:
+        # what cannot be written to is sent nothing.
+        self._way = None
+        del self._parser
 
     # What the parser tells.
 

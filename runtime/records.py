@@ -4,6 +4,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from brokers.calls import Call
+from runtime.garbage import collect_the_old
 from runtime.log_book import LogBook
 from runtime.metrics import PrometheusMetrics
 from runtime.process import process_name
@@ -31,5 +32,6 @@ class Records:
         self.book.keep_call(call)
 
     def keeping(self, database: Database, clock: Clock) -> list[Coroutine[Any, Any, None]]:
-        """Two tasks that never end, to be run and cancelled by whoever asked."""
-        return [self.book.run(database), Sampler(self.metrics, clock, process=self.process).run(database)]
+        """Tasks that never end, to be run and cancelled by whoever asked."""
+        sampling = Sampler(self.metrics, clock, process=self.process).run(database)
+        return [self.book.run(database), sampling, collect_the_old(clock)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import gc
 import ipaddress
 import ssl
 import zlib
@@ -18,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from brokers.answers import Answered, NoAnswer, NotSent
 from brokers.connections import ConnectionPool
+from brokers.http_connection import HttpConnection
 from brokers.transport import Transport
 from tests.unit.brokers.raw_server import Connection, RawServer, Script, eventually, raw_server
 
@@ -169,6 +171,29 @@ async def test_a_connection_that_speaks_while_it_idles_is_not_used_again(served:
     assert isinstance(second, Answered)
     assert second.status == 200
     assert server.connections == 2
+
+
+async def test_a_closed_connection_is_freed_without_a_search_for_garbage(pool: ConnectionPool) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        await connection.reader.read()
+
+    def alive() -> int:
+        return sum(isinstance(each, HttpConnection) for each in gc.get_objects())
+
+    gc.collect()
+    before = alive()
+    async with raw_server(script) as server:
+        lane = transport(server, pool)
+        assert isinstance(await lane.read("/first"), Answered)
+        assert alive() == before + 1
+        gc.disable()
+        try:
+            await pool.close()
+            await eventually(lambda: alive() == before)
+        finally:
+            gc.enable()
 
 
 async def test_an_upgrade_nobody_asked_for_is_no_answer(served: Served, pool: ConnectionPool) -> None:

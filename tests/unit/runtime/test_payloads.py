@@ -1,12 +1,15 @@
 """Payloads of Temporal under seal: the right keys open them, everything else is refused or left alone."""
 
 import base64
+import gc
 from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
+from pydantic import TypeAdapter
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 
 from runtime.payloads import ENCODING, data_converter
@@ -33,6 +36,26 @@ def settings(payloads: str, *key_ids: str) -> Settings:
 
 async def sealed(*key_ids: str) -> list[Payload]:
     return await data_converter(settings("sealed", *key_ids)).encode([PLAN])
+
+
+async def test_what_is_not_sealed_is_written_and_read_as_everybody_s_tools_do() -> None:
+    ours, usual = data_converter(settings("plain")), pydantic_data_converter
+    payloads = await ours.encode([PLAN, None, b"bytes", {"quantity": 5}])
+    assert payloads == await usual.encode([PLAN, None, b"bytes", {"quantity": 5}])
+    assert await ours.decode(payloads, [Plan, None, bytes, dict[str, int]]) == [PLAN, None, b"bytes", {"quantity": 5}]
+    with pytest.raises(ValueError, match="stop_loss"):
+        await ours.decode(await usual.encode([{"symbol": "TCS", "stop_loss": "much"}]), [Plan])
+
+
+def test_a_converter_for_each_workflow_makes_no_adapter_anew() -> None:
+    convert = data_converter(settings("plain"))
+    (payload,) = convert.payload_converter.to_payloads([PLAN])
+    convert.payload_converter.from_payloads([payload], [Plan])
+    gc.collect()
+    before = sum(isinstance(each, TypeAdapter) for each in gc.get_objects())
+    others = [convert.payload_converter_class() for _ in range(20)]
+    assert [other.from_payloads([payload], [Plan]) for other in others] == [[PLAN]] * 20
+    assert sum(isinstance(each, TypeAdapter) for each in gc.get_objects()) == before
 
 
 async def test_what_was_sealed_shows_nothing_and_opens_again() -> None:
