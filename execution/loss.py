@@ -63,9 +63,14 @@ class LossWatch:
         self._wanted.set()
 
     async def run(self) -> None:
+        """For a fifth of the time at most: the fills of a herd ask for a look each."""
+        clock = self._tools.clock
         while True:
+            await self._tools.rush.pass_by()
             self._wanted.clear()
+            began = clock.monotonic()
             await self.look()
+            await asyncio.sleep(4 * (clock.monotonic() - began))
             try:
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._wanted.wait()

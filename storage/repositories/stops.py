@@ -15,8 +15,8 @@ from trading.orders import Leg, OrderState
 from trading.runs import ExitReason, RunState
 from trading.trailing import Trail, trail_of
 
-# Rows per statement: each is a millisecond or two of work, and ticks are taken between them.
-PAGE_SIZE = 200
+# Rows per statement: a millisecond or two of work (two hundred took up to 14), and ticks are taken between them.
+PAGE_SIZE = 50
 _OVER = frozenset({OrderState.FILLED, OrderState.SUPERSEDED, OrderState.HANDED_OVER})
 _FEED_ACCOUNT = "feed_account"
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
+from execution.follow import Followed
 from execution.news import News
 from execution.rush import Rush
 from storage.database import Database
@@ -66,3 +67,35 @@ async def test_a_run_that_somebody_holds_waits_with_both_and_loses_neither(datab
         assert await covered(database) == {free.run_id: free.quantity}
     assert (await asyncio.gather(*waiting))[0] in (OrderState.OPEN, OrderState.FILLED)
     assert await covered(database) == {order.run_id: order.quantity for order in (stuck, free)}
+
+
+async def test_news_of_a_run_under_way_waits_for_it_and_is_stored_after_it(database: Database, news: News) -> None:
+    """Two lanes store at a time, and the second fill of a run is decided on what the first has changed."""
+    orders = await sent_orders(database, 60)
+    fills = [news.seen(filled(order, part)) for part in (1, 2, 3) for order in orders]
+    answers = [news.answered(answer(order)) for order in orders]
+    stored = await asyncio.gather(*fills, *answers)
+    assert [one.filled_more for one in stored[:180] if isinstance(one, Followed)] == [True] * 180
+    assert await covered(database) == {order.run_id: 3 for order in orders}
+    # Nothing is left behind: what comes later finds a lane.
+    more = await asyncio.wait_for(asyncio.gather(*(news.seen(filled(order, 5)) for order in orders)), 20)
+    assert all(followed.filled_more for followed in more)
+
+
+async def test_two_transactions_store_a_herd_side_by_side(database: Database, news: News) -> None:
+    orders = await sent_orders(database, 60)
+    open_now, most = 0, 0
+
+    def begin(*_: Any) -> None:
+        nonlocal open_now, most
+        open_now += 1
+        most = max(most, open_now)
+
+    def end(*_: Any) -> None:
+        nonlocal open_now
+        open_now -= 1
+
+    event.listen(database.engine.sync_engine, "begin", begin)
+    event.listen(database.engine.sync_engine, "commit", end)
+    await asyncio.gather(*(news.answered(answer(order)) for order in orders))
+    assert most == 2
