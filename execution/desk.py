@@ -303,7 +303,8 @@ class Desk:
                 await asyncio.sleep(1)
                 continue
             try:
-                async with self.broker.order_updates() as updates:
+                # What the exchange tells of a herd's first orders comes while its last wait to leave, and is read after these.
+                async with self.broker.order_updates(leisure=self._tools.rush.pass_by) as updates:
                     self._stream_is_up, failures = True, 0
                     self._look_after_a_gap()
                     async for seen in updates:
@@ -325,8 +326,6 @@ class Desk:
             self.look_soon()
 
     async def _on_update(self, seen: BrokerOrder) -> None:
-        # The fills of a herd's first orders come while its last wait to leave, and are stored after them anyhow.
-        await self._tools.rush.pass_by()
         answer = self._answers.get(seen.tag or "")
         if answer is not None:
             # The stream is often faster than the answer to the order itself: a timeline reads better in order.

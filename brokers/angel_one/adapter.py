@@ -50,7 +50,16 @@ from trading.orders import (
     RefusalKind,
     Refused,
 )
-from trading.ports.broker import BrokerError, BrokerRefused, BrokerUnavailable, MaySend, SessionExpired, TickStream
+from trading.ports.broker import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnavailable,
+    Leisure,
+    MaySend,
+    SessionExpired,
+    TickStream,
+    at_once,
+)
 from trading.sessions import INDIA
 
 # Handshakes answered so: the token is dead, or this app may not have the socket.
@@ -240,10 +249,10 @@ class AngelOneBroker(AccountAdapter):
             yield AngelOneTickStream(lines, self._tokens, self._clock, self._tick_mode)
 
     @asynccontextmanager
-    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+    async def order_updates(self, *, leisure: Leisure = at_once) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
         connection = await self._connect(self._urls.orders_ws_url)
         try:
-            yield order_updates(connection, silence_seconds=self._silence_seconds)
+            yield order_updates(connection, silence_seconds=self._silence_seconds, leisure=leisure)
         finally:
             await connection.close()
 

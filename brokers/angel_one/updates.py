@@ -8,16 +8,19 @@ from brokers.exact_json import parse_json
 from brokers.fields import row
 from brokers.sockets import AttentiveConnection, receive_unless_silent
 from trading.orders import BrokerOrder
-from trading.ports.broker import UnreadableAnswer
+from trading.ports.broker import Leisure, UnreadableAnswer, at_once
 
 # The first frame, without an order.
 _CONNECTED = "AB00"
 
 
-async def order_updates(connection: AttentiveConnection, *, silence_seconds: float) -> AsyncIterator[BrokerOrder]:
+async def order_updates(
+    connection: AttentiveConnection, *, silence_seconds: float, leisure: Leisure = at_once
+) -> AsyncIterator[BrokerOrder]:
     """Orders of this account as they change. Raises BrokerUnavailable when not even a heartbeat was answered for so long."""
     while True:
         message = await receive_unless_silent(connection, silence_seconds=silence_seconds, what="the order updates")
+        await leisure()
         if message != PONG and (order := read_update(message)) is not None:
             yield order
 

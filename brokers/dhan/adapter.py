@@ -32,7 +32,7 @@ from trading.orders import (
     RefusalKind,
     Refused,
 )
-from trading.ports.broker import BrokerRefused, BrokerUnavailable, MaySend, TickStream, UnreadableAnswer
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, Leisure, MaySend, TickStream, UnreadableAnswer, at_once
 
 LIST_NOT_LOADED = "Dhan's instrument list is not loaded yet"
 
@@ -162,12 +162,14 @@ class DhanBroker(AccountAdapter):
         return Lines(one_more, keys_per_line=self._instruments_per_feed, most_lines=LIMITS.feeds_per_key)
 
     @asynccontextmanager
-    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+    async def order_updates(self, *, leisure: Leisure = at_once) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
         await self._check_session()
         connection = await connected(self._urls.orders_ws_url, open_seconds=self._timeout_seconds)
         try:
             await introduce(connection, credentials=self._credentials, answer_seconds=self._timeout_seconds)
-            yield order_updates(connection, silence_seconds=self._silence_seconds, instrument_of=self._instrument_of)
+            yield order_updates(
+                connection, silence_seconds=self._silence_seconds, leisure=leisure, instrument_of=self._instrument_of
+            )
         finally:
             await connection.close()
 

@@ -14,7 +14,7 @@ from brokers.fields import Row, row
 from brokers.sockets import AttentiveConnection, closing_words, receive_unless_silent, send
 from trading.accounts import Credentials
 from trading.orders import BrokerOrder, BrokerOrderStatus
-from trading.ports.broker import BrokerUnavailable, UnreadableAnswer
+from trading.ports.broker import BrokerUnavailable, Leisure, UnreadableAnswer, at_once
 
 LOGIN_CODE = 42
 
@@ -40,11 +40,12 @@ async def introduce(connection: AttentiveConnection, *, credentials: Credentials
 
 
 async def order_updates(
-    connection: AttentiveConnection, *, silence_seconds: float, instrument_of: InstrumentOf
+    connection: AttentiveConnection, *, silence_seconds: float, leisure: Leisure = at_once, instrument_of: InstrumentOf
 ) -> AsyncIterator[BrokerOrder]:
     """Orders of this account as they change. Raises BrokerUnavailable when not even a pong was heard for so long."""
     while True:
         message = await receive_unless_silent(connection, silence_seconds=silence_seconds, what="the order updates")
+        await leisure()
         if isinstance(message, str) and (order := read_update(message, instrument_of=instrument_of)) is not None:
             yield order
 

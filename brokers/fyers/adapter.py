@@ -35,7 +35,7 @@ from trading.orders import (
     RefusalKind,
     Refused,
 )
-from trading.ports.broker import BrokerRefused, BrokerUnavailable, MaySend, TickStream
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, Leisure, MaySend, TickStream, at_once
 
 ORDERS = "/orders/sync"
 
@@ -206,14 +206,14 @@ class FyersBroker(AccountAdapter):
             return feed.NO_REPLY
 
     @asynccontextmanager
-    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+    async def order_updates(self, *, leisure: Leisure = at_once) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
         self._check_logged_in()
         headers = {"authorization": authorization(self._credentials)}
         connection = await self._connect(self._urls.orders_ws_url, headers=headers)
         try:
             told = await order_socket.subscribe(connection)
             async with order_socket.kept_alive(connection):
-                yield order_socket.order_updates(connection, silence_seconds=self._silence_seconds, told=told)
+                yield order_socket.order_updates(connection, silence_seconds=self._silence_seconds, leisure=leisure, told=told)
         finally:
             await connection.close()
 

@@ -10,7 +10,7 @@ from brokers.exact_json import encode_json, parse_json
 from brokers.fyers.orders import read_socket_order
 from brokers.sockets import AttentiveConnection, receive, receive_unless_silent, send
 from trading.orders import BrokerOrder
-from trading.ports.broker import BrokerUnavailable, UnreadableAnswer
+from trading.ports.broker import BrokerUnavailable, Leisure, UnreadableAnswer, at_once
 
 SUBSCRIBE = encode_json({"T": "SUB_ORD", "SLIST": ["orders"], "SUB_T": 1}).decode()
 PING, PONG = "ping", "pong"
@@ -42,7 +42,7 @@ def _text(message: bytes | str) -> str:
 
 
 async def order_updates(
-    connection: AttentiveConnection, *, silence_seconds: float, told: Sequence[str] = ()
+    connection: AttentiveConnection, *, silence_seconds: float, leisure: Leisure = at_once, told: Sequence[str] = ()
 ) -> AsyncIterator[BrokerOrder]:
     """Orders of this account as they change, first those of `told`. Raises BrokerUnavailable when not even a pong was heard for
     so long."""
@@ -51,6 +51,7 @@ async def order_updates(
             yield order
     while True:
         received = await receive_unless_silent(connection, silence_seconds=silence_seconds, what="the order updates")
+        await leisure()
         message = _text(received)
         if (order := read_update(message)) is not None:
             yield order

@@ -32,7 +32,7 @@ from trading.orders import (
     RefusalKind,
     Refused,
 )
-from trading.ports.broker import BrokerRefused, MaySend, TickStream
+from trading.ports.broker import BrokerRefused, Leisure, MaySend, TickStream, at_once
 from trading.ports.history import MinuteBar
 
 _Connection = TypeVar("_Connection", bound=ClientConnection)
@@ -136,10 +136,10 @@ class ZerodhaBroker(AccountAdapter):
             await connection.close()
 
     @asynccontextmanager
-    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+    async def order_updates(self, *, leisure: Leisure = at_once) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
         connection = await self._connect(open_updates)
         try:
-            yield order_updates(connection, silence_seconds=self._silence_seconds)
+            yield order_updates(connection, silence_seconds=self._silence_seconds, leisure=leisure)
         finally:
             await connection.close()
 

@@ -26,7 +26,7 @@ from brokers.zerodha.ticks import Mode, decode_prices, unit_of
 from trading.accounts import Credentials
 from trading.instruments import InstrumentId
 from trading.orders import BrokerOrder
-from trading.ports.broker import BrokerRefused, BrokerUnavailable, Tick, UnreadableAnswer
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, Leisure, Tick, UnreadableAnswer, at_once
 from trading.ports.clock import Clock
 
 # The server sends a heartbeat every second or two. A feed that dies without a word is noticed by an unanswered ping as well; for
@@ -166,10 +166,13 @@ async def receive(connection: ClientConnection) -> bytes | str:
         raise BrokerUnavailable(_closing_words(closed)) from None
 
 
-async def order_updates(connection: UpdatesConnection, *, silence_seconds: float) -> AsyncIterator[BrokerOrder]:
+async def order_updates(
+    connection: UpdatesConnection, *, silence_seconds: float, leisure: Leisure = at_once
+) -> AsyncIterator[BrokerOrder]:
     """Orders of this account as they change. Raises BrokerUnavailable when not even a heartbeat was heard for so long."""
     while True:
         message = await receive_unless_silent(connection, silence_seconds=silence_seconds, what="the order updates")
+        await leisure()
         if isinstance(message, str) and (order := read_update(message)) is not None:
             yield order
 

@@ -26,7 +26,7 @@ from trading.orders import (
     PlaceOutcome,
 )
 from trading.paper import SeenPrice, blocked_cash
-from trading.ports.broker import BrokerRefused, BrokerUnavailable, MaySend, Tick, TickStream
+from trading.ports.broker import BrokerRefused, BrokerUnavailable, Leisure, MaySend, Tick, TickStream, at_once
 from trading.ports.clock import Clock
 from trading.sessions import trading_date
 
@@ -147,7 +147,7 @@ class PaperBroker:
         yield PaperTicks(self.exchange, self._clock, self._clock.monotonic())
 
     @asynccontextmanager
-    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+    async def order_updates(self, *, leisure: Leisure = at_once) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
         async with self.exchange.updates.follow(self.account_id) as follower:
             with as_broker_errors():
                 sequence = await self.exchange.newest_sequence(self.account_id)
@@ -155,6 +155,7 @@ class PaperBroker:
             async def updates(since: int) -> AsyncIterator[BrokerOrder]:
                 while True:
                     await follower.wait()
+                    await leisure()
                     with as_broker_errors():
                         changed = await self.exchange.changed_since(self.account_id, since)
                     for row in changed:

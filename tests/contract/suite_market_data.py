@@ -1,4 +1,4 @@
-"""C60 to C80: the instrument list, ticks and order updates."""
+"""C60 to C81: the instrument list, ticks and order updates."""
 
 import asyncio
 import time
@@ -223,3 +223,21 @@ class MarketDataContract:
             assert await world.broker.ltp([TCS]) == {TCS: 3500}
             world.sim.set_price("TCS", "3501")
             assert (await first_tick(stream, "3501")).instrument == TCS
+
+    async def test_c81_an_update_is_read_when_there_is_leisure_and_none_is_lost(self, world: World) -> None:
+        heard, leisure = asyncio.Event(), asyncio.Event()
+
+        async def wait() -> None:
+            heard.set()
+            await leisure.wait()
+
+        request = world.resting()
+        async with world.broker.order_updates(leisure=wait) as updates:
+            reading = asyncio.create_task(first_update(updates, request.tag, BrokerOrderStatus.COMPLETE))
+            await world.place(request)
+            world.sim.set_price("TCS", "3400")
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await heard.wait()
+            assert not reading.done()
+            leisure.set()
+            assert (await reading).filled_quantity == 5

@@ -32,7 +32,7 @@ from trading.orders import (
     Refused,
     Unknown,
 )
-from trading.ports.broker import BrokerUnavailable, MaySend, SessionExpired, TickStream
+from trading.ports.broker import BrokerUnavailable, Leisure, MaySend, SessionExpired, TickStream, at_once
 
 TIMEOUT_SECONDS = 0.8
 
@@ -234,21 +234,22 @@ class ModelBroker:
         raise NotImplementedError("nobody here listens to prices")
 
     @asynccontextmanager
-    async def order_updates(self) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
+    async def order_updates(self, *, leisure: Leisure = at_once) -> AsyncIterator[AsyncIterator[BrokerOrder]]:
         self._check_connection()
         if not self._network.stream_is_up:
             raise BrokerUnavailable("the stream is down")
         heard: asyncio.Queue[BrokerOrder] = asyncio.Queue()
         self._exchange.listeners.append(heard.put_nowait)
         try:
-            yield self._updates(heard)
+            yield self._updates(heard, leisure)
         finally:
             self._exchange.listeners.remove(heard.put_nowait)
 
-    async def _updates(self, heard: "asyncio.Queue[BrokerOrder]") -> AsyncIterator[BrokerOrder]:
+    async def _updates(self, heard: "asyncio.Queue[BrokerOrder]", leisure: Leisure) -> AsyncIterator[BrokerOrder]:
         older: dict[str, BrokerOrder] = {}
         while True:
             update = await heard.get()
+            await leisure()
             await asyncio.sleep(self._network.latency)
             if not self._network.stream_is_up:
                 raise BrokerUnavailable("the stream was cut")

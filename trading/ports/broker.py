@@ -9,7 +9,7 @@ BrokerError
 ```
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +32,12 @@ from trading.orders import (
 
 # Asked once per write, after a connection was acquired and right before the first byte would leave. No means: do not send.
 MaySend: TypeAlias = Callable[[], bool]
+# Awaited between an update's arrival and its being read: a process that sends a herd of orders reads later.
+Leisure: TypeAlias = Callable[[], Awaitable[None]]
+
+
+async def at_once() -> None:
+    """No reason to wait."""
 
 
 class BrokerError(Exception):
@@ -132,7 +138,7 @@ class Broker(Protocol):
     def ticks(self) -> AbstractAsyncContextManager[TickStream]:
         """Connect to the market feed."""
 
-    def order_updates(self) -> AbstractAsyncContextManager[AsyncIterator[BrokerOrder]]:
+    def order_updates(self, *, leisure: Leisure = at_once) -> AbstractAsyncContextManager[AsyncIterator[BrokerOrder]]:
         """Connect to this account's order updates: hints that arrive twice, late or never. The book decides. Iterating raises
         BrokerUnavailable when the connection is lost or has been silent for too long, heartbeats included."""
 
