@@ -49,13 +49,19 @@ class AttentiveConnection(ClientConnection):
 
 
 async def open_socket(
-    url: str, *, headers: Mapping[str, str], open_seconds: float, ping_seconds: float = PING_SECONDS
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    open_seconds: float,
+    ping_seconds: float | None = PING_SECONDS,
+    kind: type[AttentiveConnection] = AttentiveConnection,
 ) -> AttentiveConnection:
-    """A connected socket. Raises HandshakeRefused for an HTTP answer, BrokerUnavailable for every other failure."""
+    """A connected socket, without pings where `ping_seconds` is None. Raises HandshakeRefused for an HTTP answer,
+    BrokerUnavailable for every other failure."""
     try:
         opened = await _ConnectWithoutRedirects(
             url,
-            create_connection=AttentiveConnection,
+            create_connection=kind,
             additional_headers=dict(headers),
             proxy=None,
             compression=None,

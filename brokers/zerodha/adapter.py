@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
-from typing import TypeVar, Unpack
+from typing import Unpack
 from urllib.parse import quote
 
-from websockets.asyncio.client import ClientConnection
-
 from brokers.account import NOT_LOGGED_IN, Account, AccountAdapter, Live, Simulated
+from brokers.sockets import AttentiveConnection
 from brokers.zerodha import history
 from brokers.zerodha import orders as shapes
 from brokers.zerodha.errors import change_outcome, place_outcome, read_data
@@ -34,8 +33,6 @@ from trading.orders import (
 )
 from trading.ports.broker import BrokerRefused, Leisure, MaySend, TickStream, at_once
 from trading.ports.history import MinuteBar
-
-_Connection = TypeVar("_Connection", bound=ClientConnection)
 
 
 class ZerodhaBroker(AccountAdapter):
@@ -143,7 +140,7 @@ class ZerodhaBroker(AccountAdapter):
         finally:
             await connection.close()
 
-    async def _connect(self, opener: Callable[..., Awaitable[_Connection]]) -> _Connection:
+    async def _connect(self, opener: Callable[..., Awaitable[AttentiveConnection]]) -> AttentiveConnection:
         self._check_logged_in()
         try:
             return await opener(self._urls.ws_url, credentials=self._credentials, open_seconds=self._timeout_seconds)

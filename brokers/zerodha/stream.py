@@ -4,22 +4,27 @@ The access token travels in the URL: nothing here logs a URL, follows a redirect
 """
 
 import json
-import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import cast
 from urllib.parse import urlencode
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.asyncio.client import ClientConnection
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
 from brokers.exact_json import parse_json
 from brokers.instrument_tokens import InstrumentTokens
-from brokers.sockets import AttentiveConnection, receive_unless_silent
+from brokers.sockets import (
+    PING_SECONDS,
+    AttentiveConnection,
+    HandshakeRefused,
+    open_socket,
+    receive,
+    receive_unless_silent,
+    send,
+)
 from brokers.zerodha.limits import LIMITS
 from brokers.zerodha.orders import read_order
 from brokers.zerodha.ticks import Mode, decode_prices, unit_of
@@ -29,25 +34,9 @@ from trading.orders import BrokerOrder
 from trading.ports.broker import BrokerRefused, BrokerUnavailable, Leisure, Tick, UnreadableAnswer, at_once
 from trading.ports.clock import Clock
 
-# The server sends a heartbeat every second or two. A feed that dies without a word is noticed by an unanswered ping as well; for
-# the order updates of a thousand accounts the heartbeats alone must do.
-PING_SECONDS = 5.0
-PONG_SECONDS = 5.0
-CLOSE_SECONDS = 1.0
-
-_quiet_log = logging.getLogger("brokers.zerodha.socket")
-_quiet_log.setLevel(logging.INFO)
-
 
 class TickerForbidden(Exception):
     """HTTP 403: the token is dead, or the app has no market data plan. Only a REST call can tell which."""
-
-
-class _ConnectWithoutRedirects(connect):
-    """A redirect would carry the token elsewhere."""
-
-    def process_redirect(self, exc: Exception) -> Exception:
-        return exc
 
 
 class UpdatesConnection(AttentiveConnection):
@@ -60,40 +49,28 @@ class UpdatesConnection(AttentiveConnection):
         super().process_event(event)
 
 
-async def open_ticker(ws_url: str, *, credentials: Credentials, open_seconds: float) -> ClientConnection:
+async def open_ticker(ws_url: str, *, credentials: Credentials, open_seconds: float) -> AttentiveConnection:
     """A connected socket for prices. Raises TickerForbidden for HTTP 403, BrokerUnavailable for every other failure."""
-    return await _open(ws_url, credentials, open_seconds, ClientConnection, ping_seconds=PING_SECONDS)
+    return await _open(ws_url, credentials, open_seconds, AttentiveConnection, ping_seconds=PING_SECONDS)
 
 
-async def open_updates(ws_url: str, *, credentials: Credentials, open_seconds: float) -> UpdatesConnection:
-    """As `open_ticker`, for order updates alone."""
-    return cast("UpdatesConnection", await _open(ws_url, credentials, open_seconds, UpdatesConnection, ping_seconds=None))
+async def open_updates(ws_url: str, *, credentials: Credentials, open_seconds: float) -> AttentiveConnection:
+    """As `open_ticker`, for order updates alone. The server sends a heartbeat every second or two: for the updates of a thousand
+    accounts these must do, without pings beside them."""
+    return await _open(ws_url, credentials, open_seconds, UpdatesConnection, ping_seconds=None)
 
 
 async def _open(
-    ws_url: str, credentials: Credentials, open_seconds: float, kind: type[ClientConnection], *, ping_seconds: float | None
-) -> ClientConnection:
+    ws_url: str, credentials: Credentials, open_seconds: float, kind: type[AttentiveConnection], *, ping_seconds: float | None
+) -> AttentiveConnection:
     query = urlencode({"api_key": credentials.api_key, "access_token": credentials.access_token or ""})
+    url, headers = f"{ws_url.rstrip('/')}/?{query}", {"X-Kite-Version": "3"}
     try:
-        return await _ConnectWithoutRedirects(
-            f"{ws_url.rstrip('/')}/?{query}",
-            create_connection=kind,
-            additional_headers={"X-Kite-Version": "3"},
-            proxy=None,
-            compression=None,
-            open_timeout=open_seconds,
-            ping_interval=ping_seconds,
-            ping_timeout=PONG_SECONDS,
-            close_timeout=CLOSE_SECONDS,
-            logger=_quiet_log,
-        )
-    except InvalidStatus as refused:
-        status = refused.response.status_code
-        if status == 403:
+        return await open_socket(url, headers=headers, open_seconds=open_seconds, ping_seconds=ping_seconds, kind=kind)
+    except HandshakeRefused as refused:
+        if refused.status == 403:
             raise TickerForbidden from None
-        raise BrokerUnavailable(f"the ticker answered HTTP {status}") from None
-    except (OSError, EOFError, WebSocketException) as error:
-        raise BrokerUnavailable(f"cannot reach the ticker: {type(error).__name__}") from None
+        raise BrokerUnavailable(f"the ticker answered HTTP {refused.status}") from None
 
 
 @dataclass(slots=True)
@@ -114,8 +91,8 @@ class ZerodhaTickStream:
             raise BrokerRefused(f"one connection carries at most {LIMITS.instruments_per_feed} instruments")
         self._known.update({token: (instrument, unit_of(token)) for token, instrument in found.items()})
         if found:
-            await self._send({"a": "subscribe", "v": list(found)})
-            await self._send({"a": "mode", "v": [self.mode.value, list(found)]})
+            await send(self.connection, json.dumps({"a": "subscribe", "v": list(found)}))
+            await send(self.connection, json.dumps({"a": "mode", "v": [self.mode.value, list(found)]}))
         unknown = [str(instrument) for instrument, token in wanted.items() if token is None]
         if unknown:
             raise BrokerRefused(f"not in the broker's instrument list: {', '.join(unknown)}")
@@ -126,13 +103,7 @@ class ZerodhaTickStream:
         for token in tokens:
             del self._known[token]
         if tokens:
-            await self._send({"a": "unsubscribe", "v": tokens})
-
-    async def _send(self, message: object) -> None:
-        try:
-            await self.connection.send(json.dumps(message))
-        except ConnectionClosed as closed:
-            raise BrokerUnavailable(_closing_words(closed)) from None
+            await send(self.connection, json.dumps({"a": "unsubscribe", "v": tokens}))
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Tick]]:
         while True:
@@ -158,16 +129,8 @@ class ZerodhaTickStream:
         return ticks
 
 
-async def receive(connection: ClientConnection) -> bytes | str:
-    """The next frame. Raises BrokerUnavailable once the connection is lost, closed politely or not."""
-    try:
-        return await connection.recv()
-    except ConnectionClosed as closed:
-        raise BrokerUnavailable(_closing_words(closed)) from None
-
-
 async def order_updates(
-    connection: UpdatesConnection, *, silence_seconds: float, leisure: Leisure = at_once
+    connection: AttentiveConnection, *, silence_seconds: float, leisure: Leisure = at_once
 ) -> AsyncIterator[BrokerOrder]:
     """Orders of this account as they change. Raises BrokerUnavailable when not even a heartbeat was heard for so long."""
     while True:
@@ -186,8 +149,3 @@ def read_update(message: str) -> BrokerOrder | None:
     if not isinstance(value, dict):
         raise UnreadableAnswer("a text frame that is not an object")
     return read_order(value.get("data")) if value.get("type") == "order" else None
-
-
-def _closing_words(closed: ConnectionClosed) -> str:
-    code = closed.rcvd.code if closed.rcvd else None
-    return f"the ticker connection ended, close code {code}" if code else "the ticker connection broke"

@@ -28,7 +28,8 @@ def test_nothing_of_the_start_is_looked_at_again_and_the_old_are_not_looked_at_b
     seen = json.loads(done.stdout)
     assert seen["frozen"] > 1_000
     assert seen["full"] == 0
-    assert seen["young"] > 0
+    # Each is told twice, and a third of them look at older portions as well: Python's own portions would be twelve hundred.
+    assert 0 < seen["young"] < 700
 
 
 @pytest.mark.parametrize(
