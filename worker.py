@@ -120,7 +120,14 @@ async def _serve_temporal(settings: Settings, room: TradingRoom, activities: Act
 
 async def _run_worker(client: Client, settings: Settings, room: TradingRoom, activities: Activities, stop: asyncio.Event) -> None:
     tools = room.tools
-    guard = Guard(database=tools.database, client=client, clock=tools.clock, lead=settings.lead, task_queue=settings.task_queue)
+    guard = Guard(
+        database=tools.database,
+        client=client,
+        clock=tools.clock,
+        lead=settings.lead,
+        task_queue=settings.task_queue,
+        rush=tools.rush,
+    )
     async with make_worker(client, settings, activities):
         guarding = asyncio.create_task(guard.run(), name="guard")
         try:

@@ -19,6 +19,9 @@ from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
 
 REPEAT_SECONDS = 3.0
+# After so many crossings at once the processors are the desks' for a while (seconds): what can wait, waits.
+HERD = 16
+DESKS_FIRST_EACH, DESKS_FIRST_AT_MOST = 0.001, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Crossings:
         self._complaints = complaints
         self._pending: list[Crossing] = []
         self._told_at: dict[str, float] = {}
+        self._desks_first_until = 0.0
         self._wake = asyncio.Event()
 
     def add(self, crossings: Sequence[Crossing]) -> None:
@@ -55,6 +59,10 @@ class Crossings:
     def keep_only(self, trigger_ids: set[str]) -> None:
         """Forget the stops whose run is over or has a newer one."""
         self._told_at = {trigger: at for trigger, at in self._told_at.items() if trigger in trigger_ids}
+
+    async def let_desks_go_first(self) -> None:
+        """Wait while the orders of a herd that was just told of may be leaving."""
+        await asyncio.sleep(max(0.0, self._desks_first_until - self._clock.monotonic()))
 
     async def run(self) -> None:
         """Tells for ever. While it is not sure that this is the active listener, crossings wait."""
@@ -72,6 +80,8 @@ class Crossings:
     async def _tell(self, batch: Sequence[Crossing]) -> None:
         now = self._clock.monotonic()
         self._told_at.update((crossing.trigger_id, now) for crossing in batch)
+        if len(batch) >= HERD:
+            self._desks_first_until = now + min(DESKS_FIRST_EACH * len(batch), DESKS_FIRST_AT_MOST)
         # Before the channel is tried: if that hangs, the signals do not wait for it.
         self._signals.add(batch, head_start=True)
         try:

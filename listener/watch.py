@@ -93,6 +93,7 @@ class Watch:
 
     async def compare_for_ever(self) -> None:
         while True:
+            await self._crossings.let_desks_go_first()
             self._nudged.clear()
             began_at = self._clock.monotonic()
             try:

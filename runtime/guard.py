@@ -20,6 +20,7 @@ from temporalio.service import RPCError
 from activities.messages import RunSettled, StopRequested
 from execution.alarms import Alarm, clear_alarm, raise_alarm
 from execution.rows import load_runs
+from execution.rush import Rush
 from execution.starting import strategy_input
 from execution.timeline import tell
 from execution.views import run_view
@@ -58,8 +59,11 @@ _GUARD_LOCK = 7_203_114_561
 
 
 class Guard:
-    def __init__(self, *, database: Database, client: Client, clock: Clock, lead: Lead, task_queue: str) -> None:
+    """`rush`: while orders of a herd leave this process, Temporal is not asked after anybody."""
+
+    def __init__(self, *, database: Database, client: Client, clock: Clock, lead: Lead, task_queue: str, rush: Rush) -> None:
         self._database = database
+        self._rush = rush
         self._client = client
         self._clock = clock
         self._lead = lead
@@ -134,6 +138,7 @@ class Guard:
         async with self._database.transaction() as session:
             stuck = set(await session.scalars(select(Alert.key).where(Alert.kind == STUCK, Alert.cleared_at.is_(None))))
         for run in runs:
+            await self._rush.pass_by()
             await self._check(run, is_known_as_stuck=_alarm(run, STUCK, "").key in stuck)
 
     async def _next_in_turn(self, now: datetime) -> list[Run]:

@@ -14,7 +14,7 @@ from temporalio.client import Client
 from cache.channels import listen_stops
 from cache.connection import connect
 from listener.complaints import Complaints
-from listener.crossings import REPEAT_SECONDS, Crossings, Outlets
+from listener.crossings import HERD, REPEAT_SECONDS, Crossings, Outlets
 from listener.leadership import Leadership, Standing
 from listener.signals import Signals
 from listener.triggers import Crossing, WatchedStop
@@ -24,7 +24,13 @@ from tests.listener.fakes import START, FakeTemporal, HeldClock
 from tests.waiting import eventually
 from trading.instruments import InstrumentId
 
-CROSSING = Crossing(WatchedStop("run_1", "brk_1", InstrumentId("NSE", "TCS"), Decimal(3500), 1, START), Decimal("3499.95"), START)
+
+def _crossing_of(run_id: str) -> Crossing:
+    stop = WatchedStop(run_id, "brk_1", InstrumentId("NSE", "TCS"), Decimal(3500), 1, START)
+    return Crossing(stop, Decimal("3499.95"), START)
+
+
+CROSSING = _crossing_of("run_1")
 
 
 class Bench:
@@ -90,9 +96,7 @@ async def test_when_redis_is_gone_the_signal_leaves_at_once(tmp_path: Path, benc
 
 
 async def test_an_unanswered_crossing_is_told_again_but_not_at_once(redis: Redis, bench_of: Callable[[Redis], Bench]) -> None:
-    other = Crossing(
-        WatchedStop("run_2", "brk_1", InstrumentId("NSE", "TCS"), Decimal(3500), 1, START), Decimal("3499.95"), START
-    )
+    other = _crossing_of("run_2")
     async with listen_stops(redis) as heard, bench_of(redis).running() as bench:
         bench.cross()
         await anext(heard)
@@ -102,6 +106,27 @@ async def test_an_unanswered_crossing_is_told_again_but_not_at_once(redis: Redis
         bench.clock.advance(REPEAT_SECONDS)
         bench.crossings.repeat([CROSSING])
         assert [stop.trigger_id for stop in await anext(heard)] == ["run_1:1"]
+
+
+async def test_after_a_herd_what_can_wait_lets_the_desks_go_first(redis: Redis, bench_of: Callable[[Redis], Bench]) -> None:
+    async with listen_stops(redis) as heard, bench_of(redis).running() as bench:
+        bench.cross()
+        await anext(heard)
+        alone = asyncio.create_task(bench.crossings.let_desks_go_first())
+        await _a_few_turns()
+        assert alone.done(), "one stop holds nothing up"
+
+        bench.crossings.add([_crossing_of(f"run_{number}") for number in range(HERD)])
+        await anext(heard)
+        waiting = asyncio.create_task(bench.crossings.let_desks_go_first())
+        await _a_few_turns()
+        assert not waiting.done()
+        await waiting
+
+
+async def _a_few_turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def test_nothing_is_told_while_the_lock_is_in_doubt_and_nothing_is_lost(

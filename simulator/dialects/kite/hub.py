@@ -3,6 +3,7 @@
 import time
 from asyncio import Transport
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -40,16 +41,20 @@ class Hub:
         self._faults = faults
         self.sockets: dict[str, set[Socket]] = {}
         self._subscribers: dict[int, dict[str, set[Socket]]] = {}
+        # All of them, the one that was told nothing for the longest first.
+        self._by_silence: dict[Socket, None] = {}
         faults.on_cut.append(self._cut)
 
     def add(self, socket: Socket) -> None:
         """Register a new connection."""
         self.sockets.setdefault(socket.api_key, set()).add(socket)
+        self._by_silence[socket] = None
 
     def remove(self, socket: Socket) -> None:
         """Forget a connection."""
         for token in list(socket.modes):
             self.unsubscribe(socket, [token])
+        self._by_silence.pop(socket, None)
         found = self.sockets.get(socket.api_key)
         if found is not None:
             found.discard(socket)
@@ -90,7 +95,13 @@ class Hub:
     def _send(self, socket: Socket, frame: bytes) -> None:
         if self._faults.faults and self._faults.mute(socket.api_key) is not None:
             return
+        self._write(socket, frame)
+
+    def _write(self, socket: Socket, frame: bytes) -> None:
         socket.sent_at = time.monotonic()
+        if socket in self._by_silence:
+            del self._by_silence[socket]
+            self._by_silence[socket] = None
         socket.write(frame)
 
     def publish(self, markets: Sequence[Market]) -> None:
@@ -152,16 +163,13 @@ class Hub:
         self._send(socket, text_frame(orjson.dumps({"type": kind, "data": data})))
 
     def beat(self) -> None:
-        """Send a heartbeat to every socket that has been idle. Called once a second or more often."""
+        """Send a heartbeat to every socket that has been idle. Called many times a second: those that have not are not looked
+        at."""
         idle_since = time.monotonic() - _HEARTBEAT_AFTER_SECONDS
-        for api_key, sockets in list(self.sockets.items()):
-            mute = self._faults.mute(api_key) if self._faults.faults else None
-            if mute is not None and not mute.settings.get("heartbeats"):
-                continue
-            for socket in list(sockets):
-                if socket.sent_at <= idle_since or mute is not None:
-                    socket.sent_at = time.monotonic()
-                    socket.write(HEARTBEAT)
+        for socket in list(takewhile(lambda one: one.sent_at <= idle_since, self._by_silence)):
+            mute = self._faults.mute(socket.api_key) if self._faults.faults else None
+            if mute is None or mute.settings.get("heartbeats"):
+                self._write(socket, HEARTBEAT)
 
     def close_account(self, api_key: str) -> None:
         """Close the sockets of an account whose token died."""

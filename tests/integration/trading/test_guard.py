@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 from temporalio.client import Client, WorkflowExecutionStatus
 
+from execution.rush import Rush
 from execution.tasks import end
 from storage.models import Alert
 from tests.integration.trading.world import World, trading_world
@@ -67,6 +68,20 @@ async def test_a_lost_workflow_among_many_is_noticed_by_the_list_long_before_its
         while await _is_listed(world.client, lost.id):
             await asyncio.sleep(0.05)
     await world.guard().round()
+    assert (await lost.describe()).status is WorkflowExecutionStatus.RUNNING
+    assert await alarms(world) == ["workflow_lost"]
+
+
+async def test_the_guard_asks_after_nobody_before_a_herd_has_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workflow is lost while the herd leaves: had it been asked after before, it would have been found running."""
+    monkeypatch.setattr("runtime.guard.PATIENCE", timedelta(0))
+    lost = world.workflow(await world.start_run(await world.add_account(), buy_in=600.0))
+
+    class Herd(Rush):
+        async def pass_by(self) -> None:
+            await lost.terminate("lost")
+
+    await world.guard(Herd()).round()
     assert (await lost.describe()).status is WorkflowExecutionStatus.RUNNING
     assert await alarms(world) == ["workflow_lost"]
 

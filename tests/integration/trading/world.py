@@ -18,6 +18,7 @@ from cache.channels import StopCrossed, publish_stops
 from cache.connection import connect
 from cache.prices import HotPrice, PriceCache
 from execution.floor import Floor
+from execution.rush import Rush
 from execution.starting import create_run, strategy_input
 from runtime.accounts import BrokerAccounts
 from runtime.brokers import open_accounts
@@ -204,13 +205,14 @@ class World:
             ]
             raise AssertionError("\n".join(["the run does not end", *await self.timeline(run.id), *orders])) from None
 
-    def guard(self) -> Guard:
+    def guard(self, rush: Rush | None = None) -> Guard:
         return Guard(
             database=self.database,
             client=self.client,
             clock=self.clock,
             lead=self.lead_of_desks,
             task_queue=self.settings.task_queue,
+            rush=rush or self.room.tools.rush,
         )
 
     # --- market -------------------------------------------------------------------------------------------------------
