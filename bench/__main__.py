@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.catalogue import LINES, Line
-from bench.machine import ROOT, describe_machine, revision
+from bench.machine import ROOT, describe_machine, references, revision
 from bench.profiles import write_tops
 from bench.report import put_between_marks, read_results, write_plots
 from bench.result import Measured, Result
@@ -77,7 +77,7 @@ def _measured(line: Line, count: int, *, workers: int, profile: bool, keep: bool
     if profiles is not None:
         shutil.rmtree(profiles, ignore_errors=True)  # an older run's would be read as this one's
     options = Options(state, count, workers, profiles, say=lambda words: console.print(f"  {escape(words)}", style="dim"))
-    machine = describe_machine()
+    machine = {**describe_machine(), **references()}
     failed = True
     try:
         measured = asyncio.run(_run(line, options))
@@ -93,6 +93,7 @@ def _measured(line: Line, count: int, *, workers: int, profile: bool, keep: bool
             shutil.rmtree(state, ignore_errors=True)
     for path in write_tops(profiles) if profiles else ():
         console.print(f"  profile: {path}", style="dim", soft_wrap=True)
+    machine |= references("_after")
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     command = f"make bench ONLY={line.name} N={count}" + (f" ARGS='--workers {workers}'" if workers != 1 else "")
     return Result(line.name, line.title, command, made_at, revision(), machine, measured)

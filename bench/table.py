@@ -80,13 +80,22 @@ def _plain(row: Iterable[str]) -> list[str]:
 
 
 def _provenance(results: Sequence[Result]) -> list[str]:
-    """One line of the table each: the command, the commit, the load of the machine before it and its reference loop."""
-    heading = ["| Again with | commit | on | load before | reference loop | machine |", "|---|---|---|--:|--:|---|"]
+    """One line of the table each: the command, the commit, the load of the machine before it and how fast it was."""
+    heading = [
+        "| Again with | commit | on | load before | reference loop | reference walk | machine |",
+        "|---|---|---|--:|--:|--:|---|",
+    ]
     return heading + [
         f"| `{result.command}` | {result.revision} | {result.made_at[:10]} | {result.machine['load_before']} |"
-        f" {result.machine['reference_loop_ms']} ms | {_machine(result)} |"
+        f" {_reference(result, 'loop')} | {_reference(result, 'walk')} | {_machine(result)} |"
         for result in results
     ]
+
+
+def _reference(result: Result, name: str) -> str:
+    """Before and after the measurement, as far as a result has them."""
+    found = [result.machine.get(f"reference_{name}{when}_ms") for when in ("", "_after")]
+    return ", ".join(f"{value}" for value in found if value is not None) + " ms" if any(found) else ""
 
 
 def _facts(results: Sequence[Result]) -> list[str]:

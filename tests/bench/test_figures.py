@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.machine import ROOT, cpu_model, describe_machine
+from bench.machine import ROOT, cpu_model, describe_machine, references
 from bench.plots import Axis, cost_plots, distribution_plot, powers_around
 from bench.profiles import write_tops
 from bench.report import BEGIN, END, put_between_marks, read_results, write_plots
@@ -184,8 +184,21 @@ def test_plots_are_files_named_after_line_and_measure(tmp_path: Path) -> None:
 
 def test_the_machine_tells_how_fast_it_is() -> None:
     machine = describe_machine()
-    assert set(MACHINE) <= set(machine)
-    assert float(machine["reference_loop_ms"]) > 0
+    assert set(MACHINE) <= set(machine) | set(references())
+
+
+def test_the_references_are_told_apart_by_when_they_were_measured() -> None:
+    before, after = references(), references("_after")
+    assert set(before) == {"reference_loop_ms", "reference_walk_ms"}
+    assert set(after) == {"reference_loop_after_ms", "reference_walk_after_ms"}
+    assert min(*before.values(), *after.values()) > 0
+
+
+def test_the_table_shows_the_references_that_a_result_has() -> None:
+    older = result(LATENCY)
+    newer = replace(older, machine={**older.machine, "reference_walk_ms": 40, "reference_walk_after_ms": 80})
+    shown = markdown([older, newer]).splitlines()
+    assert [line.split(" | ")[4:6] for line in shown if "99.0 ms" in line] == [["99.0 ms", ""], ["99.0 ms", "40, 80 ms"]]
 
 
 def test_the_processor_has_its_name_from_the_kernel() -> None:
