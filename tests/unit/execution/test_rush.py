@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from execution import rush
 from execution.rush import HERD, Rush
+from runtime.garbage import search_all
 
 ORDERS = [f"ord_{number}" for number in range(HERD)]
 
@@ -15,6 +17,7 @@ ORDERS = [f"ord_{number}" for number in range(HERD)]
 @pytest.fixture(autouse=True)
 def collecting() -> Iterator[None]:
     yield
+    gc.unfreeze()
     gc.enable()
 
 
@@ -56,6 +59,30 @@ async def test_no_garbage_is_looked_for_while_a_herd_leaves() -> None:
     for order_id in ORDERS:
         herd.has_left(order_id)
     assert gc.isenabled()
+
+
+class Cycle:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+async def test_what_a_herd_has_made_is_searched_with_all_the_rest_and_not_before() -> None:
+    herd = Rush()
+    herd.takes_up(ORDERS)
+    made = weakref.ref(Cycle())
+    for order_id in ORDERS:
+        herd.has_left(order_id)
+    gc.collect()
+    assert made() is not None
+    assert search_all() > 0
+    assert made() is None
+
+
+async def test_a_few_orders_leave_nothing_out_of_the_search() -> None:
+    herd, before = Rush(), gc.get_freeze_count()
+    herd.takes_up(ORDERS[:1])
+    herd.has_left(ORDERS[0])
+    assert gc.get_freeze_count() == before
 
 
 async def test_the_second_herd_is_waited_for_as_well() -> None:

@@ -1,5 +1,6 @@
 """Collections of a process that trades: what was loaded is never looked at again, the young in portions, the old at night."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from runtime.garbage import MUCH_MORE, QUIET_HOUR, Schedule, memory_in_use
+from runtime.garbage import MUCH_MORE, QUIET_HOUR, Schedule, memory_in_use, search_all
 
 _PROGRAM = """
 import gc
@@ -30,6 +31,20 @@ def test_nothing_of_the_start_is_looked_at_again_and_the_old_are_not_looked_at_b
     assert seen["full"] == 0
     # Each is told twice, and a third of them look at older portions as well: Python's own portions would be twelve hundred.
     assert 0 < seen["young"] < 700
+
+
+def test_what_was_left_out_is_searched_with_all_the_rest_and_left_out_again() -> None:
+    cycle: list[object] = []
+    cycle.append(cycle)
+    gc.collect()
+    try:
+        gc.freeze()
+        del cycle
+        left_out = gc.get_freeze_count()
+        assert search_all() > 0
+        assert gc.get_freeze_count() > left_out * 0.9
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize(
