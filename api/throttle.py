@@ -43,6 +43,8 @@ class Throttle:
             implementation="redispy",
             socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
             socket_timeout=REDIS_TIMEOUT_SECONDS,
+            # As in `cache/connection.py`; the library passes it on as it is.
+            driver_info=None,  # type: ignore[arg-type]
         )
         self._shared = FixedWindowRateLimiter(storage)
         self._own = FixedWindowRateLimiter(MemoryStorage())

@@ -20,6 +20,9 @@ from tests.chaos.calls import Caller
 
 PEOPLE, STRATEGIES_EACH, LISTED = 20, 10, 100
 STATUS_PER_SECOND, LIST_PER_SECOND, CREATE_PER_SECOND, LOGIN_PER_SECOND = 100, 5, 5, 2
+# Requests that are not counted, before each measurement of status: they open connections, and read what nobody has asked after
+# for a while.
+WARMING = 100
 STATUS = (Target(Statistic.P99, 20),)
 CREATE = (Target(Statistic.P99, 50),)
 _PASSWORD = "correct horse battery"  # noqa: S105 (of made-up people on a stack that ends with the measurement)
@@ -36,13 +39,14 @@ async def measure(options: Options) -> Measured:
         await _anonymous(world)("POST", "/auth/register", {"email": _EMAIL, "password": _PASSWORD})
         status, list_page, create, log_in = _calls(world, planned, callers)
         seconds = options.count / STATUS_PER_SECOND
-        await at_a_rate(status, per_second=STATUS_PER_SECOND, count=STATUS_PER_SECOND)  # the first ones open connections
+        await at_a_rate(status, per_second=STATUS_PER_SECOND, count=WARMING)
         world.say(f"asking for status {STATUS_PER_SECOND} times a second for {seconds:.0f} s")
         with spending(world.stack) as alone_spent:
             alone = await at_a_rate(status, per_second=STATUS_PER_SECOND, count=options.count)
         lists = await at_a_rate(list_page, per_second=LIST_PER_SECOND, count=max(1, round(seconds * LIST_PER_SECOND)))
         creates = await at_a_rate(create, per_second=CREATE_PER_SECOND, count=max(1, round(seconds * CREATE_PER_SECOND)))
         world.say("the same while somebody logs in twice a second")
+        await at_a_rate(status, per_second=STATUS_PER_SECOND, count=WARMING)
         with spending(world.stack) as logins_spent:
             meanwhile, logins = await asyncio.gather(
                 at_a_rate(status, per_second=STATUS_PER_SECOND, count=options.count),

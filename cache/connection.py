@@ -33,6 +33,9 @@ def connect(redis_url: str) -> Redis:
         retry=Retry(NoBackoff(), 0),
         max_connections=MAX_CONNECTIONS,
         protocol=2,
+        # Without the library's word to the server about itself: it would look its own version up in the file system for each
+        # connection, half a millisecond to ten, and a crowd that opens some makes the next crowd.
+        driver_info=None,
     )
 
 
