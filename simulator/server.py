@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import time
 from dataclasses import replace
 from datetime import date
@@ -113,6 +114,7 @@ class Simulator:
             await asyncio.sleep(_DAY_CHECK_SECONDS)
             if india_day(self.exchange.clock()) != self.exchange.trading_day:
                 self.roll_day()
+                gc.collect()
 
     def roll_day(self) -> None:
         """End the trading day now."""
