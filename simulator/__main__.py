@@ -90,8 +90,8 @@ async def _serve(settings: Settings) -> None:
 
 
 def _collect_seldom() -> None:
-    """A search for garbage through all instruments and orders would hold orders up, and make every client look slow: what is new is
-    searched once, and all of it at the end of the trading day."""
+    """A search for garbage through all instruments and orders would hold orders up, and make every client look slow: what is new
+    is searched once, and all of it at the end of the trading day."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_PORTION, _NEVER, _NEVER)
