@@ -7,8 +7,8 @@ thousand exits they would make the last wait for all of it.
 import asyncio
 import gc
 
-# Fewer orders than this are no herd: they leave within a few milliseconds anyhow.
-HERD = 16
+from trading.lead import HERD
+
 # Nothing waits longer than this (seconds), whatever is the matter with the sending.
 LONGEST_WAIT = 1.0
 

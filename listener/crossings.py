@@ -15,12 +15,12 @@ from listener.complaints import Complaints
 from listener.leadership import Leadership
 from listener.signals import Signals
 from listener.triggers import Crossing
+from trading.lead import HERD
 from trading.ports.clock import Clock
 from trading.ports.metrics import Metrics
 
 REPEAT_SECONDS = 3.0
-# After so many crossings at once the processors are the desks' for a while (seconds): what can wait, waits.
-HERD = 16
+# When a herd is crossed at once, the processors are the desks' for a while (seconds): what can wait, waits.
 DESKS_FIRST_EACH, DESKS_FIRST_AT_MOST = 0.001, 1.0
 
 

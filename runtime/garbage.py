@@ -37,8 +37,7 @@ _MEGABYTE = 1024 * 1024
 
 def collect_seldom() -> None:
     """Call once per process, when its modules are loaded."""
-    gc.collect()
-    gc.freeze()
+    search_all()
     gc.set_threshold(PORTION, PORTIONS, NEVER)
 
 

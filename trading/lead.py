@@ -19,7 +19,8 @@ MOST_LATER = timedelta(seconds=45)
 # What a desk needs to send and to hear that it was filled, amid others: sixteen workflows that wake beside a herd take the time
 # of fifty orders. The rows say at once what has become of it.
 DESKS_TURN = timedelta(seconds=1)
-# More than so many in one second are a herd, of which later places wait until it is sent, answered and covered.
+# So many at once are a herd: fewer leave within a few milliseconds anyhow. Later places wait until it is sent, answered and
+# covered.
 HERD = 16
 HERDS_TURN = timedelta(seconds=3)
 

@@ -14,7 +14,7 @@ from temporalio.client import Client
 from cache.channels import listen_stops
 from cache.connection import connect
 from listener.complaints import Complaints
-from listener.crossings import HERD, REPEAT_SECONDS, Crossings, Outlets
+from listener.crossings import REPEAT_SECONDS, Crossings, Outlets
 from listener.leadership import Leadership, Standing
 from listener.signals import Signals
 from listener.triggers import Crossing, WatchedStop
@@ -23,6 +23,7 @@ from storage.database import Database
 from tests.listener.fakes import START, FakeTemporal, HeldClock
 from tests.waiting import eventually
 from trading.instruments import InstrumentId
+from trading.lead import HERD
 
 
 def _crossing_of(run_id: str) -> Crossing:
@@ -125,7 +126,7 @@ async def test_after_a_herd_what_can_wait_lets_the_desks_go_first(redis: Redis, 
 
 
 async def _a_few_turns() -> None:
-    for _ in range(5):
+    for _ in range(20):
         await asyncio.sleep(0)
 
 
@@ -135,8 +136,7 @@ async def test_nothing_is_told_while_the_lock_is_in_doubt_and_nothing_is_lost(
     async with listen_stops(redis) as heard, bench_of(redis).running() as bench:
         bench.leadership.standing = Standing.UNSURE
         bench.cross()
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await _a_few_turns()
         assert bench.signals.waiting == 0
         bench.leadership.standing = Standing.ACTIVE
         assert [stop.run_id for stop in await anext(heard)] == ["run_1"]

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from execution import rush
-from execution.rush import HERD, Rush
+from execution.rush import Rush
 from runtime.garbage import search_all
+from trading.lead import HERD
 
 ORDERS = [f"ord_{number}" for number in range(HERD)]
 
